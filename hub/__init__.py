@@ -1,0 +1,1 @@
+"""Leaving the home: an optional, replaceable place for what needs deep reasoning."""

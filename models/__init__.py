@@ -1,0 +1,1 @@
+"""What can run on this device, and running it: contracts, store, backends, engine, specialists."""

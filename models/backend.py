@@ -1,0 +1,160 @@
+"""What a loaded model offers: the interfaces that every backend, real or scripted, implements.
+
+A `TextModel` writes and scores text, an `Encoder` turns texts into vectors, a `Reranker` scores
+pairs. Backends live in `models/backends/`; specialists see only these protocols, through the pool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from models.types import Digest, Json, ModelId, Signals, Usage
+
+if TYPE_CHECKING:  # numpy costs 0.12 s, and most requests never need a vector
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+    """Plain text: control tokens typed here never become control tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the next token is drawn. Temperature 0 is greedy."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+    """Draws come from a counter-based generator keyed by (seed, token index)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """What the output must look like; enforced token by token."""
+
+    kind: Literal["json_schema", "regex", "choice", "grammar"]
+    value: Json
+    """A JSON Schema object; a regular expression; a list of strings; a Lark grammar."""
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateCall:
+    """One generation."""
+
+    messages: tuple[Message, ...]
+    max_tokens: int
+    prefill: str = ""
+    """Text the assistant's turn begins with; not part of the answer."""
+    sampling: Sampling = Sampling()
+    constraint: Constraint | None = None
+    stop: tuple[str, ...] = ()
+    """The answer ends before any of these strings."""
+    resume_tokens: tuple[int, ...] = ()
+    deadline_s: float | None = None
+    reproducible: bool = False
+    """Make the answer independent of what else runs in the batch, at some cost in speed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """New text of a generation: whole characters, and the tokens it came from."""
+
+    index: int
+    text: str
+    token_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """How a generation ended."""
+
+    text: str
+    """The whole answer."""
+    reason: Literal["stop", "length", "cancelled"]
+    """`stop`: end token, stop string or finished constraint; `length`: the budget ran out."""
+    token_ids: tuple[int, ...]
+    signals: Signals
+    usage: Usage
+
+
+class Loaded(Protocol):
+    """A model that is in memory."""
+
+    @property
+    def id(self) -> ModelId: ...
+
+    @property
+    def artifacts(self) -> tuple[Digest, ...]: ...
+
+    @property
+    def memory_bytes(self) -> int:
+        """Estimate of what it holds, all processes together."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class TextModel(Loaded, Protocol):
+    """A language model."""
+
+    @property
+    def context_tokens(self) -> int:
+        """Most tokens that prompt and answer of one call may have together."""
+        ...
+
+    def generate(self, call: GenerateCall) -> AsyncIterator[Delta | Finish]:
+        """Yield deltas, then exactly one Finish. Closing the iterator frees the sequence at once.
+
+        Raises ContextOverflow (before any work), ConstraintError, TemplateError, WorkerDied,
+        DeadlineExceeded.
+        """
+        ...
+
+    async def score(self, messages: Sequence[Message], labels: Sequence[str], prefill: str = "") -> list[float]:
+        """Return the probability of each label as the next text, normalised over the labels (sum 1).
+
+        Walks the labels' token trie, so that labels of several tokens compare fairly.
+        """
+        ...
+
+    async def count_tokens(self, text: str) -> int:
+        """Return the number of tokens of a plain text (no template, no special tokens)."""
+        ...
+
+
+class Encoder(Loaded, Protocol):
+    """A sentence embedder."""
+
+    @property
+    def dimensions(self) -> int: ...
+
+    async def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return unit vectors, shape (len(texts), dimensions)."""
+        ...
+
+
+class Reranker(Loaded, Protocol):
+    """A cross-encoder that scores how well a passage answers a query."""
+
+    async def scores(self, query: str, passages: Sequence[str]) -> NDArray[np.float32]:
+        """Return one score per passage, shape (len(passages),), 0..1, higher is better."""
+        ...
+
+
+async def whole(stream: AsyncIterator[Delta | Finish]) -> Finish:
+    """Run a generation to its end and return how it finished."""
+    finish: Finish | None = None
+    async for item in stream:
+        if isinstance(item, Finish):
+            finish = item
+    if finish is None:
+        raise AssertionError("a generation ended without a Finish")
+    return finish

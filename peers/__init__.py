@@ -1,0 +1,1 @@
+"""Other devices, and what may leave this one."""

@@ -1,0 +1,1 @@
+"""One node, assembled: routing, plans, checks, journal, traces and the ways in."""
