@@ -1,0 +1,1 @@
+"""Why an answer came out as it did: spans, where they are kept, how a person reads them."""
