@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from models.types import Authority, Label, Tier, Trust
-from runtime.plan import Budget, FromStep, Given, Par, Plan, Run, Seq, Step, StepId, Term, steps_of
+from runtime.plan import UNBOUNDED, Budget, FromStep, Given, Par, Plan, Run, Seq, Step, StepId, Term, steps_of
 from runtime.signatures import Kind, Signature, fits, is_of
 
 MAX_STEPS = 16
@@ -38,7 +38,7 @@ class Offer:
 
 
 def compile_plan(
-    plan: Plan, *, offers: Mapping[str, Offer], grant: Authority, budget: Budget = Budget()
+    plan: Plan, *, offers: Mapping[str, Offer], grant: Authority, budget: Budget = UNBOUNDED
 ) -> tuple[str, ...]:
     """Return every reason why the plan may not run, as sentences; empty when it may."""
     shape = tuple(_shape(plan))

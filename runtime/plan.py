@@ -6,7 +6,7 @@ A plan is data. `compile` checks it before anything runs, `scheduler` places it,
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NewType, assert_never
 
 from models.types import Json, Label, Tier, Trust
@@ -23,6 +23,9 @@ class Budget:
     """Tokens that may be generated."""
     seconds: float | None = None
     """Wall time from the start of the step or term."""
+
+
+UNBOUNDED = Budget()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class Step:
     trust: Trust = Trust.OWNER
     ceiling: Tier = Tier.DEVICE
     """Furthest tier it may run on."""
-    budget: Budget = Budget()
+    budget: Budget = UNBOUNDED
     floor: float = 0.0
     """Least confidence (0..1) at which its result is accepted."""
     checks: tuple[str, ...] = ()
@@ -83,7 +86,7 @@ class Seq:
     """Run the terms one after another."""
 
     terms: tuple[Term, ...]
-    budget: Budget = Budget()
+    budget: Budget = UNBOUNDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,7 @@ class Par:
     """Run the terms at the same time; none may read what another produces."""
 
     terms: tuple[Term, ...]
-    budget: Budget = Budget()
+    budget: Budget = UNBOUNDED
 
 
 Term = Run | Seq | Par
@@ -104,7 +107,7 @@ class Plan:
     steps: tuple[Step, ...]
     term: Term
     output: StepId
-    budget: Budget = field(default_factory=Budget)
+    budget: Budget = UNBOUNDED
 
     def step(self, step_id: StepId) -> Step:
         """Raises KeyError for a step that is not in the plan."""
