@@ -1,0 +1,79 @@
+"""Notices every attempt to send something off this machine, from the test process itself.
+
+The interpreter's own audit events are read, so nothing in Covey can go round it. Child processes
+have an interpreter of their own and are not seen.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_SENDS = {"socket.connect", "socket.sendto", "socket.sendmsg"}
+_LOOKUPS = {"socket.getaddrinfo", "socket.gethostbyname"}
+
+
+class ForbiddenSend(BaseException):
+    """Something tried to leave this machine in a test.
+
+    Not an Exception: code under test that survives a failed connection must not swallow it.
+    """
+
+
+class SocketGuard:
+    """Refuses and remembers sends to anything but loopback and Unix sockets."""
+
+    def __init__(self) -> None:
+        self.attempts: list[str] = []
+        """Since the last `take`, oldest first."""
+        self._released: list[object] = []
+
+    def install(self) -> None:
+        """Start watching; an audit hook stays until the process ends."""
+        sys.addaudithook(self.watch)
+
+    @contextmanager
+    def released(self, address: object) -> Iterator[None]:
+        """Let sends to this very address pass: a live release stands behind them."""
+        self._released.append(address)
+        try:
+            yield
+        finally:
+            self._released.remove(address)
+
+    def take(self) -> list[str]:
+        """Return the attempts so far and forget them."""
+        attempts, self.attempts = self.attempts, []
+        return attempts
+
+    def watch(self, event: str, arguments: tuple[object, ...]) -> None:
+        """Look at one audit event; raises ForbiddenSend."""
+        if event in _SENDS:
+            sender, address = arguments[0], arguments[1]
+            family = getattr(sender, "family", None)
+            if family not in (socket.AF_INET, socket.AF_INET6) or address is None or address in self._released:
+                return
+            host = address[0] if isinstance(address, tuple) and address else ""
+        elif event in _LOOKUPS:
+            host = arguments[0]
+        else:
+            return
+        if not is_local(host):
+            attempt = f"{event} {host!r}"
+            self.attempts.append(attempt)
+            raise ForbiddenSend(f"{attempt}: tests send nothing off this machine")
+
+
+def is_local(host: object) -> bool:
+    """Return whether a host is this machine's loopback."""
+    if isinstance(host, bytes | bytearray):
+        host = host.decode("ascii", "replace")
+    if host is None or host in ("", "localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(str(host).partition("%")[0]).is_loopback
+    except ValueError:
+        return False
