@@ -90,6 +90,10 @@ class Journal:
         self._content_ns = content_days * DAY_NS
         self._clock_ns = clock_ns
 
+    def now_ns(self) -> int:
+        """Return the time by this journal's clock: nanoseconds since 1970."""
+        return self._clock_ns()
+
     def append(self, task_id: TaskId, *events: Event, label: Label = Label.PUBLIC) -> int:
         """Write events in one transaction and return the id of the last.
 
@@ -190,7 +194,7 @@ class Journal:
         return Forgotten(tasks, texts)
 
     def _append(self, db: sqlite3.Connection, task_id: TaskId, event: Event, label: Label) -> int:
-        kind: type[Any] = type(event)
+        kind = type(event).__name__
         body = _finite(_adapter(kind).dump_python(event, mode="json"))
         assert isinstance(body, dict)
         for name in FREE_TEXT & body.keys():
@@ -200,7 +204,7 @@ class Journal:
             body |= {name: [] if isinstance(body[name], list) else "" for name in _DIGESTS & body.keys()}
         cursor = db.execute(
             "INSERT INTO event (time_ns, task_id, kind, body) VALUES (?, ?, ?, ?)",
-            (self._clock_ns(), task_id, kind.__name__, json.dumps(body)),
+            (self._clock_ns(), task_id, kind, json.dumps(body)),
         )
         assert cursor.lastrowid is not None
         return cursor.lastrowid
@@ -216,8 +220,8 @@ def text_of(db: sqlite3.Connection, wanted: str, now_ns: int, task_id: str | Non
 
 
 @cache
-def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+def _adapter(kind: str) -> TypeAdapter[Any]:
+    return TypeAdapter(KINDS[kind])
 
 
 def _event(db: sqlite3.Connection, task_id: TaskId, kind: str, body: str, now_ns: int) -> Event:
@@ -226,14 +230,14 @@ def _event(db: sqlite3.Connection, task_id: TaskId, kind: str, body: str, now_ns
     found = json.loads(body)
     for name in FREE_TEXT & found.keys():
         found[name] = (text_of(db, found[name], now_ns, task_id) or "") if found[name] else ""
-    event: Event = _adapter(KINDS[kind]).validate_python(found)
+    event: Event = _adapter(kind).validate_python(found)
     return event
 
 
 def _label(db: sqlite3.Connection, task_id: TaskId) -> Label:
     """Return the label under which the task was submitted."""
     row = db.execute(
-        "SELECT json_extract(body, '$.label') FROM event WHERE task_id = ? AND kind = 'TaskSubmitted' ORDER BY id LIMIT 1",
+        "SELECT json_extract(body, '$.label') FROM event WHERE task_id = ? AND kind = 'TaskSubmitted' LIMIT 1",
         (task_id,),
     ).fetchone()
     return Label.PUBLIC if row is None else Label(int(row[0]))

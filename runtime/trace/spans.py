@@ -36,9 +36,6 @@ PLAN = "covey.plan"
 STEP = "covey.step"
 CHECK = "covey.check"
 
-FREE_TEXT = frozenset({"covey.request", "covey.answer", "covey.reason"})
-"""Attributes that may quote what the owner wrote."""
-
 Attribute = str | bool | int | float | Sequence[str] | Sequence[float]
 """What OpenTelemetry allows as a value."""
 Clock = Callable[[], int]
