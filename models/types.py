@@ -226,6 +226,8 @@ class Result:
     """Catalog id of the model, empty for a deterministic specialist."""
     artifacts: tuple[Digest, ...] = ()
     """Digests of the weights that produced it."""
+    notes: tuple[str, ...] = ()
+    """Sentences the reader should know about how it was made: turns left out, parts read one by one."""
 
     @property
     def abstained(self) -> bool:
