@@ -34,6 +34,10 @@ class Sampling:
     top_p: float = 1.0
     seed: int = 0
     """Draws come from a counter-based generator keyed by (seed, token index)."""
+    presence_penalty: float = 0.0
+    """Nats taken from a token's logit when the answer holds it already; small models loop without it."""
+    frequency_penalty: float = 0.0
+    """Nats taken for each time that the answer holds it already."""
 
 
 @dataclass(frozen=True, slots=True)

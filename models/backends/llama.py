@@ -1,0 +1,294 @@
+"""A language model in a worker process, as a `TextModel`.
+
+The worker may die: llama.cpp aborts on some damaged files, and the system may kill it for its memory.
+Its requests then fail with `WorkerDied`, the node stays up, and the next request starts a new worker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import astuple, dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from models import errors
+from models.backend import Delta, Finish, GenerateCall, Message
+from models.engine import framing
+from models.errors import BackendError, ContextOverflow, ModelsError, WorkerDied
+from models.types import Digest, ModelId, Signals, Usage
+
+logger = logging.getLogger(__name__)
+
+LOAD_S = 120.0
+"""Seconds a model may take to load; a 4 GB file from a slow card takes about 100."""
+CLOSE_S = 2.0
+"""Seconds a worker has to end by itself before it is killed."""
+STDERR_BYTES_KEPT = 4096
+"""Bytes of the worker's last words kept for the error message."""
+
+_END: dict[str, Any] = {"op": "worker-died"}
+
+
+@dataclass(frozen=True, slots=True)
+class LlamaSettings:
+    """How a model is loaded."""
+
+    context_tokens: int = 2048
+    """Most tokens of one request, prompt and answer together."""
+    kv_tokens: int | None = None
+    """Tokens of state, all requests together; None means one request's context."""
+    slots: int = 8
+    """Requests that run at once; more wait."""
+    scratch: int = 8
+    """Sequences for weighing labels."""
+    threads: int = max(1, (os.cpu_count() or 2))
+    rows: int = 512
+    """Most tokens computed in one step."""
+    flash_attention: bool = False
+
+
+class LlamaModel:
+    """A loaded language model. Made by `load`; `close` ends its process."""
+
+    def __init__(self, model_id: ModelId, path: Path, artifacts: tuple[Digest, ...], settings: LlamaSettings) -> None:
+        self.id = model_id
+        self.artifacts = artifacts
+        self._path = path
+        self._settings = settings
+        self._numbers = count(1)
+        self._inboxes: dict[int, asyncio.Queue[dict[str, Any]]] = {}
+        self._process: asyncio.subprocess.Process | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._last_words: asyncio.Task[bytes] | None = None
+        self._starting = asyncio.Lock()
+
+    @classmethod
+    async def load(
+        cls, model_id: ModelId, path: Path, artifacts: tuple[Digest, ...], settings: LlamaSettings | None = None
+    ) -> LlamaModel:
+        """Start a worker and load the model. Raises BadArtifact, OutOfMemory, TemplateError, WorkerDied."""
+        model = cls(model_id, path, artifacts, settings or LlamaSettings())
+        await model._start()
+        return model
+
+    @property
+    def context_tokens(self) -> int:
+        return self._settings.context_tokens
+
+    @property
+    def memory_bytes(self) -> int:
+        """Resident size of the worker process, 0 when it is gone."""
+        if self._process is None or self._process.returncode is not None:
+            return 0
+        try:
+            statm = Path(f"/proc/{self._process.pid}/statm").read_text()
+            return int(statm.split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        except OSError:  # no /proc on this system
+            return self._path.stat().st_size
+
+    @property
+    def process_id(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    async def generate(self, call: GenerateCall) -> AsyncIterator[Delta | Finish]:
+        """See `models.backend.TextModel.generate`."""
+        if call.max_tokens < 1:
+            raise ContextOverflow("An answer needs room for at least one token. Ask for a longer answer.")
+        constraint = call.constraint
+        message = {
+            "op": "generate",
+            "messages": [(m.role, m.content) for m in call.messages],
+            "prefill": call.prefill,
+            "max_tokens": call.max_tokens,
+            "sampling": astuple(call.sampling),
+            "constraint": None if constraint is None else (constraint.kind, constraint.value),
+            "stop": call.stop,
+            "resume_tokens": call.resume_tokens,
+            "deadline_s": call.deadline_s,
+        }
+        async with self._request(message) as inbox:
+            while True:
+                reply = await inbox.get()
+                match reply["op"]:
+                    case "delta":
+                        yield Delta(reply["index"], reply["text"], tuple(reply["tokens"]))
+                    case "finish":
+                        yield Finish(
+                            reply["text"],
+                            reply["reason"],
+                            tuple(reply["tokens"]),
+                            Signals(*reply["signals"]),
+                            Usage(*reply["usage"]),
+                        )
+                        return
+                    case _:
+                        raise await self._failure(reply)
+
+    async def score(self, messages: Sequence[Message], labels: Sequence[str], prefill: str = "") -> list[float]:
+        """See `models.backend.TextModel.score`."""
+        if not labels:
+            return []
+        message = {
+            "op": "score",
+            "messages": [(m.role, m.content) for m in messages],
+            "labels": list(labels),
+            "prefill": prefill,
+        }
+        async with self._request(message) as inbox:
+            reply = await inbox.get()
+            if reply["op"] != "scores":
+                raise await self._failure(reply)
+            return [float(p) for p in reply["probabilities"]]
+
+    async def count_tokens(self, text: str) -> int:
+        """See `models.backend.TextModel.count_tokens`."""
+        async with self._request({"op": "count", "text": text}) as inbox:
+            reply = await inbox.get()
+            if reply["op"] != "count":
+                raise await self._failure(reply)
+            return int(reply["tokens"])
+
+    async def close(self) -> None:
+        """End the worker: by the end of its input, else by force."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.stdin is not None:
+            process.stdin.close()
+        try:
+            await asyncio.wait_for(process.wait(), CLOSE_S)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+        for task in (self._reader, self._last_words):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+    @contextlib.asynccontextmanager
+    async def _request(self, message: dict[str, Any]) -> AsyncIterator[asyncio.Queue[dict[str, Any]]]:
+        """Send a message and hand out its replies; leaving early cancels it in the worker."""
+        await self._start()
+        number = next(self._numbers)
+        inbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()  # bounded by the request's token budget
+        self._inboxes[number] = inbox
+        try:
+            await self._send({**message, "id": number})
+            yield inbox
+        finally:
+            if self._inboxes.pop(number, None) is not None and self._process is not None:
+                with contextlib.suppress(WorkerDied, asyncio.CancelledError):
+                    await self._send({"op": "cancel", "id": number})
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        process = self._process
+        if process is None or process.stdin is None:
+            raise self._died()
+        try:
+            process.stdin.write(framing.encode(message))
+            await process.stdin.drain()
+        except (ConnectionError, RuntimeError) as error:
+            raise self._died() from error
+
+    async def _start(self) -> None:
+        """Start the worker if it is not running. Raises as `load`."""
+        async with self._starting:
+            if self._process is not None and self._process.returncode is None:
+                return
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "models.engine.worker",
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                start_new_session=True,
+            )
+            self._process = process
+            assert process.stdout is not None and process.stderr is not None
+            self._last_words = asyncio.create_task(_tail(process.stderr))
+            settings = self._settings
+            await self._send(
+                {
+                    "path": str(self._path),
+                    "kv_tokens": settings.kv_tokens or settings.context_tokens,
+                    "context_tokens": settings.context_tokens,
+                    "slots": settings.slots,
+                    "scratch": settings.scratch,
+                    "threads": settings.threads,
+                    "rows": settings.rows,
+                    "flash_attention": settings.flash_attention,
+                }
+            )
+            try:
+                first = await asyncio.wait_for(framing.receive(process.stdout), LOAD_S)
+            except (TimeoutError, framing.BrokenFrame):
+                first = None
+            if first is None or first["op"] != "loaded":
+                failure = await self._failure(first or _END)
+                await self.close()
+                raise failure
+            self._reader = asyncio.create_task(self._read(process.stdout))
+
+    async def _read(self, pipe: asyncio.StreamReader) -> None:
+        """Hand each reply to the request that waits for it; at the end tell all that are left."""
+        try:
+            while (reply := await framing.receive(pipe)) is not None:
+                inbox = self._inboxes.get(reply["id"])
+                if inbox is None:
+                    continue
+                if reply["op"] != "delta":
+                    del self._inboxes[reply["id"]]
+                inbox.put_nowait(reply)
+        except framing.BrokenFrame as error:
+            logger.warning("the worker of %s sent something unreadable: %s", self.id, error)
+        for inbox in self._inboxes.values():
+            inbox.put_nowait(_END)
+        self._inboxes.clear()
+
+    async def _failure(self, reply: dict[str, Any]) -> ModelsError:
+        if reply["op"] in ("error", "failed"):
+            kind = _BY_CODE.get(reply["code"], BackendError)
+            return kind(reply["message"])
+        return self._died(await self._words())
+
+    async def _words(self) -> str:
+        """Return the last line that a dead worker wrote."""
+        if self._process is None or self._last_words is None:
+            return ""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._process.wait(), CLOSE_S)
+            words = await asyncio.wait_for(asyncio.shield(self._last_words), CLOSE_S)
+            lines = words.decode("utf-8", "replace").strip().splitlines()
+            return lines[-1][:200] if lines else ""
+        return ""
+
+    def _died(self, words: str = "") -> WorkerDied:
+        status = self._process.returncode if self._process is not None else None
+        detail = f" (status {status}{': ' + words if words else ''})" if status is not None else ""
+        return WorkerDied(f"The process of model {self.id} ended unexpectedly{detail}. Ask again: it starts afresh.")
+
+
+async def _tail(pipe: asyncio.StreamReader) -> bytes:
+    """Read a pipe to its end, keeping only its last bytes."""
+    kept = b""
+    while data := await pipe.read(STDERR_BYTES_KEPT):
+        kept = (kept + data)[-STDERR_BYTES_KEPT:]
+    return kept
+
+
+def _codes(kind: type[ModelsError]) -> dict[str, type[ModelsError]]:
+    table = {kind.code: kind}
+    for child in kind.__subclasses__():
+        table |= _codes(child)
+    return table
+
+
+_BY_CODE = _codes(errors.ModelsError)
+"""Error code, as a worker sends it, to the class of models/errors.py."""

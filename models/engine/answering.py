@@ -1,0 +1,174 @@
+"""One answer while it is being made: its prompt, what has come so far, and when it ends.
+
+Knows nothing of the batch it runs in.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from models.backend import Sampling
+from models.engine.constrain import Matcher
+from models.engine.library import Vocabulary
+from models.engine.sampling import Row, SignalSum, choose
+from models.engine.text import Piece, TextStream
+
+Ending = Literal["stop", "length", "cancelled"]
+
+
+@dataclass(slots=True)
+class Answer:
+    """A running generation. `feed` takes a row of logits and says what may be shown."""
+
+    id: int
+    prompt: list[int]
+    max_tokens: int
+    sampling: Sampling
+    vocabulary: Vocabulary
+    text: TextStream
+    matcher: Matcher | None = None
+    deadline: float | None = None
+    """time.monotonic() at which the answer is given up."""
+    started: float = field(default_factory=time.monotonic)
+    tokens: list[int] = field(default_factory=list)
+    """The answer so far, resumed tokens included."""
+    pending: list[int] = field(default_factory=list)
+    """Tokens whose state is not computed yet: first the prompt, later what was chosen last."""
+    cached: int = 0
+    """Tokens of the prompt whose state was there already."""
+    signals: SignalSum = field(default_factory=SignalSum)
+    ending: Ending | None = None
+    owed: list[Piece] = field(default_factory=list)
+
+    def begin(self, resumed: tuple[int, ...]) -> None:
+        """Lay out the prompt and the tokens that the asker already has. Raises ConstraintError."""
+        self.pending = [*self.prompt, *resumed]
+        for token in resumed:
+            self.tokens.append(token)
+            self.text.skip(token, self.vocabulary.piece(token))
+            if self.matcher is not None:
+                self.matcher.consume(token)
+        if self.matcher is not None:
+            self._force()
+        if len(self.tokens) >= self.max_tokens and not self.ending:
+            self.ending = "length"
+
+    @property
+    def whole(self) -> list[int]:
+        """Prompt and answer so far."""
+        return [*self.prompt, *self.tokens]
+
+    @property
+    def promised(self) -> int:
+        """Tokens of state that it may still ask for, beyond what is computed."""
+        return len(self.pending) + self.max_tokens - len(self.tokens)
+
+    def feed(self, row: Row) -> None:
+        """Choose the next token from the logits after the last one. Raises ConstraintError."""
+        allowed = self.matcher.allowed() if self.matcher is not None else None
+        token, signal = choose(row, self.sampling, self.tokens, allowed)
+        self.signals.add(signal)
+        if self.matcher is not None and not self.vocabulary.ends(token):
+            self.matcher.consume(token)
+        self._take(token)
+        if self.matcher is not None:
+            self._force()
+
+    def _take(self, token: int) -> None:
+        if self.vocabulary.ends(token):
+            self.ending = "stop"
+            return
+        self.tokens.append(token)
+        self.pending.append(token)
+        piece = self.text.feed(token, self.vocabulary.piece(token))
+        if piece:
+            self.owed.append(piece)
+        if self.text.stopped:
+            self.ending = "stop"
+        elif len(self.tokens) >= self.max_tokens:
+            self.ending = "length"
+
+    def _force(self) -> None:
+        """Take what the constraint leaves no choice about, without asking the model."""
+        assert self.matcher is not None
+        for token in self.matcher.forced() if self.ending is None else []:
+            if self.ending is not None:
+                return
+            if not self.vocabulary.ends(token):
+                self.matcher.consume(token)
+            self._take(token)
+        if self.matcher.finished:
+            self.ending = "stop"
+
+    def finish(self) -> None:
+        """Show what was held back."""
+        piece = self.text.end()
+        if piece:
+            self.owed.append(piece)
+
+    def take_owed(self) -> list[Piece]:
+        """Return the pieces not shown yet."""
+        owed, self.owed = self.owed, []
+        return owed
+
+
+@dataclass(slots=True)
+class Scoring:
+    """The probabilities of labels as the next text, by their token trie."""
+
+    id: int
+    prompt: list[int]
+    labels: list[list[int]]
+    """Token ids of each label, without an end token."""
+    end: int
+    """Token that stands for the end of a label which begins another one."""
+    pending: list[int] = field(default_factory=list)
+    started: float = field(default_factory=time.monotonic)
+    deadline: float | None = None
+    cached: int = 0
+
+    def begin(self) -> None:
+        self.pending = list(self.prompt)
+
+    @property
+    def whole(self) -> list[int]:
+        return self.prompt
+
+    @property
+    def promised(self) -> int:
+        return len(self.pending) + sum(len(path) for path in self.branches())
+
+    def branches(self) -> list[tuple[int, ...]]:
+        """Return the paths after which labels part, the empty path first; only there is a choice to weigh."""
+        followers = self._followers()
+        return sorted((path for path, after in followers.items() if len(after) > 1), key=len)
+
+    def _followers(self) -> dict[tuple[int, ...], set[int]]:
+        followers: dict[tuple[int, ...], set[int]] = {}
+        for label in self.labels:
+            for i, token in enumerate([*label, self.end]):
+                followers.setdefault(tuple(label[:i]), set()).add(token)
+        return followers
+
+    def probabilities(self, rows: dict[tuple[int, ...], Row]) -> list[float]:
+        """Return one probability per label, summing to 1. `rows` holds the logits after each branch."""
+        followers = self._followers()
+        result = []
+        for label in self.labels:
+            logprob = 0.0
+            for i, token in enumerate([*label, self.end]):
+                path = tuple(label[:i])
+                row = rows.get(path)
+                if row is None:
+                    continue
+                options = np.fromiter(followers[path], dtype=np.int64)
+                values = row[options].astype(np.float64)
+                peak = values.max()
+                logprob += float(row[token]) - peak - float(np.log(np.exp(values - peak).sum()))
+            result.append(float(np.exp(logprob)))
+        total = sum(result)  # labels with equal tokens share their path's probability
+        return [value / total for value in result]

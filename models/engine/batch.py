@@ -1,0 +1,395 @@
+"""Continuous batching: many answers share one context, join and leave between steps, and share prefixes.
+
+A step is one decode call. Answers that are being written come first, prompts fill the rest in chunks,
+so that a long prompt does not stall the others. A new request takes over the longest common prefix
+that any sequence holds; requests that arrive together with the same unseen prefix let one compute it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.engine.answering import Answer, Scoring
+from models.engine.cells import Cells, common_prefix
+from models.engine.library import NoRoom, Row
+from models.errors import BackendError, ContextOverflow, DeadlineExceeded, ModelsError
+from models.types import Usage
+
+PROMPT_ROWS_BESIDE_ANSWERS = 32
+"""Most prompt rows of a step in which answers are being written: bounds the gap between their tokens."""
+WORTH_WAITING_TOKENS = 16
+"""A request waits for another to compute their common prefix only when it is longer than this."""
+
+Job = Answer | Scoring
+
+
+class Computes(Protocol):
+    """What the batch needs of the library; a scripted one stands in for it in tests."""
+
+    def decode(self, rows: list[Row]) -> list[NDArray[np.float32]]: ...
+    def copy(self, source: int, target: int, length: int) -> None: ...
+    def cut(self, sequence: int, length: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSettings:
+    """Bounds of one batch."""
+
+    context_tokens: int
+    """Most tokens of one request, prompt and answer together."""
+    kv_tokens: int
+    """Tokens of state, all sequences together."""
+    slots: int
+    """Requests that may run at once."""
+    scratch: int
+    """Further sequences, for weighing labels."""
+    rows: int
+    """Most rows of one step."""
+    shares_prefixes: bool = True
+    """False for a model whose state can't be cut in the middle (recurrent ones)."""
+
+
+@dataclass(slots=True)
+class _Seat:
+    """A sequence number and who uses it."""
+
+    sequence: int
+    job: Job | None = None
+    used_at: int = 0
+    leader: _Seat | None = None
+    """The seat whose prompt this one waits for."""
+    leader_job: Job | None = None
+    shared: int = 0
+    """Tokens to take over from the leader."""
+    model_seconds: float = 0.0
+
+
+class Batch:
+    """The batching loop of one context; not thread-safe.
+
+    `done(job, usage)` is called when an answer has ended or labels are weighed (with their
+    probabilities), `failed(job, error)` when it could not.
+    """
+
+    def __init__(
+        self,
+        library: Computes,
+        settings: BatchSettings,
+        *,
+        progressed: Callable[[Answer], None],
+        done: Callable[[Job, Usage, list[float]], None],
+        failed: Callable[[Job, ModelsError], None],
+    ) -> None:
+        self._library = library
+        self._settings = settings
+        self._cells = Cells(settings.kv_tokens, settings.slots + settings.scratch)
+        self._seats = [_Seat(i) for i in range(settings.slots)]
+        self._scratch = range(settings.slots, settings.slots + settings.scratch)
+        self._waiting: deque[Job] = deque()
+        self._progressed, self._done, self._failed = progressed, done, failed
+        self._clock = 0
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._waiting) or any(seat.job for seat in self._seats)
+
+    def submit(self, job: Job) -> None:
+        """Queue a request. Raises ContextOverflow at once when it can never fit."""
+        need = job.promised
+        limit = min(self._settings.context_tokens, self._settings.kv_tokens)
+        if need > limit:
+            prompt = len(job.prompt)
+            raise ContextOverflow(
+                f"The prompt has {prompt} tokens and the answer may take {need - prompt}, together more than "
+                f"the context of {limit} tokens. Shorten the text or ask for a shorter answer."
+            )
+        self._waiting.append(job)
+
+    def cancel(self, job_id: int) -> None:
+        """Forget a request; its sequence is free at once."""
+        self._waiting = deque(job for job in self._waiting if job.id != job_id)
+        for seat in self._seats:
+            if seat.job is not None and seat.job.id == job_id:
+                self._leave(seat)
+
+    def step(self) -> None:
+        """Admit what fits, compute one batch of rows, hand out what came of it."""
+        self._clock += 1
+        self._expire()
+        self._admit()
+        self._follow()
+        rows, takers = self._plan()
+        if not rows:
+            return
+        began = time.monotonic()
+        try:
+            logits = self._library.decode(rows)
+        except NoRoom:
+            self._make_room(takers)
+            return
+        except ModelsError as error:
+            for seat, _ in takers:
+                self._library.cut(seat.sequence, 0)  # how far it came is unknown
+                self._cells.cut(seat.sequence, 0)
+                self._fail(seat, error)
+            return
+        spent = time.monotonic() - began
+        self._account(rows)
+        given = iter(logits)
+        for seat, taken in takers:
+            seat.model_seconds += spent
+            assert seat.job is not None
+            del seat.job.pending[:taken]
+            if not seat.job.pending:
+                self._advance(seat, next(given))
+
+    def _advance(self, seat: _Seat, row: NDArray[np.float32]) -> None:
+        job = seat.job
+        try:
+            if isinstance(job, Answer):
+                job.feed(row)
+            elif isinstance(job, Scoring):
+                self._weigh(seat, job, row.copy())
+                return
+        except ModelsError as error:
+            self._fail(seat, error)
+            return
+        assert isinstance(job, Answer)
+        if job.ending is not None:
+            self._end(seat, job)
+        elif job.owed:
+            self._progressed(job)
+
+    def _end(self, seat: _Seat, job: Answer) -> None:
+        job.finish()
+        usage = self._usage(seat, job, len(job.tokens))
+        self._leave(seat)
+        self._done(job, usage, [])
+
+    def _usage(self, seat: _Seat, job: Job, completion: int) -> Usage:
+        return Usage(
+            prompt_tokens=len(job.prompt),
+            cached_tokens=min(job.cached, len(job.prompt)),
+            completion_tokens=completion,
+            seconds=time.monotonic() - job.started,
+            model_seconds=seat.model_seconds,
+        )
+
+    # Joining
+
+    def _expire(self) -> None:
+        now = time.monotonic()
+        for job in [job for job in self._waiting if _late(job, now)]:
+            self._waiting.remove(job)
+            self._failed(job, _too_late(job))
+        for seat in self._seats:
+            if seat.job is not None and _late(seat.job, now):
+                self._fail(seat, _too_late(seat.job))
+
+    def _admit(self) -> None:
+        """Seat waiting requests in order of arrival, as long as there is a seat and room for their state."""
+        while self._waiting:
+            free = [seat for seat in self._seats if seat.job is None]
+            if not free or not self._seat(self._waiting[0], free):
+                return
+            self._waiting.popleft()
+
+    def _seat(self, job: Job, free: list[_Seat]) -> bool:
+        if isinstance(job, Answer) and job.ending is not None:  # nothing left to compute
+            self._end(_Seat(-1), job)
+            return True
+        source, reused = self._longest_prefix(job)
+        if not self._room_for(job.promised - reused, source, reused):
+            return False
+        target = self._target(free, source)
+        if target.sequence == source:
+            self._cut(target.sequence, reused)
+        else:
+            self._cut(target.sequence, 0)
+            if source is not None and reused:
+                self._copy(source, target.sequence, reused)
+        target.job = job
+        target.model_seconds = 0.0
+        job.cached = reused
+        del job.pending[:reused]
+        self._find_leader(target, reused)
+        return True
+
+    def _longest_prefix(self, job: Job) -> tuple[int | None, int]:
+        """Return the sequence that holds the longest beginning of the request, and its length."""
+        best, length = None, 0
+        if not self._settings.shares_prefixes:
+            return best, length
+        limit = len(job.pending) - 1  # the last token is computed again, for its logits
+        for seat in self._seats:
+            shared = min(limit, common_prefix(self._cells.tokens(seat.sequence), job.pending))
+            if shared > length:
+                best, length = seat.sequence, shared
+        return best, length
+
+    def _target(self, free: list[_Seat], source: int | None) -> _Seat:
+        """Prefer an empty seat, then the one used longest ago; the source itself only when no other is left."""
+        others = [seat for seat in free if seat.sequence != source] or free
+        return min(others, key=lambda seat: (bool(self._cells.tokens(seat.sequence)), seat.used_at))
+
+    def _room_for(self, tokens: int, source: int | None, reused: int) -> bool:
+        """Forget states that nobody uses, oldest first, until `tokens` more fit beside what is promised.
+
+        The source's state is touched last, and only past what the request takes over from it.
+        """
+        promised = sum(seat.job.promised for seat in self._seats if seat.job is not None)
+        idle = [seat for seat in self._seats if seat.job is None]
+        for seat in sorted(idle, key=lambda seat: (seat.sequence == source, seat.used_at)):
+            if self._cells.used + promised + tokens <= self._cells.capacity:
+                return True
+            self._cut(seat.sequence, reused if seat.sequence == source else 0)
+        return self._cells.used + promised + tokens <= self._cells.capacity
+
+    # Sharing a prefix that is being computed
+
+    def _find_leader(self, seat: _Seat, reused: int) -> None:
+        assert seat.job is not None
+        seat.leader = None
+        if not self._settings.shares_prefixes:
+            return
+        mine = [*self._cells.tokens(seat.sequence), *seat.job.pending]
+        for other in self._seats:
+            if other is seat or other.job is None or not other.job.pending:
+                continue
+            theirs = [*self._cells.tokens(other.sequence), *other.job.pending]
+            shared = min(common_prefix(mine, theirs), len(mine) - 1)
+            if shared > max(reused, seat.shared if seat.leader else 0) + WORTH_WAITING_TOKENS:
+                seat.leader, seat.leader_job, seat.shared = other, other.job, shared
+
+    def _follow(self) -> None:
+        """Let those who wait take over what their leader has computed."""
+        for seat in self._seats:
+            leader = seat.leader
+            if seat.job is None or leader is None:
+                continue
+            ready = len(self._cells.tokens(leader.sequence))
+            if leader.job is seat.leader_job and ready < seat.shared:
+                continue
+            seat.leader = None
+            mine = [*self._cells.tokens(seat.sequence), *seat.job.pending]
+            usable = min(common_prefix(self._cells.tokens(leader.sequence), mine), len(mine) - 1)
+            if usable > len(self._cells.tokens(seat.sequence)):
+                self._cut(seat.sequence, 0)
+                self._copy(leader.sequence, seat.sequence, usable)
+                seat.job.pending = mine[usable:]
+                seat.job.cached = usable
+
+    # One step
+
+    def _plan(self) -> tuple[list[Row], list[tuple[_Seat, int]]]:
+        """Return the rows of the next decode call, and how many of each seat's pending tokens they are."""
+        ready = [s for s in self._seats if s.job is not None and s.leader is None and s.job.pending]
+        ready.sort(key=lambda seat: (len(seat.job.pending) > 1 if seat.job else False, seat.used_at))
+        answering = any(len(seat.job.pending) == 1 for seat in ready if seat.job)
+        rows: list[Row] = []
+        takers: list[tuple[_Seat, int]] = []
+        prompt_rows = PROMPT_ROWS_BESIDE_ANSWERS if answering else self._settings.rows
+        for seat in ready:
+            assert seat.job is not None
+            room = self._settings.rows - len(rows)
+            wanted = len(seat.job.pending)
+            taken = min(room, wanted) if wanted == 1 else min(room, wanted, prompt_rows)
+            if taken <= 0:
+                continue
+            if wanted > 1:
+                prompt_rows -= taken
+            start = len(self._cells.tokens(seat.sequence))
+            for i, token in enumerate(seat.job.pending[:taken]):
+                rows.append(Row(token, start + i, seat.sequence, i == wanted - 1))
+            seat.used_at = self._clock
+            takers.append((seat, taken))
+        return rows, takers
+
+    def _account(self, rows: list[Row]) -> None:
+        for row in rows:
+            self._cells.append(row.sequence, row.token)
+
+    def _weigh(self, seat: _Seat, job: Scoring, root: NDArray[np.float32]) -> None:
+        """Compute the logits after every branch of the labels' trie, each on a scratch copy of the prompt."""
+        rows: dict[tuple[int, ...], NDArray[np.float32]] = {(): root}
+        began = time.monotonic()
+        paths = [path for path in job.branches() if path]
+        while paths:
+            group, paths = self._group(paths)
+            rows.update(self._branch(seat.sequence, group))
+        seat.model_seconds += time.monotonic() - began
+        usage = self._usage(seat, job, 0)
+        self._leave(seat)
+        self._done(job, usage, job.probabilities(rows))
+
+    def _group(self, paths: list[tuple[int, ...]]) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
+        """Return as many paths as one decode call can take, and the rest."""
+        group: list[tuple[int, ...]] = []
+        size = 0
+        for path in paths[: len(self._scratch)]:
+            if group and size + len(path) > self._settings.rows:
+                break
+            group.append(path)
+            size += len(path)
+        return group, paths[len(group) :]
+
+    def _branch(self, sequence: int, group: list[tuple[int, ...]]) -> dict[tuple[int, ...], NDArray[np.float32]]:
+        start = len(self._cells.tokens(sequence))
+        plan: list[Row] = []
+        for scratch, path in zip(self._scratch, group, strict=False):
+            self._copy(sequence, scratch, start)
+            plan += [Row(token, start + i, scratch, i == len(path) - 1) for i, token in enumerate(path)]
+        try:
+            logits = self._library.decode(plan)
+            return {path: row.copy() for path, row in zip(group, logits, strict=True)}
+        finally:
+            for scratch in self._scratch:
+                self._cut(scratch, 0)
+
+    # Leaving
+
+    def _leave(self, seat: _Seat) -> None:
+        """Free the seat; its state stays for the next request with the same beginning."""
+        seat.job = seat.leader = seat.leader_job = None
+        seat.used_at = self._clock
+
+    def _fail(self, seat: _Seat, error: ModelsError) -> None:
+        job = seat.job
+        self._leave(seat)
+        if job is not None:
+            self._failed(job, error)
+
+    def _make_room(self, takers: list[tuple[_Seat, int]]) -> None:
+        """Forget every idle state; if there is none, give up the youngest request."""
+        idle = [s for s in self._seats if s.job is None and self._cells.tokens(s.sequence)]
+        for seat in idle:
+            self._cut(seat.sequence, 0)
+        if not idle:
+            seat = max((seat for seat, _ in takers), key=lambda s: s.job.started if s.job else 0.0)
+            self._cut(seat.sequence, 0)
+            self._fail(seat, BackendError("The model's context is full. Ask again when less is running."))
+
+    def _copy(self, source: int, target: int, length: int) -> None:
+        self._library.copy(source, target, length)
+        self._cells.copy(source, target, length)
+
+    def _cut(self, sequence: int, length: int) -> None:
+        if len(self._cells.tokens(sequence)) > length:
+            self._library.cut(sequence, length)
+            self._cells.cut(sequence, length)
+
+
+def _late(job: Job, now: float) -> bool:
+    return job.deadline is not None and now > job.deadline
+
+
+def _too_late(job: Job) -> DeadlineExceeded:
+    spent = time.monotonic() - job.started
+    return DeadlineExceeded(f"The answer was not ready after {spent:.1f} s. Allow more time or ask for less.")

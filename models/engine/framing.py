@@ -1,0 +1,67 @@
+"""Length-prefixed msgpack messages over the pipe between a node and its worker.
+
+A frame is four bytes of big-endian length, then that many bytes of msgpack (one map).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from typing import Any, BinaryIO
+
+import msgpack
+
+MAX_FRAME_BYTES = 64 * 1024 * 1024
+"""Bytes. A prompt of a full context is below 1 MiB; more than this is a broken pipe, not a message."""
+
+_LENGTH = struct.Struct(">I")
+
+
+class BrokenFrame(Exception):
+    """The other end sent something that is not a frame; the pipe can't be trusted any more."""
+
+
+def encode(message: dict[str, Any]) -> bytes:
+    body: bytes = msgpack.packb(message)
+    if len(body) > MAX_FRAME_BYTES:
+        raise BrokenFrame(f"a message of {len(body)} bytes exceeds {MAX_FRAME_BYTES}")
+    return _LENGTH.pack(len(body)) + body
+
+
+def _length(head: bytes) -> int:
+    (length,) = _LENGTH.unpack(head)
+    if length > MAX_FRAME_BYTES:
+        raise BrokenFrame(f"a frame of {length} bytes exceeds {MAX_FRAME_BYTES}")
+    return int(length)
+
+
+def _decode(body: bytes) -> dict[str, Any]:
+    message = msgpack.unpackb(body)
+    if not isinstance(message, dict):
+        raise BrokenFrame("a frame did not hold a map")
+    return message
+
+
+def read(pipe: BinaryIO) -> dict[str, Any] | None:
+    """Return the next message of a blocking pipe, or None when the other end has closed it."""
+    head = pipe.read(_LENGTH.size)
+    if not head:
+        return None
+    if len(head) < _LENGTH.size:
+        raise BrokenFrame("the pipe ended inside a frame")
+    length = _length(head)
+    body = pipe.read(length)
+    if len(body) < length:
+        raise BrokenFrame("the pipe ended inside a frame")
+    return _decode(body)
+
+
+async def receive(stream: asyncio.StreamReader) -> dict[str, Any] | None:
+    """As `read`, for an asyncio stream."""
+    try:
+        head = await stream.readexactly(_LENGTH.size)
+        return _decode(await stream.readexactly(_length(head)))
+    except asyncio.IncompleteReadError as error:
+        if error.partial:
+            raise BrokenFrame("the pipe ended inside a frame") from error
+        return None

@@ -1,0 +1,200 @@
+"""The one place that calls llama.cpp: a loaded model, its vocabulary and one context, with plain types.
+
+Not here: which rows to compute (batch.py) and what to choose from them (sampling.py). Everything is
+blocking and must be called from one thread.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import llama_cpp.llama_cpp as llama
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import BackendError, BadArtifact, OutOfMemory
+
+MAX_PIECE_BYTES = 4096
+"""Bytes of the longest token text that is believed; the longest in public vocabularies is 256."""
+
+_log_lines: list[str] = []
+_LOG_LINES_KEPT = 40
+
+
+def _keep_log(level: int, text: bytes, _data: object) -> None:
+    """Keep the library's last warnings for the error message; print nothing."""
+    if level >= 3:  # GGML_LOG_LEVEL_WARN and above
+        _log_lines.append(text.decode("utf-8", "replace").rstrip())
+        del _log_lines[:-_LOG_LINES_KEPT]
+
+
+_log = llama.llama_log_callback(_keep_log)
+"""Held here for as long as the library may call it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContextSettings:
+    """How the context of a model is laid out."""
+
+    kv_tokens: int
+    """Tokens of state that all sequences share."""
+    sequences: int
+    """Sequence numbers 0..sequences-1 may be used."""
+    threads: int
+    batch_rows: int = 512
+    """Most rows of one decode call."""
+    flash_attention: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One token to compute."""
+
+    token: int
+    position: int
+    sequence: int
+    wants_logits: bool
+
+
+class NoRoom(BackendError):
+    """The state of another token does not fit; nothing was computed."""
+
+    code = "no_room"
+
+
+class Library:
+    """A model and its context. Raises BadArtifact or OutOfMemory when it can't be loaded."""
+
+    def __init__(self, path: str, settings: ContextSettings) -> None:
+        llama.llama_log_set(_log, ctypes.c_void_p(0))
+        llama.llama_backend_init()
+        self._model = self._load(path)
+        self.vocabulary = Vocabulary(self._model)
+        self.trained_context = int(llama.llama_model_n_ctx_train(self._model))
+        self.settings = settings
+        self._context = self._open(settings)
+        self._memory = llama.llama_get_memory(self._context)
+        self._batch = llama.llama_batch_init(settings.batch_rows, 0, 1)
+
+    @staticmethod
+    def _load(path: str) -> Any:
+        params = llama.llama_model_default_params()
+        params.n_gpu_layers = 0
+        model = llama.llama_model_load_from_file(path.encode(), params)
+        if not model:
+            raise BadArtifact(f"llama.cpp can't load this model: {_reason()}. Pull or add the model again.")
+        return model
+
+    def _open(self, settings: ContextSettings) -> Any:
+        params = llama.llama_context_default_params()
+        params.n_ctx = settings.kv_tokens
+        params.n_batch = settings.batch_rows
+        params.n_ubatch = settings.batch_rows
+        params.n_seq_max = settings.sequences
+        params.n_outputs_max = settings.sequences
+        params.n_threads = settings.threads
+        params.n_threads_batch = settings.threads
+        params.kv_unified = True
+        params.flash_attn_type = (
+            llama.LLAMA_FLASH_ATTN_TYPE_ENABLED if settings.flash_attention else llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        )
+        context = llama.llama_init_from_model(self._model, params)
+        if not context:
+            raise OutOfMemory(
+                f"There is no memory for {settings.kv_tokens} tokens of context: {_reason()}. Choose a smaller context."
+            )
+        return context
+
+    @property
+    def shares_prefixes(self) -> bool:
+        """False for a model whose state can't be cut in the middle."""
+        recurrent = llama.llama_model_is_recurrent(self._model) or llama.llama_model_is_hybrid(self._model)
+        return not recurrent
+
+    @property
+    def chat_template(self) -> str | None:
+        text = llama.llama_model_chat_template(self._model, None)
+        return text.decode("utf-8", "replace") if text else None
+
+    def decode(self, rows: Sequence[Row]) -> list[NDArray[np.float32]]:
+        """Compute the rows; return the logits of those that want them, in order, each of shape (vocabulary,).
+
+        The arrays are views that hold until the next call. Raises NoRoom, BackendError.
+        """
+        batch = self._batch
+        batch.n_tokens = len(rows)
+        for i, row in enumerate(rows):
+            batch.token[i] = row.token
+            batch.pos[i] = row.position
+            batch.n_seq_id[i] = 1
+            batch.seq_id[i][0] = row.sequence
+            batch.logits[i] = row.wants_logits
+        status = llama.llama_decode(self._context, batch)
+        if status == 1:
+            raise NoRoom("The context is full.")
+        if status != 0:
+            raise BackendError(f"llama.cpp could not compute a step (status {status}: {_reason()}). Ask again.")
+        return [self._logits(i) for i, row in enumerate(rows) if row.wants_logits]
+
+    def _logits(self, i: int) -> NDArray[np.float32]:
+        pointer = llama.llama_get_logits_ith(self._context, i)
+        return np.ctypeslib.as_array(pointer, shape=(self.vocabulary.size,))
+
+    def copy(self, source: int, target: int, length: int) -> None:
+        """Let `target` share the first `length` tokens of `source`'s state."""
+        llama.llama_memory_seq_cp(self._memory, source, target, 0, length)
+
+    def cut(self, sequence: int, length: int) -> None:
+        """Forget a sequence's state from place `length` on."""
+        llama.llama_memory_seq_rm(self._memory, sequence, length, -1)
+
+    def close(self) -> None:
+        llama.llama_batch_free(self._batch)
+        llama.llama_free(self._context)
+        llama.llama_model_free(self._model)
+
+
+class Vocabulary:
+    """Text to tokens and back."""
+
+    def __init__(self, model: Any) -> None:
+        self.pointer = llama.llama_model_get_vocab(model)
+        self.size = int(llama.llama_vocab_n_tokens(self.pointer))
+        self.eos = int(llama.llama_vocab_eos(self.pointer))
+        self.bos = int(llama.llama_vocab_bos(self.pointer)) if llama.llama_vocab_get_add_bos(self.pointer) else None
+        self._pieces: dict[int, bytes] = {}
+        self._buffer = ctypes.create_string_buffer(MAX_PIECE_BYTES)
+
+    def tokens(self, text: str, *, control: bool) -> list[int]:
+        """Return the tokens of a text; only with `control` do names of control tokens become them."""
+        data = text.encode("utf-8", "replace")
+        room = len(data) + 8
+        buffer = (llama.llama_token * room)()
+        count = llama.llama_tokenize(self.pointer, data, len(data), buffer, room, False, control)
+        if count < 0:
+            raise BackendError("llama.cpp could not split the text into tokens. Shorten it and ask again.")
+        return list(buffer[:count])
+
+    def piece(self, token: int) -> bytes:
+        """Return the bytes of a token; nothing for a control token."""
+        known = self._pieces.get(token)
+        if known is None:
+            size = llama.llama_token_to_piece(self.pointer, token, self._buffer, MAX_PIECE_BYTES, 0, False)
+            known = self._pieces[token] = bytes(self._buffer[: max(0, size)])  # type: ignore[arg-type]
+        return known
+
+    def ends(self, token: int) -> bool:
+        """True for a token that ends a turn."""
+        return bool(llama.llama_vocab_is_eog(self.pointer, token))
+
+    def name(self, token: int) -> str:
+        text = llama.llama_vocab_get_text(self.pointer, token)
+        return text.decode("utf-8", "replace") if text else ""
+
+
+def _reason() -> str:
+    lines = [line for line in _log_lines if line]
+    return lines[-1][:300] if lines else "no reason given"

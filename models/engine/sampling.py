@@ -1,0 +1,137 @@
+"""Choosing the next token from a row of logits, and what the row says about the choice.
+
+Draws come from a counter, not from a stream: the draw for token i depends on (seed, i) alone, so an
+answer that is interrupted and resumed elsewhere draws the same tokens.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.backend import Sampling
+from models.types import Signals
+
+Row = NDArray[np.float32]
+
+NEGLIGIBLE = 1e-6
+"""Tokens less probable than this share of the best one are never drawn; keeps the sort small."""
+
+PENALISED_TOKENS = 256
+"""Tokens of the answer, last ones first, that the penalties look at."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSignal:
+    """What one row of logits says about the token chosen from it."""
+
+    logprob: float
+    """Natural log, over the whole vocabulary."""
+    margin: float
+    """Log-probability of the best allowed token minus that of the second best allowed one, in nats."""
+    entropy: float
+    """Nats, over the whole vocabulary."""
+    feasible_mass: float
+    """Probability of all tokens that the constraint allows; 1 without a constraint."""
+
+
+def uniform(seed: int, index: int) -> float:
+    """Return the draw for token `index`: 0 <= u < 1, 53 bits of BLAKE2b(seed, index)."""
+    digest = hashlib.blake2b(struct.pack(">qq", seed & 0x7FFF_FFFF_FFFF_FFFF, index), digest_size=8).digest()
+    return (int.from_bytes(digest, "big") >> 11) / float(1 << 53)
+
+
+def choose(
+    row: Row, sampling: Sampling, so_far: Sequence[int], allowed: NDArray[np.bool_] | None = None
+) -> tuple[int, TokenSignal]:
+    """Return the token that follows `so_far`, the answer's tokens, and its signal.
+
+    `row` has shape (vocabulary,); `allowed` marks the tokens that a constraint permits, same shape,
+    with at least one True. `row` is not changed. Log-probability and margin are those before the
+    penalties: they say what the model believes, not what it was pushed to.
+    """
+    peak = float(row.max())
+    shifted = row - np.float32(peak)
+    weights = np.exp(shifted)
+    total = float(weights.sum(dtype=np.float64))
+    log_total = float(np.log(total))
+    entropy = max(0.0, log_total - float(np.dot(weights, shifted)) / total)
+    mass = 1.0
+    if allowed is not None:
+        mass = min(1.0, float(weights[allowed].sum(dtype=np.float64)) / total)
+        shifted = np.where(allowed, shifted, np.float32(-np.inf))
+    best = int(shifted.argmax())
+    margin = _margin(shifted, best)
+    pushed = _penalised(shifted, sampling, so_far)
+    if sampling.temperature > 0:
+        token = _draw(pushed, sampling, uniform(sampling.seed, len(so_far)))
+    else:
+        token = best if pushed is shifted else int(pushed.argmax())
+    return token, TokenSignal(float(shifted[token]) - log_total, margin, entropy, mass)
+
+
+def _penalised(shifted: Row, sampling: Sampling, so_far: Sequence[int]) -> Row:
+    if not so_far or not (sampling.presence_penalty or sampling.frequency_penalty):
+        return shifted
+    tokens, times = np.unique(np.asarray(so_far[-PENALISED_TOKENS:]), return_counts=True)
+    pushed = shifted.copy()
+    pushed[tokens] -= np.float32(sampling.presence_penalty) + np.float32(sampling.frequency_penalty) * times
+    return pushed
+
+
+def _margin(shifted: Row, best: int) -> float:
+    """Return best minus second best; the row is put back as it was."""
+    top = shifted[best]
+    shifted[best] = -np.inf
+    second = float(shifted.max())
+    shifted[best] = top
+    return float(top) - second
+
+
+def _draw(shifted: Row, sampling: Sampling, u: float) -> int:
+    scaled = shifted.astype(np.float64) / sampling.temperature
+    scaled -= scaled.max()
+    candidates = np.flatnonzero(scaled > np.log(NEGLIGIBLE))
+    weights = np.exp(scaled[candidates])
+    order = np.argsort(-weights, kind="stable")
+    weights = weights[order] / weights.sum()
+    cumulative = np.cumsum(weights)
+    keep = int(np.searchsorted(cumulative, sampling.top_p - 1e-12)) + 1
+    cumulative = cumulative[:keep]
+    place = int(np.searchsorted(cumulative, u * cumulative[-1], side="right"))
+    return int(candidates[order[min(place, len(cumulative) - 1)]])
+
+
+class SignalSum:
+    """Adds up token signals to those of an answer, without keeping the tokens'."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._logprob = 0.0
+        self._entropy = 0.0
+        self._margin = float("inf")
+        self._mass = 1.0
+
+    def add(self, signal: TokenSignal) -> None:
+        self._count += 1
+        self._logprob += signal.logprob
+        self._entropy += signal.entropy
+        self._margin = min(self._margin, signal.margin)
+        self._mass = min(self._mass, signal.feasible_mass)
+
+    def signals(self) -> Signals:
+        if not self._count:
+            return Signals()
+        margin = self._margin if np.isfinite(self._margin) else None
+        return Signals(
+            mean_logprob=self._logprob / self._count,
+            min_margin=margin,
+            mean_entropy=self._entropy / self._count,
+            feasible_mass=self._mass,
+            tokens=self._count,
+        )

@@ -1,0 +1,230 @@
+"""The worker process of one loaded language model: `python -m models.engine.worker`.
+
+Reads messages from standard input and answers on standard output (models/engine/README.md lists
+them). It ends when its input ends, so it can't outlive its node. llama.cpp may abort: then this
+process is gone, and the node says so and starts another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from dataclasses import astuple
+from typing import Any, BinaryIO
+
+from models.backend import Constraint, Message, Sampling
+from models.engine import framing
+from models.engine.answering import Answer, Scoring
+from models.engine.batch import Batch, BatchSettings, Job
+from models.engine.constrain import Constrainer, Matcher
+from models.engine.library import ContextSettings, Library
+from models.engine.template import FALLBACK, ChatTemplate
+from models.engine.text import TextStream
+from models.errors import BackendError, InputError, ModelsError
+from models.types import Usage
+
+Frame = dict[str, Any]
+
+
+class Worker:
+    """Serves one model over a pair of pipes."""
+
+    def __init__(self, replies: BinaryIO, load: Frame) -> None:
+        self._replies = replies
+        rows = int(load["rows"])
+        slots, scratch = int(load["slots"]), int(load["scratch"])
+        self._library = Library(
+            str(load["path"]),
+            ContextSettings(
+                kv_tokens=int(load["kv_tokens"]),
+                sequences=slots + scratch,
+                threads=int(load["threads"]),
+                batch_rows=rows,
+                flash_attention=bool(load["flash_attention"]),
+            ),
+        )
+        self._vocabulary = self._library.vocabulary
+        bos = self._vocabulary.bos
+        self._template = ChatTemplate(
+            self._library.chat_template or FALLBACK,
+            bos=self._vocabulary.name(bos) if bos is not None else "",
+            eos=self._vocabulary.name(self._vocabulary.eos),
+        )
+        self._template.render([Message("user", "probe")])  # a hostile template fails here, not in a request
+        self._batch = Batch(
+            self._library,
+            BatchSettings(
+                context_tokens=int(load["context_tokens"]),
+                kv_tokens=int(load["kv_tokens"]),
+                slots=slots,
+                scratch=scratch,
+                rows=rows,
+                shares_prefixes=self._library.shares_prefixes,
+            ),
+            progressed=self._progressed,
+            done=self._done,
+            failed=self._failed,
+        )
+        self._constrainer: Constrainer | None = None
+        self._resumed: dict[int, int] = {}
+        self._send({"op": "loaded", "trained_context": self._library.trained_context})
+
+    def serve(self, inbox: queue.SimpleQueue[Frame | None]) -> None:
+        """Answer messages until the input ends."""
+        while True:
+            while not self._batch.busy or not inbox.empty():
+                message = inbox.get()
+                if message is None:
+                    self._library.close()
+                    return
+                self._handle(message)
+            self._batch.step()
+
+    def _handle(self, message: Frame) -> None:
+        number = int(message.get("id", 0))
+        try:
+            match message["op"]:
+                case "generate":
+                    self._generate(number, message)
+                case "score":
+                    self._score(number, message)
+                case "count":
+                    count = len(self._vocabulary.tokens(str(message["text"]), control=False))
+                    self._send({"op": "count", "id": number, "tokens": count})
+                case "cancel":
+                    self._batch.cancel(number)
+                case other:
+                    raise InputError(f"A worker does not know the message {other!r}.")
+        except ModelsError as error:
+            self._refuse(number, error)
+
+    def _prompt(self, message: Frame) -> list[int]:
+        """Return the tokens of a conversation. Raises TemplateError."""
+        tokens: list[int] = []
+        for part in self._template.render([Message(role, text) for role, text in message["messages"]]):
+            tokens += self._vocabulary.tokens(part.text, control=part.control)
+        if message.get("prefill"):
+            tokens += self._vocabulary.tokens(str(message["prefill"]), control=False)
+        bos = self._vocabulary.bos
+        if bos is not None and tokens[:1] != [bos]:
+            tokens.insert(0, bos)
+        return tokens
+
+    def _generate(self, number: int, message: Frame) -> None:
+        resumed = tuple(message["resume_tokens"])
+        answer = Answer(
+            id=number,
+            prompt=self._prompt(message),
+            max_tokens=int(message["max_tokens"]),
+            sampling=Sampling(*message["sampling"]),
+            vocabulary=self._vocabulary,
+            text=TextStream(message["stop"]),
+            matcher=self._matcher(message["constraint"]),
+            deadline=_deadline(message),
+        )
+        answer.begin(resumed)
+        self._resumed[number] = len(resumed)
+        self._batch.submit(answer)
+
+    def _score(self, number: int, message: Frame) -> None:
+        labels = [self._vocabulary.tokens(label, control=False) for label in message["labels"]]
+        scoring = Scoring(
+            id=number,
+            prompt=self._prompt(message),
+            labels=labels,
+            end=self._vocabulary.eos,
+            deadline=_deadline(message),
+        )
+        scoring.begin()
+        self._batch.submit(scoring)
+
+    def _matcher(self, constraint: list[Any] | None) -> Matcher | None:
+        if constraint is None:
+            return None
+        if self._constrainer is None:
+            vocabulary = self._vocabulary
+            self._constrainer = Constrainer(vocabulary.pointer, vocabulary.size, vocabulary.eos)
+        return self._constrainer.matcher(Constraint(constraint[0], constraint[1]))
+
+    def _progressed(self, answer: Answer) -> None:
+        for piece in answer.take_owed():
+            self._send(
+                {"op": "delta", "id": answer.id, "index": piece.index, "text": piece.text, "tokens": piece.token_ids}
+            )
+
+    def _done(self, job: Job, usage: Usage, probabilities: list[float]) -> None:
+        figures = [
+            usage.prompt_tokens,
+            usage.cached_tokens,
+            usage.completion_tokens,
+            usage.seconds,
+            usage.model_seconds,
+        ]
+        if isinstance(job, Scoring):
+            self._send({"op": "scores", "id": job.id, "probabilities": probabilities, "usage": figures})
+            return
+        self._progressed(job)
+        figures[2] = len(job.tokens) - self._resumed.pop(job.id, 0)
+        signals = astuple(job.signals.signals())[:5]
+        end = {"text": job.text.text, "reason": job.ending, "tokens": job.tokens}
+        self._send({"op": "finish", "id": job.id, **end, "signals": signals, "usage": figures})
+
+    def _failed(self, job: Job, error: ModelsError) -> None:
+        self._refuse(job.id, error)
+
+    def _refuse(self, number: int, error: ModelsError) -> None:
+        self._resumed.pop(number, None)
+        self._send({"op": "error", "id": number, "code": error.code, "message": str(error)})
+
+    def _send(self, message: Frame) -> None:
+        _write(self._replies, message)
+
+
+def _deadline(message: Frame) -> float | None:
+    seconds = message.get("deadline_s")
+    return None if seconds is None else time.monotonic() + float(seconds)
+
+
+def _write(pipe: BinaryIO, message: Frame) -> None:
+    pipe.write(framing.encode(message))
+    pipe.flush()
+
+
+def _read_into(inbox: queue.SimpleQueue[Frame | None], pipe: BinaryIO) -> None:
+    with contextlib.suppress(framing.BrokenFrame, OSError):
+        while (message := framing.read(pipe)) is not None:
+            inbox.put(message)
+    inbox.put(None)
+
+
+def main() -> None:
+    """Load the model named by the first message, then serve."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the node's to handle
+    requests = sys.stdin.buffer
+    replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # the library may print; the pipe is ours alone
+    load = framing.read(requests)
+    if load is None:
+        return
+    try:
+        worker = Worker(replies, load)
+    except ModelsError as error:
+        _write(replies, {"op": "failed", "code": error.code, "message": str(error)})
+        return
+    except MemoryError:
+        refusal = BackendError("There is not enough memory to load this model. Close other programs and try again.")
+        _write(replies, {"op": "failed", "code": refusal.code, "message": str(refusal)})
+        return
+    inbox: queue.SimpleQueue[Frame | None] = queue.SimpleQueue()
+    threading.Thread(target=_read_into, args=(inbox, requests), daemon=True).start()
+    with contextlib.suppress(BrokenPipeError):
+        worker.serve(inbox)
+
+
+if __name__ == "__main__":
+    main()
