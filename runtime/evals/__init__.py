@@ -1,0 +1,1 @@
+"""Evaluation: suites as data, metrics with intervals, runs that resume, paired comparisons."""

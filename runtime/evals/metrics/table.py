@@ -1,0 +1,80 @@
+"""The table of metrics: name to function. A suite names its metrics from here; the first is its headline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from runtime.evals.metrics import calls, cost, labels, ranking, risk, slots, texts
+from runtime.evals.metrics.outcome import Metric, mean
+
+_SPAN_FOLDS = {"precision": slots.precision, "recall": slots.recall, "f1": slots.f_beta(1), "f2": slots.f_beta(2)}
+
+METRICS: Mapping[str, Metric] = MappingProxyType(
+    {
+        "accuracy": Metric(labels.accuracy, mean, True, "share right, of the in-scope rows"),
+        "accuracy_all": Metric(labels.accuracy_all, mean, True, "share right, an out-of-scope row by refusing it"),
+        "accuracy_answered": Metric(labels.accuracy_answered, mean, True, "share right, of those answered"),
+        "oos_recall": Metric(labels.oos_recall, mean, True, "share refused, of the out-of-scope rows"),
+        "oos_precision": Metric(labels.oos_precision, mean, True, "share out of scope, of the rows refused"),
+        "coverage": Metric(labels.coverage, mean, True, "share answered"),
+        "macro_f1": Metric(labels.label_pairs, labels.macro_f1, True, "mean of each label's F1"),
+        "slot_f1": Metric(slots.slot_counts, slots.f_beta(1), True, "F1 of (slot, value) pairs over all rows"),
+        "slot_precision": Metric(slots.slot_counts, slots.precision, True, "precision of (slot, value) pairs"),
+        "slot_recall": Metric(slots.slot_counts, slots.recall, True, "recall of (slot, value) pairs"),
+        "exact_match": Metric(slots.exact_match, mean, True, "share of whole records or texts right"),
+        "characters_covered": Metric(slots.characters_covered, slots.share, True, "share of characters covered"),
+        "squad_f1": Metric(texts.squad_f1, mean, True, "overlap of words with the best accepted answer"),
+        "squad_em": Metric(texts.squad_em, mean, True, "share equal to an accepted answer"),
+        "contains_answer": Metric(texts.contains_answer, mean, True, "share with an accepted answer inside"),
+        "number_match": Metric(texts.number_match, mean, True, "share with the right number"),
+        "chrf": Metric(texts.chrf_counts, texts.chrf, True, "chrF2, 0 to 100"),
+        "recall_at_1": Metric(ranking.recall_at(1), mean, True, "share with the right one first"),
+        "recall_at_5": Metric(ranking.recall_at(5), mean, True, "share with the right one in the first 5"),
+        "recall_at_10": Metric(ranking.recall_at(10), mean, True, "share with the right one in the first 10"),
+        "recall_at_20": Metric(ranking.recall_at(20), mean, True, "share with the right one in the first 20"),
+        "mrr": Metric(ranking.reciprocal_rank, mean, True, "mean of 1 / place of the right one"),
+        "auroc": Metric(risk.score_and_flag, risk.auroc, True, "a positive scores above a negative"),
+        "recall_at_1_fpr": Metric(risk.score_and_flag, risk.recall_at_fpr(0.01), True, "recall at 1 % false positives"),
+        "confidence_auroc": Metric(risk.confidence_and_correct, risk.auroc, True, "confidence: right above wrong"),
+        "aurc": Metric(risk.confidence_and_correct, risk.aurc, False, "mean risk over all coverages"),
+        "risk_at_50": Metric(risk.confidence_and_correct, risk.risk_at(0.5), False, "share wrong, surest half"),
+        "risk_at_80": Metric(risk.confidence_and_correct, risk.risk_at(0.8), False, "share wrong, surest 80 %"),
+        "risk_at_95": Metric(risk.confidence_and_correct, risk.risk_at(0.95), False, "share wrong, surest 95 %"),
+        "ece": Metric(risk.confidence_and_correct, risk.ece, False, "expected calibration error"),
+        "brier": Metric(risk.confidence_and_correct, risk.brier, False, "mean squared error of the confidence"),
+        "call_or_none": Metric(calls.call_or_none, mean, True, "right call, or none where none fits"),
+        "ast_match": Metric(calls.ast_match, mean, True, "right call, of the rows that want one"),
+        "function_name": Metric(calls.function_name, mean, True, "right function, of the rows that want one"),
+        "no_call": Metric(calls.no_call, mean, True, "no call, of the rows that no function fits"),
+        "pass_at_1": Metric(cost.passed, mean, True, "share whose tests pass"),
+        "seconds_p50": Metric(cost.seconds, cost.percentile(50), False, "wall seconds a row, median"),
+        "seconds_p95": Metric(cost.seconds, cost.percentile(95), False, "wall seconds a row, 95 %"),
+        "tokens_per_second": Metric(cost.tokens_and_seconds, slots.share, True, "generated tokens a wall second"),
+        **{
+            f"span_{name}": Metric(slots.span_counts(), fold, True, f"{name} of spans, exact place and type")
+            for name, fold in _SPAN_FOLDS.items()
+        },
+    }
+)
+"""`span_recall:PERSON` and the like give the figure of one type."""
+
+
+def known(name: str) -> bool:
+    return name in METRICS or _typed(name) is not None
+
+
+def metric(name: str) -> Metric:
+    """Return the metric of a name that `known` accepts."""
+    typed = _typed(name)
+    if typed is None:
+        return METRICS[name]
+    fold, kind = typed
+    return Metric(slots.span_counts(kind), _SPAN_FOLDS[fold], True)
+
+
+def _typed(name: str) -> tuple[str, str] | None:
+    """Return (fold, type) of `span_recall:PERSON`."""
+    head, colon, kind = name.partition(":")
+    fold = head.removeprefix("span_")
+    return (fold, kind) if colon and kind and head.startswith("span_") and fold in _SPAN_FOLDS else None
