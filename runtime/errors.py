@@ -22,7 +22,6 @@ CoveyError
 from __future__ import annotations
 
 from models.errors import InputError, ModelsError, UnknownModel
-from models.types import Json
 
 
 class CoveyError(Exception):
@@ -144,8 +143,3 @@ def exit_code(error: BaseException) -> int:
     """Return the exit code of the command that ended with this error."""
     return next((code for kind, code in EXIT_CODES if isinstance(error, kind)), 1)
 
-
-def as_json(error: BaseException) -> dict[str, Json]:
-    """Return the object that `--json` prints for a failure: a stable code and the sentence for people."""
-    code = getattr(error, "code", None)
-    return {"error": {"code": code if isinstance(code, str) else "internal", "message": str(error)}}

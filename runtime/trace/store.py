@@ -141,7 +141,7 @@ class TraceStore:
             if key in PLAIN:
                 return value
             return self._reference(db, task_id, value, label)
-        items = list(value)
+        items: list[str | float] = list(value)
         if any(isinstance(item, str) for item in items):
             return self._reference(db, task_id, json.dumps(items), label, many=True)
         return [float(item) for item in items]
