@@ -6,7 +6,8 @@ ModelsError
 │   ├── UnknownModel       no such name in the catalog or the store
 │   ├── NotInstalled       known, but its files are not on this device
 │   ├── DigestMismatch     bytes do not have the promised digest
-│   └── StoreFull          no room on the disk
+│   ├── StoreFull          no room on the disk
+│   └── TermsNotAccepted   the model's terms must be accepted first
 ├── SourceError        a source could not deliver
 │   └── SourceUnreachable  no network, or the host refused
 ├── BackendError       running a model
@@ -63,6 +64,12 @@ class StoreFull(StoreError):
     """The disk is full. Free some space and run the command again; finished parts are kept."""
 
     code = "disk_full"
+
+
+class TermsNotAccepted(StoreError):
+    """The model comes with terms of its own. Read them, then run the pull with `--accept-terms`."""
+
+    code = "terms_not_accepted"
 
 
 class SourceError(ModelsError):

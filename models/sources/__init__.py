@@ -1,0 +1,1 @@
+"""Where artifacts come from: one module a kind of source, each with a `fetch`."""
