@@ -87,9 +87,11 @@ def _arithmetic(subject: Subject) -> Outcome:
     expression, output = subject.input.get("expression"), subject.result.output
     if not isinstance(expression, str) or not isinstance(output, dict):
         return "fail", "there is no expression or no value"
+    if not output.get("exact"):
+        return "skipped", "the value is rounded, not exact"
     try:
         again = recompute(expression)
-        exact = Fraction(str(output.get("exact", output.get("value"))))
+        exact = Fraction(str(output["exact"]))
     except NotArithmetic as error:
         return "skipped", str(error)
     except ValueError:
@@ -228,10 +230,17 @@ STANDARD: Mapping[str, tuple[str, ...]] = {
 }
 """Checks that every specialist of a runner must pass, whatever its spec says."""
 
+_HARMLESS_TO_STREAM = frozenset({"not_empty", "sentence_count"})
+
 
 def checks_of(runner: str, named: Sequence[str]) -> tuple[str, ...]:
     """Return the checks for a specialist: those of its runner, then those that its spec names."""
     return tuple(dict.fromkeys((*STANDARD.get(runner, ()), *named)))
+
+
+def holds_back(named: Sequence[str]) -> bool:
+    """Return whether a failure of these checks would void what was streamed, so that nothing may be streamed before."""
+    return not set(named) <= _HARMLESS_TO_STREAM
 
 
 def unknown_checks(named: Sequence[str]) -> tuple[str, ...]:

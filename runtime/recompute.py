@@ -24,10 +24,10 @@ class NotArithmetic(Exception):
 _REWRITES = (
     (re.compile(r"(?<=\d),(?=\d{3}(?!\d))"), ""),
     (re.compile(r"(\d+(?:\.\d+)?)\s*(?:%|percent)\s+of\b", re.IGNORECASE), r"\1/100*"),
-    (re.compile(r"\b(?:plus|and)\b", re.IGNORECASE), "+"),
+    (re.compile(r"\bplus\b", re.IGNORECASE), "+"),
     (re.compile(r"\bminus\b|−|–", re.IGNORECASE), "-"),
     (re.compile(r"\b(?:multiplied\s+by|times)\b|×|·", re.IGNORECASE), "*"),
-    (re.compile(r"\b(?:divided\s+by|over)\b|÷|:", re.IGNORECASE), "/"),
+    (re.compile(r"\b(?:divided\s+by|over)\b|÷", re.IGNORECASE), "/"),
     (re.compile(r"\^"), "**"),
 )
 

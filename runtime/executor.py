@@ -1,0 +1,402 @@
+"""Runs a placed plan: steps in the order of its term, under deadlines, with checks and one retry.
+
+It acts and records; what to do with a result is decided in `runtime/escalation.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from models.errors import ContextOverflow, DeadlineExceeded, InputError, ModelsError, WorkerDied
+from models.types import (
+    Authority,
+    Chunk,
+    Json,
+    Refusal,
+    RefusalCode,
+    Request,
+    Result,
+    Specialist,
+    Tier,
+)
+from runtime.asking import Restarted
+from runtime.checks import Subject, Verdict, holds_back, run_checks
+from runtime.escalation import Accept, NotSure, Retry, decide
+from runtime.events import NO_DIGEST, StepFailed, StepFinished, StepStarted
+from runtime.plan import FromStep, Given, Par, Plan, Run, Seq, Step, StepId, Term
+from runtime.recorder import Recorder
+from runtime.scheduler import Placement
+from runtime.trace.spans import CHECK, STEP, Attribute, Span, signal_attributes, usage_attributes
+
+ATTEMPTS = 2
+"""A step is run once more after a lost worker or a failed check; a third try seldom helps and doubles the wait."""
+
+Emit = Callable[[Chunk | Restarted], Awaitable[None]]
+"""Takes what the answer's step streams; awaiting it is what slows a producer down to its reader."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What holds for every step of a task."""
+
+    authority: Authority
+    risk: float | None = None
+    """Share of unnoticed errors (0..1) that is accepted."""
+    deadline_s: float | None = None
+    """For the whole plan."""
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutcome:
+    """What a step came to."""
+
+    result: Result
+    verdicts: tuple[Verdict, ...]
+    attempts: int
+    tier: Tier
+
+
+Board = Mapping[StepId, StepOutcome]
+"""The outcomes so far: the only thing that steps share."""
+
+
+class Executor:
+    """Runs the plan of one task."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        placements: Mapping[StepId, Placement],
+        *,
+        find: Callable[[Placement, Step], Specialist],
+        bounds: Bounds,
+        recorder: Recorder,
+        emit: Emit,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`find` returns the specialist that serves a step where it was placed."""
+        self._plan = plan
+        self._placements = placements
+        self._find = find
+        self._bounds = bounds
+        self._recorder = recorder
+        self._emit = emit
+        self._clock = clock
+        self._ends_s: float | None = None
+        self._board: dict[StepId, StepOutcome] = {}
+        self._rejected: dict[StepId, int] = {}
+        """Attempts that a check turned down: each moves the seed, or the model would only repeat itself."""
+
+    async def run(self) -> Board:
+        """Run the whole plan and return the outcome of every step that ran.
+
+        A step that is not sure ends its sequence. Raises ModelsError, JournalError.
+        """
+        if self._bounds.deadline_s is not None:
+            self._ends_s = self._clock() + self._bounds.deadline_s
+        async with _deadline(self._bounds.deadline_s):
+            await self._run_term(self._plan.term)
+        return self._board
+
+    async def _run_term(self, term: Term) -> bool:
+        """Return whether every step of the term has an answer."""
+        match term:
+            case Run():
+                return await self._run_step(self._plan.step(term.step))
+            case Seq():
+                async with _deadline(term.budget.seconds):
+                    for part in term.terms:
+                        if not await self._run_term(part):
+                            return False
+                return True
+            case Par():
+                async with _deadline(term.budget.seconds), asyncio.TaskGroup() as group:
+                    parts = [group.create_task(self._run_term(part)) for part in term.terms]
+                return all(part.result() for part in parts)
+            case _:
+                assert_never(term)
+
+    async def _run_step(self, step: Step) -> bool:
+        placement = self._placements[step.id]
+        specialist = self._find(placement, step)
+        silent = self._plan.output != step.id
+        sent = _Stream(_nowhere if silent else self._emit, held=holds_back(step.checks))
+        for attempt in range(1, ATTEMPTS + 1):
+            outcome = await self._attempt(step, placement, specialist, attempt, sent)
+            if outcome is not None:
+                self._board[step.id] = outcome
+                return not outcome.result.abstained
+        raise AssertionError("the last attempt at a step ends with an outcome or an error")
+
+    async def _attempt(
+        self, step: Step, placement: Placement, specialist: Specialist, attempt: int, sent: _Stream
+    ) -> StepOutcome | None:
+        """Run a step once. None: it is to be run again.
+
+        After a lost worker the same draws continue behind what was sent; after a failed check all is new.
+        """
+        seed = self._bounds.seed + self._rejected.get(step.id, 0)
+        request = replace(self._request(step, seed), resume_tokens=sent.token_ids)
+        with self._recorder.span(STEP, _described(step, placement, specialist, attempt, seed)) as span:
+            await self._started(step, placement, specialist, attempt, request)
+            try:
+                result = await self._drive(specialist, request, step, sent)
+            except WorkerDied as error:
+                await self._failed(step, span, error)
+                if attempt == ATTEMPTS:
+                    raise
+                await sent.interrupt(str(error))
+                return None
+            except ModelsError as error:
+                await self._failed(step, span, error)
+                raise
+            verdicts = self._check(step, result)
+            decision = decide(
+                result, verdicts, floor=step.floor, risk=self._bounds.risk, retries_left=ATTEMPTS - attempt
+            )
+            await self._finished(step, span, result, verdicts, seed)
+            span.set("covey.reason", _reason(decision))
+            match decision:
+                case Accept():
+                    await sent.release()
+                    return StepOutcome(result, verdicts, attempt, placement.tier)
+                case Retry():
+                    self._rejected[step.id] = self._rejected.get(step.id, 0) + 1
+                    await sent.restart(decision.reason)
+                    return None
+                case NotSure():
+                    span.update({"covey.abstained": True, "covey.refusal": decision.refusal.code.value})
+                    return StepOutcome(_refused(result, decision.refusal), verdicts, attempt, placement.tier)
+                case _:
+                    assert_never(decision)
+
+    def _request(self, step: Step, seed: int) -> Request:
+        return Request(
+            capability=step.capability,
+            input={name: self._value(source) for name, source in step.inputs.items()},
+            label=step.label,
+            trust=step.trust,
+            authority=self._bounds.authority,
+            ceiling=step.ceiling,
+            budget_tokens=step.budget.tokens,
+            deadline_s=self._left(step),
+            seed=seed,
+            traceparent="",
+        )
+
+    def _value(self, source: Given | FromStep) -> Json:
+        if isinstance(source, Given):
+            return source.value
+        output = self._board[source.step].result.output
+        if not source.field:
+            return output
+        if not isinstance(output, dict) or source.field not in output:
+            raise InputError(f"Step {source.step} gave no {source.field!r}, which a later step needs; ask differently.")
+        return output[source.field]
+
+    def _left(self, step: Step) -> float | None:
+        """Return the seconds that a step may take: its own bound, or what is left of the task's."""
+        bounds = [step.budget.seconds] if step.budget.seconds is not None else []
+        if self._ends_s is not None:
+            bounds.append(max(0.0, self._ends_s - self._clock()))
+        return min(bounds, default=None)
+
+    def _own_deadline(self, step: Step) -> float | None:
+        """Return a step's own bound where it is tighter than the task's, which is watched already."""
+        own, whole = step.budget.seconds, self._bounds.deadline_s
+        return own if own is not None and (whole is None or own < whole) else None
+
+    async def _drive(self, specialist: Specialist, request: Request, step: Step, sent: _Stream) -> Result:
+        """Run the specialist to its end; leaving early closes its stream, which frees what it holds."""
+        given = replace(request, traceparent=self._recorder.tracer.traceparent())
+        result: Result | None = None
+        try:
+            async with _deadline(self._own_deadline(step)), _closing(specialist.run(given)) as stream:
+                async for item in stream:
+                    if isinstance(item, Result):
+                        result = item
+                    else:
+                        await sent.send(item)
+        except (InputError, ContextOverflow) as error:  # the request's fault and no failure of ours: an answer
+            code = RefusalCode.TOO_LONG if isinstance(error, ContextOverflow) else RefusalCode.INVALID_INPUT
+            return Result(refusal=Refusal(code, str(error)), specialist=specialist.name)
+        assert result is not None, f"the stream of {specialist.name} ended without a Result"
+        return result
+
+    def _check(self, step: Step, result: Result) -> tuple[Verdict, ...]:
+        subject = Subject({name: self._value(source) for name, source in step.inputs.items()}, result, step.schema)
+        verdicts = run_checks(step.checks, subject)
+        for verdict in verdicts:
+            with self._recorder.span(CHECK) as span:
+                span.update(
+                    {"covey.check": verdict.check, "covey.verdict": verdict.outcome, "covey.reason": verdict.reason}
+                )
+        return verdicts
+
+    async def _started(
+        self, step: Step, placement: Placement, specialist: Specialist, attempt: int, request: Request
+    ) -> None:
+        digest = await self._recorder.keep(dict(request.input))
+        await self._recorder.record(
+            StepStarted(
+                step=step.id,
+                capability=step.capability,
+                specialist=specialist.name,
+                input=digest,
+                attempt=attempt,
+                seed=request.seed,
+                tier=placement.tier,
+                node=placement.node,
+            )
+        )
+
+    async def _failed(self, step: Step, span: Span, error: ModelsError) -> None:
+        span.fail(error.code)
+        span.set("covey.reason", str(error))
+        await self._recorder.record(StepFailed(step.id, error.code, str(error)))
+
+    async def _finished(self, step: Step, span: Span, result: Result, verdicts: tuple[Verdict, ...], seed: int) -> None:
+        span.update(
+            {
+                "gen_ai.request.model": result.model or None,
+                "covey.confidence": result.confidence,
+                "covey.calibrated": result.calibrated,
+                "covey.abstained": result.abstained,
+                "covey.artifacts": result.artifacts or None,
+                "covey.bytes_out": 0,
+                **usage_attributes(result.usage),
+                **signal_attributes(result.signals),
+            }
+        )
+        output = NO_DIGEST if result.abstained else await self._recorder.keep(result.output)
+        await self._recorder.record(
+            StepFinished(
+                step=step.id,
+                output=output,
+                refusal=result.refusal.code.value if result.refusal else "",
+                reason=result.refusal.reason if result.refusal else "",
+                model=result.model,
+                artifacts=result.artifacts,
+                seed=seed,
+                signals=result.signals,
+                thresholds={"floor": step.floor},
+                verdicts={verdict.check: verdict.passed for verdict in verdicts},
+                confidence=result.confidence,
+                calibrated=result.calibrated,
+                usage=result.usage,
+            )
+        )
+
+
+class _Stream:
+    """What a step has sent on so far. Some steps hold their chunks back until the checks have passed."""
+
+    def __init__(self, emit: Emit, *, held: bool) -> None:
+        self.token_ids: tuple[int, ...] = ()
+        """Tokens that were sent on: another run of the same draws continues behind them."""
+        self._emit = emit
+        self._held = held
+        self._waiting: list[Chunk] = []
+        self._countable = True
+        self._sent = False
+
+    async def send(self, chunk: Chunk) -> None:
+        if self._held:
+            self._waiting.append(chunk)
+            return
+        if self.token_ids and chunk.token_ids and chunk.index + len(chunk.token_ids) <= len(self.token_ids):
+            return  # a specialist that can't resume says again what was sent already
+        self._countable = self._countable and bool(chunk.token_ids)
+        self.token_ids += chunk.token_ids
+        self._sent = True
+        await self._emit(chunk)
+
+    async def release(self) -> None:
+        for chunk in self._waiting:
+            await self._emit(chunk)
+        self._waiting.clear()
+
+    async def interrupt(self, reason: str) -> None:
+        """The run was lost: keep what was sent where its tokens are known, else begin again."""
+        self._waiting.clear()
+        if self._sent and not self._countable:
+            await self.restart(reason)
+
+    async def restart(self, reason: str) -> None:
+        """What was sent is void."""
+        self._waiting.clear()
+        self.token_ids, self._countable = (), True
+        if self._sent:
+            self._sent = False
+            await self._emit(Restarted(reason))
+
+
+async def _nowhere(item: Chunk | Restarted) -> None:
+    """Only the answer's own step is streamed."""
+
+
+@asynccontextmanager
+async def _deadline(seconds: float | None) -> AsyncIterator[None]:
+    """Cancel what runs inside after so many seconds. Raises DeadlineExceeded."""
+    bound = asyncio.timeout(seconds)
+    try:
+        async with bound:
+            yield
+    except TimeoutError as error:
+        if not bound.expired():
+            raise
+        raise DeadlineExceeded(
+            f"The answer took longer than the {seconds:g} s it had; allow more time or ask for less."
+        ) from error
+
+
+@asynccontextmanager
+async def _closing(stream: AsyncIterator[Chunk | Result]) -> AsyncIterator[AsyncIterator[Chunk | Result]]:
+    """Close a specialist's stream when leaving it, so that what it holds is free at once."""
+    try:
+        yield stream
+    finally:
+        close = getattr(stream, "aclose", None)
+        if close is not None:
+            await close()
+
+
+def _described(
+    step: Step, placement: Placement, specialist: Specialist, attempt: int, seed: int
+) -> dict[str, Attribute | None]:
+    return {
+        "covey.step.id": step.id,
+        "covey.capability": step.capability,
+        "covey.specialist": specialist.name,
+        "covey.attempt": attempt,
+        "covey.node": placement.node,
+        "covey.tier": placement.tier.name.lower(),
+        "covey.label": step.label.name.lower(),
+        "covey.trust": step.trust.value,
+        "covey.placement": placement.reason,
+        "covey.threshold": step.floor,
+        "covey.seed": seed,
+    }
+
+
+def _reason(decision: Accept | Retry | NotSure) -> str:
+    match decision:
+        case Accept():
+            return f"accepted: {decision.reason}"
+        case Retry():
+            return f"run again: {decision.reason}"
+        case NotSure():
+            return f"not sure: {decision.refusal.reason}"
+        case _:
+            assert_never(decision)
+
+
+def _refused(result: Result, refusal: Refusal) -> Result:
+    """Return the result as a refusal: what was found stays in it, as no answer."""
+    return replace(result, output=None, text="", refusal=refusal)
