@@ -17,10 +17,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from models import errors
+from models import errors, gguf
 from models.backend import Delta, Finish, GenerateCall, Message
 from models.engine import framing
 from models.errors import BackendError, ContextOverflow, ModelsError, WorkerDied
+from models.manifest import Manifest
+from models.store import Store
 from models.types import Digest, ModelId, Signals, Usage
 
 logger = logging.getLogger(__name__)
@@ -74,7 +76,11 @@ class LlamaModel:
     ) -> LlamaModel:
         """Start a worker and load the model. Raises BadArtifact, OutOfMemory, TemplateError, WorkerDied."""
         model = cls(model_id, path, artifacts, settings or LlamaSettings())
-        await model._start()
+        try:
+            await model._start()
+        except BaseException:
+            await model.close()
+            raise
         return model
 
     @property
@@ -231,9 +237,7 @@ class LlamaModel:
             except (TimeoutError, framing.BrokenFrame):
                 first = None
             if first is None or first["op"] != "loaded":
-                failure = await self._failure(first or _END)
-                await self.close()
-                raise failure
+                raise await self._failure(first or _END)
             self._reader = asyncio.create_task(self._read(process.stdout))
 
     async def _read(self, pipe: asyncio.StreamReader) -> None:
@@ -292,3 +296,11 @@ def _codes(kind: type[ModelsError]) -> dict[str, type[ModelsError]]:
 
 _BY_CODE = _codes(errors.ModelsError)
 """Error code, as a worker sends it, to the class of models/errors.py."""
+
+
+async def open_model(manifest: Manifest, store: Store, threads: int) -> LlamaModel:
+    """Load an installed model for the pool. Raises as `LlamaModel.load`."""
+    path = store.path(manifest, "model")
+    await asyncio.to_thread(gguf.read, path)  # a damaged file is refused before llama.cpp sees it
+    settings = LlamaSettings(context_tokens=manifest.context_tokens, threads=threads)
+    return await LlamaModel.load(manifest.model_id, path, manifest.digests, settings)

@@ -23,6 +23,7 @@ from tokenizers import Encoding, Tokenizer
 
 from models.errors import BackendError, BadArtifact, InputError, OutOfMemory
 from models.manifest import Manifest
+from models.store import Store
 from models.types import Digest, ModelId
 
 Vectors = NDArray[np.float32]
@@ -155,7 +156,8 @@ class OnnxEncoder(_OnnxModel):
         vectors = np.zeros((len(texts), self._width), dtype=np.float32)
         for owner, vector in zip(owners, await self._map(self._pool, windows), strict=True):
             vectors[owner] += vector
-        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        unit: Vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        return unit
 
     async def states(self, text: str) -> TokenStates:
         """Return the state of each token of a text; windows do not see each other. Raises InputError, BackendError."""
@@ -261,3 +263,8 @@ def _mapped(model: str) -> Iterator[None]:
         yield
     except Exception as error:
         raise BackendError(f"{model} failed on this input; ask again, or run `covey models verify {model}`.") from error
+
+
+async def open_model(manifest: Manifest, store: Store, threads: int) -> OnnxEncoder | OnnxReranker:
+    """Load an installed model for the pool. Raises BadArtifact, OutOfMemory."""
+    return await load(manifest, store.path(manifest, "model"), store.path(manifest, "tokenizer"), threads)

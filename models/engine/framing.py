@@ -58,10 +58,11 @@ def read(pipe: BinaryIO) -> dict[str, Any] | None:
 
 async def receive(stream: asyncio.StreamReader) -> dict[str, Any] | None:
     """As `read`, for an asyncio stream."""
+    head = b""
     try:
         head = await stream.readexactly(_LENGTH.size)
         return _decode(await stream.readexactly(_length(head)))
     except asyncio.IncompleteReadError as error:
-        if error.partial:
+        if head or error.partial:
             raise BrokenFrame("the pipe ended inside a frame") from error
         return None

@@ -1,0 +1,43 @@
+"""Frames arrive whole or not at all."""
+
+import asyncio
+import io
+from typing import Any
+
+import pytest
+
+from models.engine import framing
+
+MESSAGE: dict[str, Any] = {"op": "delta", "id": 7, "text": "wörd", "tokens": [1, 2]}
+
+
+def test_frames_come_back_in_order() -> None:
+    pipe = io.BytesIO(framing.encode(MESSAGE) + framing.encode({"op": "cancel", "id": 8}))
+    assert framing.read(pipe) == MESSAGE
+    assert framing.read(pipe) == {"op": "cancel", "id": 8}
+    assert framing.read(pipe) is None
+
+
+@pytest.mark.parametrize("cut", range(1, len(framing.encode(MESSAGE))))
+def test_a_frame_cut_anywhere_is_an_error_not_an_end(cut: int) -> None:
+    with pytest.raises(framing.BrokenFrame):
+        framing.read(io.BytesIO(framing.encode(MESSAGE)[:cut]))
+
+
+@pytest.mark.parametrize("cut", range(1, len(framing.encode(MESSAGE))))
+async def test_a_stream_cut_anywhere_is_an_error_not_an_end(cut: int) -> None:
+    stream = asyncio.StreamReader()
+    stream.feed_data(framing.encode(MESSAGE)[:cut])
+    stream.feed_eof()
+    with pytest.raises(framing.BrokenFrame):
+        await framing.receive(stream)
+
+
+def test_a_length_beyond_the_bound_is_refused_before_reading() -> None:
+    with pytest.raises(framing.BrokenFrame):
+        framing.read(io.BytesIO(b"\xff\xff\xff\xff"))
+
+
+def test_a_frame_that_is_not_a_map_is_refused() -> None:
+    with pytest.raises(framing.BrokenFrame):
+        framing.read(io.BytesIO(b"\x00\x00\x00\x01\x07"))
