@@ -14,8 +14,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-from filelock import FileLock, Timeout
-
 from models import gguf
 from models.errors import (
     BadArtifact,
@@ -27,6 +25,7 @@ from models.errors import (
     StoreFull,
     TermsNotAccepted,
 )
+from models.lock import exclusive
 from models.manifest import Artifact, Manifest, PypiSource, Source
 from models.sources.transfer import FileProgress
 from models.store import SPARE_BYTES, Store
@@ -40,13 +39,11 @@ FETCHERS: Mapping[str, str] = {
 }
 """Kind of source to `module:function`; a module is imported when one of its sources is tried."""
 
-LOCK_POLL_S = 0.5
-"""Seconds between looks whether another process has finished its pull."""
 STOP_WAIT_S = 15.0
 """Seconds that a cancelled transfer gets to clean up behind itself."""
 
 Progress = Callable[[str, int, int | None], None]
-"""Called on the event loop with (file, bytes done, bytes in all or None)."""
+"""Called on the event loop with (`model id/file`, bytes done, bytes in all or None)."""
 
 
 class Fetch(Protocol):
@@ -119,25 +116,11 @@ def _pull_all(
         return wanted
     with store.guard():
         store.partial.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(store.root / "pull.lock")
-        _acquire(lock, report)
-        try:
+        with exclusive(store.root, lambda: report("waiting for another pull", 0, None)):
             _check_room(wanted, store)
             pulled = [_pull_one(manifest, store, report, fetchers) for manifest in wanted]
             shutil.rmtree(store.partial / "wheels", ignore_errors=True)
             return pulled
-        finally:
-            lock.release()
-
-
-def _acquire(lock: FileLock, report: Progress) -> None:
-    """Wait for the pull of another process, and stay cancellable meanwhile."""
-    while True:
-        try:
-            lock.acquire(timeout=LOCK_POLL_S)
-            return
-        except Timeout:
-            report("waiting for another pull", 0, None)
 
 
 def _pinned_before(manifest: Manifest, store: Store) -> Manifest:
@@ -214,7 +197,8 @@ def _fetch(
     """Fetch one file from one source and keep it if its bytes are the promised ones; return (digest, size)."""
     fetch = (fetchers or {}).get(source.kind) or _fetcher(source.kind)
     expected_size = artifact.size_bytes if artifact.sha256 else None
-    stated = fetch(source, target, lambda done, total: report(artifact.file, done, total), size_bytes=expected_size)
+    shown = f"{manifest.id}/{artifact.file}"
+    stated = fetch(source, target, lambda done, total: report(shown, done, total), size_bytes=expected_size)
     size = target.stat().st_size
     try:
         if manifest.backend == "llama" and artifact.role == "model":

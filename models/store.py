@@ -16,7 +16,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import IO, Literal
 
 from models.catalog import catalog
 from models.errors import DigestMismatch, ManifestError, NotInstalled, StoreError, StoreFull, UnknownModel
@@ -72,6 +72,10 @@ class Store:
             return None
         return self._read(path)
 
+    def recorded_ids(self) -> list[str]:
+        """Return the ids of all stored manifests, also of models whose files are missing."""
+        return sorted(path.stem for path in self.manifests.glob("*.json"))
+
     def path(self, manifest: Manifest, role: Literal["model", "tokenizer"]) -> Path:
         """Return the file of a role. Raises NotInstalled."""
         found = self._blob(manifest.artifact(role))
@@ -88,7 +92,7 @@ class Store:
     def has_artifact(self, artifact: Artifact) -> bool:
         return self._blob(artifact) is not None
 
-    def add_blob(self, source: Path | BinaryIO, expected: str | None = None) -> Digest:
+    def add_blob(self, source: Path | IO[bytes], expected: str | None = None) -> Digest:
         """Copy a file or stream into the store and return its digest.
 
         Raises DigestMismatch when `expected` is given and differs; then nothing is kept.
@@ -206,7 +210,7 @@ class Store:
                 digests.update(self._read(path).digests)
         return digests
 
-    def _copy_in(self, reader: BinaryIO, expected: str | None) -> Digest:
+    def _copy_in(self, reader: IO[bytes], expected: str | None) -> Digest:
         handle, name = tempfile.mkstemp(dir=self.partial, prefix="blob-")
         try:
             digest = hashlib.sha256()
