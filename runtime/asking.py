@@ -22,6 +22,8 @@ class Source:
     label: Label = Label.PERSONAL
     trust: Trust = Trust.UNTRUSTED
     """Whoever wrote a document, it may hold instructions that are not the owner's."""
+    notes: tuple[str, ...] = ()
+    """What its reader should know, for example that the encoding was guessed."""
 
     def to_json(self) -> dict[str, Json]:
         return {"name": self.name, "text": self.text}

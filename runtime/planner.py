@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 
+from models.specialist import SpecialistSpec
 from models.types import Json, Label, Trust
 from runtime.asking import Ask, Source
 from runtime.checks import checks_of
@@ -27,23 +28,20 @@ def plan(
     ask: Ask,
     claim: Claim,
     *,
-    runner: str,
+    spec: SpecialistSpec,
     sources: Sequence[Source],
-    checks: Sequence[str] = (),
-    floor: float = 0.0,
-    max_tokens: int = 0,
+    floor: float,
     today: date,
 ) -> Plan:
-    """Return the plan for a claim. `runner` is the kind of specialist that serves the claimed capability.
+    """Return the plan for a claim. `spec` is the specialist that serves it, `floor` the least confidence.
 
     Raises UsageError when the request lacks an input that the capability needs.
     """
     assert claim.capability is not None
-    inputs = assemble(runner, ask, claim, sources, today)
+    inputs = assemble(spec.runner, ask, claim, sources, today)
     label = max((ask.label, *(source.label for source in sources)))
     untrusted = any(source.trust is Trust.UNTRUSTED for source in sources) or ask.trust is Trust.UNTRUSTED
     trust = Trust.UNTRUSTED if untrusted else Trust.OWNER
-    tokens = min(ask.budget_tokens, max_tokens) if ask.budget_tokens is not None and max_tokens else ask.budget_tokens
     return single(
         Step(
             id=ONLY,
@@ -52,10 +50,10 @@ def plan(
             label=label,
             trust=trust,
             ceiling=furthest(label, ask.ceiling),
-            budget=Budget(tokens, ask.deadline_s),
+            budget=Budget(ask.budget_tokens, ask.deadline_s),
             floor=floor,
-            checks=checks_of(runner, checks),
-            schema=ask.schema,
+            checks=checks_of(spec.runner, spec.postconditions),
+            schema=ask.schema or spec.schema,
         )
     )
 

@@ -1,0 +1,170 @@
+"""Everything that comes before a plan runs: route, read the files, plan, compile, place. Runs no specialist."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Protocol
+
+from models.types import Authority, Effect, Label, Tier
+from runtime import planner
+from runtime.asking import Ask, Source
+from runtime.claims import Claim, Stage
+from runtime.compile import compile_plan
+from runtime.errors import UsageError
+from runtime.plan import Plan
+from runtime.recorder import Recorder
+from runtime.registry import Entry, Registry
+from runtime.router import THRESHOLDS, Routing, confident, route
+from runtime.scheduler import Placement, Seat, place
+from runtime.stages import rules
+from runtime.trace.spans import STAGE
+
+OWN_AUTHORITY = Authority(effects=frozenset({Effect.READ_FILE}))
+"""What the owner's own request may do: read the files it names."""
+
+
+class SimilarStage(Protocol):
+    """S1: claims by likeness to known requests."""
+
+    async def claim(self, text: str, *, has_files: bool, has_functions: bool) -> Claim: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A plan that may run, or the reasons why it may not."""
+
+    entry: Entry
+    """Who serves the plan's capability."""
+    plan: Plan
+    placements: tuple[Placement, ...]
+    problems: tuple[str, ...]
+    """What the plan compiler found; empty when the plan may run."""
+    notes: tuple[str, ...] = ()
+    """What the owner should know, one sentence each."""
+
+
+class Preparer:
+    """Prepares requests on one node."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        similar: Callable[[], Awaitable[SimilarStage | str]],
+        read: Callable[[Path, Label], Source],
+        floors: Mapping[str, float],
+        node: str,
+        today: Callable[[], date],
+    ) -> None:
+        """`similar` returns S1, or the reason why it can't be asked; `read` reads a file and blocks.
+
+        `floors`: capability to the least confidence that is accepted, where the owner set one.
+        """
+        self._registry = registry
+        self._similar_stage = similar
+        self._read = read
+        self._floors = floors
+        self._node = node
+        self._today = today
+
+    async def route(self, ask: Ask, *, every_stage: bool = False, recorder: Recorder | None = None) -> Routing:
+        """Ask the stages in order until one is sure; with `every_stage` ask all of them.
+
+        Raises UsageError when the caller names a capability that nobody offers.
+        """
+        claims: list[Claim] = []
+        for name, stage in self._stages(ask):
+            claim = await _observed(name, stage, ask, recorder)
+            claims.append(claim)
+            if confident(claim) and not every_stage:
+                break
+        routing = route(claims)
+        if routing.claim is None and ask.conversation:
+            talk = Claim("asked", "generate", 1.0, "a turn of a conversation, and no rule claims it")
+            return Routing(talk, (*claims, talk), talk.reason)
+        return routing
+
+    def _stages(self, ask: Ask) -> list[tuple[Stage, Callable[[Ask], Awaitable[Claim]]]]:
+        stages: list[tuple[Stage, Callable[[Ask], Awaitable[Claim]]]] = []
+        if ask.capability:
+            stages.append(("asked", self._asked))
+        stages.append(("rules", self._rules))
+        if not ask.conversation:  # a turn such as "and why?" looks like nothing by itself
+            stages.append(("similar", self._similar))
+        return stages
+
+    async def _asked(self, ask: Ask) -> Claim:
+        if self._registry.serving(ask.capability) is None:
+            known = ", ".join(self._registry.capabilities)
+            raise UsageError(f"No specialist here offers {ask.capability!r}. Choose one of: {known}.")
+        found = await self._rules(ask)
+        slots = found.input if found.capability == ask.capability else {}
+        return Claim("asked", ask.capability, 1.0, "the caller asked for it by name", slots)
+
+    async def _rules(self, ask: Ask) -> Claim:
+        seen = rules.Seen(ask.text, self._today(), ask.names, ask.functions, ask.schema)
+        return await asyncio.to_thread(rules.claim, seen)
+
+    async def _similar(self, ask: Ask) -> Claim:
+        stage = await self._similar_stage()
+        if isinstance(stage, str):
+            return Claim("similar", None, 0.0, f"skipped: {stage}")
+        return await stage.claim(ask.text, has_files=bool(ask.names), has_functions=bool(ask.functions))
+
+    async def prepare(self, ask: Ask, claim: Claim) -> Prepared:
+        """Return the plan for a claim, compiled and placed.
+
+        Raises UsageError when the request lacks what the capability needs, DocumentError.
+        """
+        assert claim.capability is not None
+        entry = self._registry.serving(claim.capability)
+        if entry is None:
+            raise UsageError(f"No specialist here offers {claim.capability!r}. Run `covey specialists list`.")
+        sources = await self._sources(ask, entry)
+        plan = self._plan(ask, claim, entry, sources)
+        offers = {name: offer for step in plan.steps for name, offer in self._registry.offers(step.capability).items()}
+        problems = compile_plan(plan, offers=offers, grant=OWN_AUTHORITY)
+        seats = (Seat(self._node, Tier.DEVICE, frozenset(offers)),)
+        notes = tuple(note for source in sources for note in source.notes)
+        return Prepared(entry, plan, () if problems else place(plan, seats), problems, notes)
+
+    async def _sources(self, ask: Ask, entry: Entry) -> Sequence[Source]:
+        if not planner.reads_files(entry.spec.runner):
+            return ()
+        read = [await asyncio.to_thread(self._read, path, ask.label) for path in ask.files]
+        return (*read, *ask.sources)
+
+    def _plan(self, ask: Ask, claim: Claim, entry: Entry, sources: Sequence[Source]) -> Plan:
+        return planner.plan(
+            ask,
+            claim,
+            spec=entry.spec,
+            sources=sources,
+            floor=self._floors.get(entry.capability, entry.spec.floor),
+            today=self._today(),
+        )
+
+
+async def _observed(
+    name: Stage, stage: Callable[[Ask], Awaitable[Claim]], ask: Ask, recorder: Recorder | None
+) -> Claim:
+    """Ask one stage, inside a span of its own."""
+    with recorder.span(STAGE, {"covey.stage": name}) if recorder else nullcontext() as span:
+        claim = await stage(ask)
+        if span is not None:
+            span.update(
+                {
+                    "covey.claimed": confident(claim),
+                    "covey.capability": claim.capability,
+                    "covey.score": claim.score,
+                    "covey.threshold": THRESHOLDS[name],
+                    "covey.near": claim.near or None,
+                    "covey.reason": claim.reason,
+                }
+            )
+        return claim
