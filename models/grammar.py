@@ -79,10 +79,14 @@ def chunks_of(text: str) -> list[str]:
     return [json.dumps(piece, ensure_ascii=False)[1:-1] for piece in _PIECES.findall(text)]
 
 
-def copy_rule(name: str, text: str) -> str:
-    """Return Lark rules for a terminal that is a run of whole words of `text`, as inside a JSON string."""
+def copy_rule(name: str, text: str, *, most: int | None = None) -> str:
+    """Return Lark rules for a terminal that is a run of whole words of `text`, as inside a JSON string.
+
+    `most` bounds its characters.
+    """
     raw = json.dumps({"substring_chunks": chunks_of(text)}, ensure_ascii=False)
-    return f"{name}_RAW: %regex {raw}\n{name}: {name}_RAW & /[^ ](.*[^ ])?/"
+    inside = ".*" if most is None else f".{{0,{max(0, most - 2)}}}"
+    return f"{name}_RAW: %regex {raw}\n{name}: {name}_RAW & /[^ ]({inside}[^ ])?/"
 
 
 class _Lark:

@@ -1,0 +1,206 @@
+"""Answers a question from given documents: first a quote copied from them, then a sentence around it.
+
+It never answers from the model's memory: the quote is a run of words of a passage, enforced while it
+is written, or the explicit choice that the text does not say.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+from models.backend import Constraint, Finish, GenerateCall, Message, TextModel
+from models.grammar import copy_rule
+from models.passages import Passage, lexical_scores, passages, sentences
+from models.specialist import Pool, SpecialistSpec
+from models.specialists.turn import LEAST_ANSWER_TOKENS, Turn, between, certainty, documents_in, text_in
+from models.types import Chunk, Evidence, RefusalCode, Request, Result
+
+RERANKERS = ("reranker-en",)
+CANDIDATES = 16
+"""Passages the reranker sees: half a second of work; the words of the question choose them."""
+MOST_PASSAGES = 3
+"""Passages shown to the model: small models lose the thread in more."""
+QUOTE_CHARS = 160
+"""Longest quote, characters."""
+QUOTE_TOKENS = 64
+SENTENCE_TOKENS = 64
+LEAST_RELEVANCE = 0.02
+"""Reranker score under which no passage is about the question."""
+NONE = "none"
+_NAMED = re.compile(r"\d[\d.,]*|\b[A-Z][\w'-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A passage and how well it fits the question, 0..1."""
+
+    passage: Passage
+    score: float
+
+
+class Answer:
+    """Input `{"question": str, "documents": [{"name", "text"}], "short"?: bool}`, output the quoted answer.
+
+    `text` is a sentence that contains the quote, or the quote itself when `short` is true or no
+    sentence could be made that stays with the evidence.
+    """
+
+    def __init__(self, spec: SpecialistSpec, pool: Pool) -> None:
+        self._spec = spec
+        self._pool = pool
+
+    @property
+    def name(self) -> str:
+        return self._spec.name
+
+    @property
+    def capability(self) -> str:
+        return self._spec.capability or self._spec.name
+
+    async def run(self, request: Request) -> AsyncIterator[Chunk | Result]:
+        question = text_in(request, "question").strip()
+        documents = documents_in(request)
+        turn = Turn(self._spec, request)
+        ranked = await self._ranked(question, documents)
+        if ranked[0].score < LEAST_RELEVANCE and self._pool.installed(RERANKERS) and len(ranked) > 1:
+            yield _not_found(turn, ranked)
+            return
+        async with self._pool.text(self._spec.models) as model:
+            shown = await fitting(turn, model, question, ranked)
+            if not shown:
+                yield turn.too_long(await model.count_tokens(question), model.context_tokens)
+                return
+            finish = await turn.ask(model, self._quote_call(turn, question, shown))
+            evidence = located(finish.text, shown) if finish.reason == "stop" else None
+            if evidence is None:
+                yield turn.truncated(finish) if finish.reason == "length" else _not_found(turn, ranked, finish)
+                return
+            sentence = evidence.quote
+            if request.input.get("short") is not True:
+                sentence = await self._sentence(turn, model, question, evidence, documents)
+            if ranked[0].score < 1 or len(ranked) > 1:
+                turn.notes.append(f"Read {len(shown)} of {len(ranked)} passages, the nearest to the question.")
+            result = turn.result(
+                evidence.quote, sentence, finish.signals, confidence=certainty(finish.signals), evidence=(evidence,)
+            )
+        if not result.abstained:
+            yield Chunk(0, result.text)
+        yield result
+
+    async def _ranked(self, question: str, documents: Sequence[tuple[str, str]]) -> list[Ranked]:
+        """Return all passages, best first; at least one."""
+        found = [passage for name, text in documents for passage in passages(name, text)]
+        lexical = lexical_scores(question, [passage.text for passage in found])
+        order = sorted(range(len(found)), key=lambda i: -lexical[i])
+        if not self._pool.installed(RERANKERS) or len(found) < 2:
+            return [Ranked(found[i], lexical[i]) for i in order]
+        near, far = order[:CANDIDATES], order[CANDIDATES:]
+        async with self._pool.reranker(RERANKERS) as reranker:
+            scores = [float(score) for score in await reranker.scores(question, [found[i].text for i in near])]
+        best = sorted(zip(scores, near, strict=True), reverse=True)
+        return [Ranked(found[i], score) for score, i in best] + [Ranked(found[i], 0.0) for i in far]
+
+    def _quote_call(self, turn: Turn, question: str, shown: Sequence[Passage]) -> GenerateCall:
+        return turn.call(self._messages(question, shown), max_tokens=QUOTE_TOKENS, constraint=quote_constraint(shown))
+
+    def _messages(self, question: str, shown: Sequence[Passage]) -> list[Message]:
+        turns = [Message("system", self._spec.system)]
+        for example in self._spec.examples:
+            turns += [Message("user", example.input), Message("assistant", example.output)]
+        return [*turns, Message("user", asked(question, shown))]
+
+    async def _sentence(
+        self,
+        turn: Turn,
+        model: TextModel,
+        question: str,
+        evidence: Evidence,
+        documents: Sequence[tuple[str, str]],
+    ) -> str:
+        """Return a sentence that holds the quote and nothing the source does not say; else the quote."""
+        around = sentence_around(evidence, documents)
+        prompt = (
+            f"{between(around)}\nQuestion: {question}\nAnswer in one short sentence that contains: {evidence.quote}"
+        )
+        wrapped = Constraint(
+            "grammar", f"start: /[^\\n.!?]{{0,120}}/ {json.dumps(evidence.quote)} /[^\\n.!?]{{0,120}}[.]/"
+        )
+        finish = await turn.ask(
+            model, turn.call([Message("user", prompt)], max_tokens=SENTENCE_TOKENS, constraint=wrapped)
+        )
+        sentence = finish.text.strip()
+        if finish.reason != "stop" or not grounded(sentence, f"{around} {question}"):
+            return evidence.quote
+        return sentence
+
+
+def asked(question: str, shown: Sequence[Passage]) -> str:
+    """Return the user's turn: the passages as material, then the question."""
+    material = "\n".join(between(passage.text) for passage in shown)
+    return f"{material}\nQuestion: {question}"
+
+
+def quote_constraint(shown: Sequence[Passage]) -> Constraint:
+    """Return the constraint: a JSON string copied from one passage, or the word for 'not in the text'."""
+    names = [f"COPY{number}" for number in range(len(shown))]
+    rules = [copy_rule(name, passage.text, most=QUOTE_CHARS) for name, passage in zip(names, shown, strict=True)]
+    return Constraint("grammar", "\n".join([f'start: "\\"" ({" | ".join(names)}) "\\"" | "{NONE}"', *rules]))
+
+
+def located(answer: str, shown: Sequence[Passage]) -> Evidence | None:
+    """Return where a quote stands in its document, or None when there is no quote."""
+    if answer.strip() == NONE or not answer.strip():
+        return None
+    quote = str(json.loads(answer)).strip()
+    for passage in shown:
+        at = passage.text.find(quote)
+        if at >= 0:
+            return Evidence(passage.source, passage.start + at, passage.start + at + len(quote), quote)
+    raise AssertionError("the constraint lets only words of a passage through")
+
+
+async def fitting(turn: Turn, model: TextModel, question: str, ranked: Sequence[Ranked]) -> list[Passage]:
+    """Return the best passages that fit into the context together, at most `MOST_PASSAGES`."""
+    spec = turn.spec
+    fixed = [Message("system", spec.system), Message("user", question)]
+    fixed += [Message("user", example.input + example.output) for example in spec.examples]
+    left = await turn.room(model, fixed) - QUOTE_TOKENS - LEAST_ANSWER_TOKENS
+    shown: list[Passage] = []
+    for candidate in ranked[:MOST_PASSAGES]:
+        left -= await model.count_tokens(between(candidate.passage.text))
+        if left < 0:
+            break
+        shown.append(candidate.passage)
+    return shown
+
+
+def sentence_around(evidence: Evidence, documents: Sequence[tuple[str, str]]) -> str:
+    """Return the sentences of the document that the quote touches."""
+    text = next(
+        text
+        for name, text in documents
+        if name == evidence.source and text[evidence.start : evidence.end] == evidence.quote
+    )
+    return " ".join(span.text for span in sentences(text) if span.end > evidence.start and span.start < evidence.end)
+
+
+def grounded(sentence: str, source: str) -> bool:
+    """Return whether every number and every name of the sentence stands in the source."""
+    known = source.lower()
+    first = sentence.split(" ", 1)[0]
+    return all(found.rstrip(".,").lower() in known for found in _NAMED.findall(sentence) if found != first)
+
+
+def _not_found(turn: Turn, ranked: Sequence[Ranked], finish: Finish | None = None) -> Result:
+    nearest = ranked[0].passage
+    return turn.refuse(
+        RefusalCode.NOT_FOUND,
+        "The given text does not say; name another file, or ask in other words.",
+        found=nearest.text,
+        signals=finish.signals if finish else None,
+        confidence=certainty(finish.signals) if finish else 0.0,
+        evidence=(Evidence(nearest.source, nearest.start, nearest.end, nearest.text),),
+    )

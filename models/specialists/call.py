@@ -1,0 +1,203 @@
+"""Chooses one of the given functions, or none, and fills its arguments from the request. It calls nothing.
+
+Two small decisions instead of one large one: first the name (a closed choice), then the arguments
+under that function's schema, where a plain string must be copied from the request.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from models import schema
+from models.backend import Message, TextModel
+from models.errors import ConstraintError, InputError
+from models.grammar import constraint
+from models.passages import lexical_scores
+from models.specialist import Pool, SpecialistSpec
+from models.specialists.turn import LEAST_ANSWER_TOKENS, Turn, certainty, prompt_tokens, text_in
+from models.types import Chunk, Json, RefusalCode, Request, Result
+
+MOST_FUNCTIONS = 256
+"""Functions of one request."""
+SHOWN = 8
+"""Functions the model chooses among; of more, the likeliest by their words (small models lose the overview)."""
+NONE = "none"
+LEAST_NAMED = 0.35
+"""Probability that the chosen function needs before its arguments are written."""
+ARGUMENT_TOKENS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function that a caller offers."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Json]
+
+    @property
+    def line(self) -> str:
+        """The function in one line, as the model sees it."""
+        properties = self.parameters.get("properties")
+        names = ", ".join(properties) if isinstance(properties, dict) else ""
+        return f"- {self.name}({names}): {' '.join(self.description.split())[:240]}"
+
+
+class Call:
+    """Input `{"prompt": str, "functions": [{"name", "description", "parameters"}]}`.
+
+    Output `{"function": str, "arguments": {…}}`, or the refusal NOT_CAPABLE when none of them fits.
+    """
+
+    def __init__(self, spec: SpecialistSpec, pool: Pool) -> None:
+        self._spec = spec
+        self._pool = pool
+
+    @property
+    def name(self) -> str:
+        return self._spec.name
+
+    @property
+    def capability(self) -> str:
+        return self._spec.capability or self._spec.name
+
+    async def run(self, request: Request) -> AsyncIterator[Chunk | Result]:
+        prompt = text_in(request, "prompt")
+        functions = functions_in(request)
+        turn = Turn(self._spec, request)
+        shown = likeliest(prompt, functions)
+        if len(shown) < len(functions):
+            turn.notes.append(f"Chose among {len(shown)} of {len(functions)} functions, the likeliest by their words.")
+        async with self._pool.text(self._spec.models) as model:
+            turn.model = model
+            result = await self._called(turn, model, prompt, shown)
+        if not result.abstained:
+            yield Chunk(0, result.text)
+        yield result
+
+    async def _called(self, turn: Turn, model: TextModel, prompt: str, shown: Sequence[Function]) -> Result:
+        messages = [Message("system", self._spec.system), Message("user", choice_prompt(prompt, shown))]
+        if (used := await prompt_tokens(model, messages)) + LEAST_ANSWER_TOKENS > model.context_tokens:
+            return turn.too_long(used, model.context_tokens)
+        labels = [function.name for function in shown] + [NONE]
+        scores = dict(zip(labels, await model.score(messages, labels), strict=True))
+        best = max(labels, key=lambda label: scores[label])
+        if best == NONE or scores[best] < LEAST_NAMED:
+            reason = "None of the given functions does this; offer another function, or ask for something else."
+            return turn.refuse(RefusalCode.NOT_CAPABLE, reason, confidence=scores[NONE])
+        function = next(function for function in shown if function.name == best)
+        return await self._filled(turn, model, prompt, function, scores[best])
+
+    async def _filled(self, turn: Turn, model: TextModel, prompt: str, function: Function, sure: float) -> Result:
+        wanted = tight(function.parameters, prompt)
+        messages = [Message("system", self._spec.system), Message("user", argument_prompt(prompt, function))]
+        if (used := await prompt_tokens(model, messages)) + ARGUMENT_TOKENS > model.context_tokens:
+            return turn.too_long(used, model.context_tokens)
+        call = turn.call(messages, max_tokens=ARGUMENT_TOKENS, constraint=constraint(wanted, prompt))
+        finish = await turn.ask(model, call)
+        if finish.reason == "length":
+            return turn.truncated(finish)
+        arguments = json.loads(finish.text)
+        if (problem := schema.problem(arguments, function.parameters)) is not None:
+            reason = (
+                f"The arguments for {function.name} do not fit its schema ({problem}); say the request with all values."
+            )
+            return turn.refuse(RefusalCode.NOT_SURE, reason, found=finish.text, signals=finish.signals)
+        output: Json = {"function": function.name, "arguments": arguments}
+        confidence = sure * certainty(finish.signals)
+        return turn.result(
+            output, f"{function.name}({shown_arguments(arguments)})", finish.signals, confidence=confidence
+        )
+
+
+def functions_in(request: Request) -> list[Function]:
+    """Return the functions offered. Raises InputError, ConstraintError naming the function."""
+    given = request.input.get("functions")
+    if not isinstance(given, list) or not given:
+        raise InputError("call needs `functions`, a list of objects with `name`, `description` and `parameters`.")
+    if len(given) > MOST_FUNCTIONS:
+        raise InputError(f"call takes at most {MOST_FUNCTIONS} functions, not {len(given)}; offer fewer.")
+    found = [_function(entry) for entry in given]
+    if len({function.name for function in found}) < len(found):
+        raise InputError("Two of the functions have the same name; give each its own.")
+    return found
+
+
+def _function(entry: Json) -> Function:
+    if not isinstance(entry, dict) or not isinstance(entry.get("name"), str) or not str(entry["name"]).strip():
+        raise InputError("Each function needs a `name`, a `description` and `parameters`, a JSON Schema of an object.")
+    parameters = entry.get("parameters") or {"type": "object", "properties": {}}
+    if not isinstance(parameters, dict):
+        raise InputError(f"The `parameters` of {entry['name']} must be a JSON Schema of an object; correct them.")
+    try:
+        plain = schema.normalise(parameters)
+    except ConstraintError as error:
+        raise ConstraintError(f"Function {entry['name']}: {error}") from error
+    return Function(str(entry["name"]), str(entry.get("description", "")), {"additionalProperties": False, **plain})
+
+
+def likeliest(prompt: str, functions: Sequence[Function]) -> list[Function]:
+    """Return at most `SHOWN` functions, those that share most with the request, in their given order."""
+    if len(functions) <= SHOWN:
+        return list(functions)
+    scores = lexical_scores(prompt, [f"{_spaced(f.name)} {f.description} {_spaced(f.line)}" for f in functions])
+    best = sorted(range(len(functions)), key=lambda i: -scores[i])[:SHOWN]
+    return [functions[i] for i in sorted(best)]
+
+
+def _spaced(name: str) -> str:
+    return re.sub(r"[_.\-]+|(?<=[a-z])(?=[A-Z])", " ", name)
+
+
+def choice_prompt(prompt: str, shown: Sequence[Function]) -> str:
+    lines = "\n".join(function.line for function in shown)
+    return (
+        f"Functions:\n{lines}\n- {NONE}: no function above does what is asked\n\n"
+        f"Request: {prompt}\n\nWhich function does this? Answer with its name only."
+    )
+
+
+def argument_prompt(prompt: str, function: Function) -> str:
+    parameters = json.dumps(function.parameters.get("properties", {}), ensure_ascii=False)
+    return (
+        f"Function {function.name}: {function.description}\nParameters: {parameters}\n\n"
+        f"Request: {prompt}\n\nWrite the arguments as JSON. Leave out what the request does not say."
+    )
+
+
+def tight(parameters: Mapping[str, Json], prompt: str) -> dict[str, Json]:
+    """Return the schema under which arguments are written.
+
+    Strings are copied from the request, except where the function itself says which values it takes:
+    an enum, a pattern, a format, a default, or an example value in the description.
+    """
+    marked = schema.mark_copied(_opened(parameters))
+    return marked if prompt.strip() else dict(parameters)
+
+
+def _opened(part: Mapping[str, Json]) -> dict[str, Json]:
+    done: dict[str, Json] = {}
+    for key, value in part.items():
+        if key == "properties" and isinstance(value, dict):
+            done[key] = {name: _opened(sub) if isinstance(sub, dict) else sub for name, sub in value.items()}
+        elif key == "items" and isinstance(value, dict):
+            done[key] = _opened(value)
+        else:
+            done[key] = value
+    if part.get("type") == "string" and ("default" in part or says_values(str(part.get("description", "")))):
+        done[schema.SUBSTRING] = False
+    return done
+
+
+def says_values(description: str) -> bool:
+    """Return whether a parameter's description names a notation or example values, as in `e.g. 'metric'`."""
+    return bool(
+        re.search(r"e\.g\.|for example|such as|format|either|one of|['\"`]\w|\bcode\b|ISO", description, re.IGNORECASE)
+    )
+
+
+def shown_arguments(arguments: Mapping[str, Json]) -> str:
+    return ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in arguments.items())
