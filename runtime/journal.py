@@ -102,6 +102,8 @@ class Journal:
         synced = any(isinstance(event, SYNCED) for event in events)
         with self.database.writing(synced=synced) as db:
             written = 0
+            if label >= Label.SECRET:  # it turned out to be secret: what was kept before goes, too
+                db.execute("DELETE FROM content WHERE task_id = ?", (task_id,))
             for event in events:
                 own = event.label if isinstance(event, TaskSubmitted) else _label(db, task_id)
                 written = self._append(db, task_id, event, max(label, own))

@@ -32,6 +32,9 @@ PLAIN = frozenset(
         "covey.step.id",
         "covey.specialist",
         "covey.node",
+        "covey.placement",
+        "covey.trust",
+        "covey.artifacts",
         "covey.check",
         "covey.verdict",
         "covey.refusal",
@@ -138,13 +141,11 @@ class TraceStore:
         if isinstance(value, float):
             return value if math.isfinite(value) else str(value)
         if isinstance(value, str):
-            if key in PLAIN:
-                return value
-            return self._reference(db, task_id, value, label)
+            return value if key in PLAIN else self._reference(db, task_id, value, label)
         items: list[str | float] = list(value)
-        if any(isinstance(item, str) for item in items):
+        if key not in PLAIN and any(isinstance(item, str) for item in items):
             return self._reference(db, task_id, json.dumps(items), label, many=True)
-        return [float(item) for item in items]
+        return list(items)
 
     def _reference(
         self, db: sqlite3.Connection, task_id: TaskId, text: str, label: Label, *, many: bool = False
