@@ -11,12 +11,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
+from importlib import import_module
 from typing import Literal
 
+from models.errors import InputError
+from models.passages import sentences
 from models.types import Json, Result
 from runtime.recompute import NotArithmetic, recompute
 
 SOURCES_FIELD = "documents"
+ROUND_TRIP_PARTS = 500
+"""A conversion and back may differ by one part in so many: answers are rounded to four digits or more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +106,23 @@ def _arithmetic(subject: Subject) -> Outcome:
     return "pass", "computed a second way, the value is the same"
 
 
+def _conversion(subject: Subject) -> Outcome:
+    """Convert the answer back. Not a second way, but it catches a swapped direction and a slip in rounding."""
+    output, given = subject.result.output, subject.input
+    source, amount = str(given.get("from") or ""), str(given.get("quantity") or "")
+    if not isinstance(output, dict) or not source:
+        return "skipped", "the quantity holds its own units"
+    convert = import_module("models.specialists.convert")  # loaded already: it has made this answer
+    try:
+        back = convert.converted(str(output["value"]), str(output["unit"]), source).output["value"]
+        there, again = Fraction(amount.replace(",", "")), Fraction(str(back).replace(",", ""))
+    except (InputError, KeyError, ValueError):
+        return "skipped", "it can't be converted back"
+    if abs(there - again) > max(abs(there), 1) * Fraction(1, ROUND_TRIP_PARTS):
+        return "fail", f"converted back it is {back} {source}, not {amount}"
+    return "pass", "converted back, it is the same"
+
+
 def _date_parses(subject: Subject) -> Outcome:
     output = subject.result.output
     values = [output] if isinstance(output, str) else list(output.values()) if isinstance(output, dict) else []
@@ -155,7 +177,7 @@ def _sentence_count(subject: Subject) -> Outcome:
     asked = subject.input.get("sentences")
     if not isinstance(asked, int):
         return "skipped", "no number of sentences was asked for"
-    found = count_sentences(subject.result.text)
+    found = len(sentences(subject.result.text))
     if found > asked:
         return "fail", f"it has {found} sentences, and {asked} were asked for"
     return "pass", f"it has {found} sentence(s) of at most {asked}"
@@ -203,7 +225,8 @@ def _ranking_complete(subject: Subject) -> Outcome:
 CHECKS: Mapping[str, Check] = {
     "schema": _schema,
     "not_empty": _not_empty,
-    "arithmetic": _arithmetic,
+    "arithmetic_recomputes": _arithmetic,
+    "conversion_recomputes": _conversion,
     "date_parses": _date_parses,
     "quotes_are_there": _quotes_are_there,
     "values_in_source": _values_in_source,
@@ -224,7 +247,8 @@ STANDARD: Mapping[str, tuple[str, ...]] = {
     "call": ("function_known",),
     "rerank": ("ranking_complete",),
     "summarize": ("not_empty", "sentence_count"),
-    "calculate": ("arithmetic",),
+    "calculate": ("arithmetic_recomputes",),
+    "convert": ("conversion_recomputes",),
     "when": ("date_parses",),
     "find": ("quotes_are_there",),
 }
@@ -245,12 +269,6 @@ def holds_back(named: Sequence[str]) -> bool:
 
 def unknown_checks(named: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in named if name not in CHECKS)
-
-
-def count_sentences(text: str) -> int:
-    """Return the number of sentences; initials and common abbreviations don't end one."""
-    shortened = _ABBREVIATION.sub(lambda match: match[0].replace(".", ""), text.strip())
-    return len([part for part in _SENTENCE_END.split(shortened) if part.strip()])
 
 
 def _sources(given: Mapping[str, Json]) -> dict[str, str]:
@@ -292,5 +310,3 @@ def _squeezed(text: str) -> str:
 
 _ISO_LIKE = re.compile(r"^\d{4}-\d{2}-\d{2}(?:[T ]|$)")
 _PYTHON_LIKE = re.compile(r"^\s*(?:def|class|import|from\s+\w+\s+import|print\s*\()", re.MULTILINE)
-_SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+(?=[\"'“‘(\[]?[A-Z0-9À-Þ])")
-_ABBREVIATION = re.compile(r"\b(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|St|No|vs|etc|e\.g|i\.e|Inc|Ltd|Jr|Sr|approx|Fig|U\.S)\.")

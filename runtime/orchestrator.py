@@ -231,7 +231,7 @@ class Orchestrator:
             tier=tier,
             verdicts=tuple(verdict for outcome in outcomes for verdict in outcome.verdicts),
             specialists=tuple(dict.fromkeys(o.result.specialist for o in outcomes if o.result.specialist)),
-            notes=prepared.notes if prepared else (),
+            notes=(*(prepared.notes if prepared else ()), *result.notes),
         )
 
     def _as_answer(self, task: Task, result: Result, routing: Routing, started: float) -> Answer:

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from models.types import Authority, Effect, Label, Tier
 from runtime import planner
@@ -26,6 +26,8 @@ from runtime.trace.spans import STAGE
 
 OWN_AUTHORITY = Authority(effects=frozenset({Effect.READ_FILE}))
 """What the owner's own request may do: read the files it names."""
+
+Until = Literal["sure", "rules", "all"]
 
 
 class SimilarStage(Protocol):
@@ -72,8 +74,8 @@ class Preparer:
         self._node = node
         self._today = today
 
-    async def route(self, ask: Ask, *, every_stage: bool = False, recorder: Recorder | None = None) -> Routing:
-        """Ask the stages in order until one is sure; with `every_stage` ask all of them.
+    async def route(self, ask: Ask, *, until: Until = "sure", recorder: Recorder | None = None) -> Routing:
+        """Ask the stages in order: until one is sure, all of them, or no more than the rules.
 
         Raises UsageError when the caller names a capability that nobody offers.
         """
@@ -81,7 +83,7 @@ class Preparer:
         for name, stage in self._stages(ask):
             claim = await _observed(name, stage, ask, recorder)
             claims.append(claim)
-            if confident(claim) and not every_stage:
+            if (confident(claim) and until == "sure") or (name == "rules" and until == "rules"):
                 break
         routing = route(claims)
         if routing.claim is None and ask.conversation:

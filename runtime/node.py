@@ -1,0 +1,188 @@
+"""One node, assembled: settings, journal, store, models, specialists and the orchestrator over them.
+
+The edges (command line, later the API and the page) reach the machinery through here only.
+Opening a node loads no model; each part is made when it is first needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from datetime import date
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+
+import psutil
+
+from models.pool import ModelPool
+from models.specialist import Pool
+from models.store import Store
+from models.types import Label, Request, Result, Specialist, last
+from runtime import documents, paths
+from runtime.asking import Answer, Ask, Source, StreamItem
+from runtime.config import Settings, load
+from runtime.db import Database, DatabaseThread
+from runtime.errors import UsageError
+from runtime.journal import Journal
+from runtime.orchestrator import Orchestrator
+from runtime.prepare import Prepared, Preparer, SimilarStage
+from runtime.registry import Entry, Registry
+from runtime.registry import load as load_registry
+from runtime.router import Routing
+
+NAME = "this device"
+"""What a node is called in answers and traces until it has a name of its own."""
+SIMILAR = "runtime.stages.similar:Similar"
+"""Stage S1; it needs numpy and the embedder, and is imported when the rules are not sure."""
+EMBEDDERS = ("bge-small-en",)
+"""Models that S1's examples were embedded with."""
+
+
+class Node:
+    """See `open_node`."""
+
+    def __init__(
+        self,
+        home: Path,
+        settings: Settings,
+        journal: Journal,
+        thread: DatabaseThread,
+        pool: Pool,
+        *,
+        today: Callable[[], date],
+    ) -> None:
+        self.home = home
+        self.settings = settings
+        self.pool = pool
+        self._journal = journal
+        self._thread = thread
+        self._today = today
+        self._specialists: dict[str, Specialist] = {}
+        self._similar: SimilarStage | None = None
+        self._similar_lock = asyncio.Lock()
+
+    @cached_property
+    def registry(self) -> Registry:
+        return load_registry(paths.specialists_dir(self.home), models_of=self.settings.models)
+
+    @cached_property
+    def _preparer(self) -> Preparer:
+        return Preparer(
+            self.registry,
+            similar=self._similar_stage,
+            read=_read,
+            floors=self.settings.floors,
+            node=NAME,
+            today=self._today,
+        )
+
+    @cached_property
+    def _orchestrator(self) -> Orchestrator:
+        return Orchestrator(self._preparer, journal=self._journal, thread=self._thread, build=self._built, node=NAME)
+
+    async def stream(self, ask: Ask) -> AsyncIterator[StreamItem]:
+        """Yield an answer as it is made, the Answer last. Closing it early cancels the work.
+
+        Raises CoveyError, ModelsError.
+        """
+        async with aclosing(self._orchestrator.stream(ask)) as items:  # type: ignore[type-var]  # it is a generator
+            async for item in items:
+                yield item
+
+    async def ask(self, ask: Ask) -> Answer:
+        """Return the answer to a request. Raises CoveyError, ModelsError."""
+        async for item in self.stream(ask):
+            if isinstance(item, Answer):
+                return item
+        raise AssertionError("a task's stream ended without an answer")
+
+    async def preview(self, ask: Ask) -> tuple[Routing, Prepared | None]:
+        """Return how a request would be answered, with what every stage says. Runs and writes nothing.
+
+        Raises CoveyError.
+        """
+        routing = await self._preparer.route(ask, until="all")
+        if routing.claim is None or routing.claim.capability is None:
+            return routing, None
+        return routing, await self._preparer.prepare(ask, routing.claim)
+
+    async def route(self, ask: Ask) -> Routing:
+        """Return which capability a request is for, the stages asked in order until one is sure. Runs nothing."""
+        return await self._preparer.route(ask)
+
+    async def computed(self, ask: Ask) -> bool:
+        """Return whether rules alone settle the request and no model is needed for it."""
+        routing = await self._preparer.route(ask, until="rules")
+        entry = self.registry.serving(routing.capability) if routing.capability else None
+        return entry is not None and entry.deterministic
+
+    async def run_capability(self, request: Request) -> Result:
+        """Return what one specialist answers, without routing, checks or traces: for evaluation.
+
+        Raises UsageError, ModelsError.
+        """
+        entry = self.registry.serving(request.capability)
+        if entry is None:
+            raise UsageError(f"No specialist here offers {request.capability!r}. Run `covey specialists list`.")
+        return await last(self._built(entry).run(request))
+
+    def _built(self, entry: Entry) -> Specialist:
+        if entry.spec.name not in self._specialists:
+            self._specialists[entry.spec.name] = entry.build(entry.spec, self.pool)
+        return self._specialists[entry.spec.name]
+
+    async def _similar_stage(self) -> SimilarStage | str:
+        if not self.pool.installed(EMBEDDERS):
+            return f"the embedder is not on this device (`covey models pull {EMBEDDERS[0]}` brings it)"
+        async with self._similar_lock:
+            if self._similar is None:
+                self._similar = await asyncio.to_thread(_make_similar, self.pool, self.registry)
+            return self._similar
+
+
+@asynccontextmanager
+async def open_node(
+    home: Path | None = None,
+    settings: Settings | None = None,
+    *,
+    pool: Pool | None = None,
+    today: Callable[[], date] = date.today,
+) -> AsyncIterator[Node]:
+    """Open the node in a folder, and at the end put its models away and close its files.
+
+    `home` is COVEY_HOME by default, `settings` those of the folder. A `pool` that is given is not closed.
+    Raises HomeNotWritable, ConfigError, JournalError.
+    """
+    root = paths.ensure_home(home or paths.home())
+    own = settings or load(paths.settings_file(root))
+    async with AsyncExitStack() as stack:
+        database = stack.enter_context(Database(paths.journal_file(root)))
+        thread = await stack.enter_async_context(DatabaseThread())
+        journal = Journal(database, content_days=own.content_days)
+        await thread.run(journal.expire)
+        if pool is None:
+            made = _make_pool(root, own)
+            stack.push_async_callback(made.close)
+            pool = made
+        yield Node(root, own, journal, thread, pool, today=today)
+
+
+def _make_pool(root: Path, settings: Settings) -> ModelPool:
+    return ModelPool(
+        Store(paths.models_dir(root)),
+        budget_bytes=settings.memory_budget_bytes(psutil.virtual_memory().total),
+        threads=settings.threads or psutil.cpu_count(logical=False) or 1,
+    )
+
+
+def _make_similar(pool: Pool, registry: Registry) -> SimilarStage:
+    module, _, name = SIMILAR.partition(":")
+    stage: SimilarStage = getattr(import_module(module), name)(pool, registry.specs)
+    return stage
+
+
+def _read(path: Path, label: Label) -> Source:
+    document = documents.read(path, label=label)
+    return Source(document.name, document.text, document.label, document.trust, document.notes)
