@@ -118,7 +118,7 @@ def _conversion(subject: Subject) -> Outcome:
         there, again = Fraction(amount.replace(",", "")), Fraction(str(back).replace(",", ""))
     except (InputError, KeyError, ValueError):
         return "skipped", "it can't be converted back"
-    if abs(there - again) > max(abs(there), 1) * Fraction(1, ROUND_TRIP_PARTS):
+    if abs(there - again) > max(abs(there), Fraction(1)) / ROUND_TRIP_PARTS:
         return "fail", f"converted back it is {back} {source}, not {amount}"
     return "pass", "converted back, it is the same"
 
