@@ -54,14 +54,21 @@ def download(
         try:
             _attempt(opener, url, target, progress, size_bytes=size_bytes, timeout_s=timeout_s)
             return
+        except _Stale:
+            continue
         except (TimeoutError, ConnectionError, ssl.SSLError, HTTPException, _Broken) as error:
             came_further = _size(_part(target)) > before
             if attempt == ATTEMPTS - 1 or not came_further:
                 raise SourceUnreachable(f"the connection to {urlsplit(url).hostname} broke") from error
+    raise SourceError(f"{urlsplit(url).hostname} keeps changing the file")
 
 
 class _Broken(Exception):
     """The server closed the connection before the end."""
+
+
+class _Stale(Exception):
+    """What is here is no beginning of what the server has now; it was thrown away."""
 
 
 class _SafeRedirects(HTTPRedirectHandler):
@@ -102,9 +109,9 @@ def _attempt(
         response: HTTPResponse = opener.open(request, timeout=timeout_s)
     except HTTPError as error:
         error.close()
-        if error.code == 416:  # what is here does not belong to what the server has now
+        if error.code == 416:  # the range begins behind the end of what the server has
             part.unlink(missing_ok=True)
-            raise _Broken from error
+            raise _Stale from error
         raise SourceError(f"{urlsplit(url).hostname} answered {error.code} {error.reason}") from error
     except URLError as error:
         raise SourceUnreachable(f"{urlsplit(url).hostname} is out of reach ({error.reason})") from error
@@ -112,7 +119,7 @@ def _attempt(
         resumed = response.status == 206 and _range_start(response) == have
         if response.status == 206 and not resumed:
             part.unlink(missing_ok=True)
-            raise _Broken
+            raise _Stale
         start = have if resumed else 0
         length = response.headers.get("Content-Length", "")
         total = start + int(length) if length.isdecimal() else size_bytes

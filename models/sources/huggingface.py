@@ -1,26 +1,29 @@
 """Fetches a file from the Hugging Face hub, and the digest that the hub itself states for it.
 
-No token is sent, so that a download says nothing of who asks.
+The hub's library finds the file; our own downloader brings it, because the library starts again
+after an interrupted call. No token is sent, so that a download says nothing of who asks.
 """
 
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
-from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
-from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
-from huggingface_hub.utils.tqdm import tqdm
+from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
+from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 
 from models.errors import SourceError, SourceUnreachable
 from models.manifest import HuggingFaceSource
+from models.sources.http import download
 from models.sources.transfer import MAX_FILE_BYTES, FileProgress
 from models.types import Digest
+
+constants.HF_HUB_DISABLE_TELEMETRY = True
+"""Else the library asks its maker which programs to look for on this device, and names them with each request."""
 
 
 def fetch(
@@ -39,18 +42,11 @@ def fetch(
     with _reasons(source):
         url = hf_hub_url(source.repo, source.path, revision=source.revision, endpoint=endpoint)
         stated = get_hf_file_metadata(url, token=False, endpoint=endpoint)
-        _check_size(source, stated.size, size_bytes)
-        came = hf_hub_download(
-            source.repo,
-            source.path,
-            revision=stated.commit_hash or source.revision,
-            local_dir=target.parent / "hub",
-            token=False,
-            endpoint=endpoint,
-            tqdm_class=_bar(progress),
-        )
-    Path(came).replace(target)
-    shutil.rmtree(target.parent / "hub", ignore_errors=True)
+    _check_size(source, stated.size, size_bytes)
+    revision = stated.commit_hash or source.revision  # so that the file is the one that the digest was stated for
+    url = hf_hub_url(source.repo, source.path, revision=revision, endpoint=endpoint)
+    schemes = frozenset({urlsplit(endpoint).scheme if endpoint else "https"})
+    download(url, target, progress, size_bytes=size_bytes or stated.size, schemes=schemes)
     return Digest(stated.etag) if stated.etag and re.fullmatch(r"[0-9a-f]{64}", stated.etag) else None
 
 
@@ -61,22 +57,6 @@ def _check_size(source: HuggingFaceSource, size: int | None, expected: int | Non
         raise SourceError(f"{source.repo} has {size:,} bytes where {expected:,} are expected")
 
 
-def _bar(progress: FileProgress) -> type[tqdm]:
-    """Return a progress bar class that draws nothing and tells `progress`."""
-
-    class Bar(tqdm):
-        def __init__(self, *args: Any, **options: Any) -> None:
-            self.came = int(options.get("initial") or 0)
-            self.whole: int | None = options.get("total")
-            super().__init__(*args, **{**options, "disable": True})  # type: ignore[no-untyped-call]
-
-        def update(self, n: float | None = 1) -> None:
-            self.came += int(n or 0)
-            progress(self.came, self.whole)
-
-    return Bar
-
-
 @contextmanager
 def _reasons(source: HuggingFaceSource) -> Iterator[None]:
     """Turn the hub library's errors into ours."""
@@ -84,11 +64,11 @@ def _reasons(source: HuggingFaceSource) -> Iterator[None]:
         yield
     except GatedRepoError as error:
         raise SourceError(f"{source.repo} asks for a login, which is not done here; download it by hand") from error
-    except (RepositoryNotFoundError, EntryNotFoundError) as error:
-        if isinstance(error, HfHubHTTPError):
-            raise SourceError(f"the Hugging Face hub has no {source.repo}/{source.path}") from error
-        raise SourceUnreachable("the Hugging Face hub is out of reach") from error
+    except RepositoryNotFoundError as error:
+        raise SourceError(f"the Hugging Face hub has no {source.repo}") from error
     except HfHubHTTPError as error:
-        raise SourceError(f"the Hugging Face hub answered {error.response.status_code}") from error
-    except (httpx2.HTTPError, ConnectionError, TimeoutError) as error:
+        raise SourceError(
+            f"the Hugging Face hub answered {error.response.status_code} for {source.repo}/{source.path}"
+        ) from error
+    except (httpx2.HTTPError, OSError) as error:
         raise SourceUnreachable("the Hugging Face hub is out of reach") from error
