@@ -154,9 +154,12 @@ class _Lark:
         required = schema.get("required")
         needed = set(map(str, required)) if isinstance(required, list) else set()
         pairs = [
-            (_quoted(f"{json.dumps(key, ensure_ascii=False)}: ") + " " + self._rule(part, depth + 1), key in needed)
+            (
+                _quoted(f"{json.dumps(key, ensure_ascii=False)}: ") + " " + self._rule(_opened(part), depth + 1),
+                key in needed,
+            )
             for key, part in (properties.items() if isinstance(properties, dict) else ())
-            if isinstance(part, dict)
+            if part is not False or key in needed
         ]
         return f'"{{" {self._first_of(pairs)} "}}"'
 
@@ -179,6 +182,13 @@ class _Lark:
         high = most if isinstance(most, int) else MAX_ITEMS
         some = f'{item} (", " {item}){{{max(0, low - 1)},{max(0, high - 1)}}}'
         return f'"[" {some} "]"' if low > 0 else f'"[" ({some})? "]"'
+
+
+def _opened(part: Json) -> Mapping[str, Json]:
+    """A schema may also be `true` (anything) or `false` (nothing)."""
+    if part is False:
+        raise ConstraintError("No output can satisfy the schema (a required field may hold nothing); correct it.")
+    return part if isinstance(part, dict) else {}
 
 
 def _quoted(text: str) -> str:

@@ -215,3 +215,57 @@ def _is_free_string(schema: Mapping[str, Json]) -> bool:
     if set(map(str, names)) - {"string", "null"} or "string" not in names:
         return False
     return not any(key in schema for key in ("enum", "const", "pattern", "format", SUBSTRING))
+
+
+def may_be_null(schema: Mapping[str, Json]) -> dict[str, Json]:
+    """Return the schema with every field named, and null where a field may be left out.
+
+    A model that must write `null` decides about each field; one that may leave it out forgets some.
+    """
+    done = dict(schema)
+    properties = schema.get("properties")
+    if isinstance(properties, dict):
+        required = schema.get("required")
+        needed = required if isinstance(required, list) else []
+        parts = {name: may_be_null(part) if isinstance(part, dict) else part for name, part in properties.items()}
+        done["properties"] = {name: part if name in needed else _nullable(part) for name, part in parts.items()}
+        done["required"] = list(properties)
+        done["additionalProperties"] = False
+    items = schema.get("items")
+    if isinstance(items, dict):
+        done["items"] = may_be_null(items)
+    return done
+
+
+def _nullable(part: Json) -> Json:
+    if not isinstance(part, dict) or "$ref" in part or not ("type" in part or "enum" in part):
+        return {"anyOf": [part, {"type": "null"}]} if isinstance(part, dict) else part
+    done = dict(part)
+    kinds = part.get("type")
+    if kinds is not None:
+        names: list[Json] = list(kinds) if isinstance(kinds, list) else [kinds]
+        done["type"] = names if "null" in names else [*names, "null"]
+    values = part.get("enum")
+    if isinstance(values, list) and None not in values:
+        done["enum"] = [*values, None]
+    return done
+
+
+def without_nulls(value: Json, schema: Mapping[str, Json]) -> Json:
+    """Return the value without the nulls of fields that may be left out but not be null."""
+    if isinstance(value, list):
+        items = schema.get("items")
+        return [without_nulls(item, items) for item in value] if isinstance(items, dict) else value
+    properties = schema.get("properties")
+    if not isinstance(value, dict) or not isinstance(properties, dict):
+        return value
+    required = schema.get("required")
+    needed = required if isinstance(required, list) else []
+    done: dict[str, Json] = {}
+    for name, item in value.items():
+        part = properties.get(name)
+        known = part if isinstance(part, dict) else {}
+        if item is None and name not in needed and problem(None, known) is not None:
+            continue
+        done[name] = without_nulls(item, known)
+    return done

@@ -1,0 +1,312 @@
+"""Fills a record from a text under a JSON Schema. Free strings are copied from the text, never made up.
+
+What the text does not say is null (or left out, where the schema does not allow null). A text longer
+than the context is read part by part; the first part that names a value wins.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from models import schema
+from models.backend import Finish, Message, TextModel
+from models.errors import InputError
+from models.grammar import constraint
+from models.passages import Passage, passages
+from models.specialist import Pool, SpecialistSpec
+from models.specialists.examples import Worked, examples_in, nearest
+from models.specialists.fields import fields_in, instructed
+from models.specialists.turn import LEAST_ANSWER_TOKENS, Turn, certainty, documents_in, prompt_tokens
+from models.types import Chunk, Evidence, Json, RefusalCode, Request, Result, Signals
+
+MOST_PARTS = 32
+"""Parts of one text; at a few seconds each, more is refused."""
+LEAST_PART_TOKENS = 64
+_RUN = re.compile(r"\d(?:[\d.,' ]*\d)?")
+"""A number with its grouping; at most a line long in practice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What to fill and how it is explained to the model."""
+
+    promised: Mapping[str, Json]
+    """The schema that the caller gets."""
+    written: Mapping[str, Json]
+    """The schema the model writes under: copies marked, what is optional may be null."""
+    about: str
+    examples: Sequence[Worked]
+
+
+class Extract:
+    """Input `{"text" or "documents", "schema" or "fields" or "instruction", "description"?, "examples"?}`.
+
+    `examples` is a list of `{"text", "output"}`; of a long list the nearest to the text are shown.
+    """
+
+    def __init__(self, spec: SpecialistSpec, pool: Pool) -> None:
+        self._spec = spec
+        self._pool = pool
+
+    @property
+    def name(self) -> str:
+        return self._spec.name
+
+    @property
+    def capability(self) -> str:
+        return self._spec.capability or self._spec.name
+
+    async def run(self, request: Request) -> AsyncIterator[Chunk | Result]:
+        task, documents = task_in(request, self._spec), sources_in(request)
+        turn = Turn(self._spec, request)
+        async with self._pool.text(self._spec.models) as model:
+            turn.model = model
+            result = await self._filled(turn, model, task, documents)
+        if not result.abstained:
+            yield Chunk(0, result.text)
+        yield result
+
+    async def _filled(self, turn: Turn, model: TextModel, task: Task, documents: Sequence[tuple[str, str]]) -> Result:
+        fixed = self._messages(task, documents[0][1][:2000], "")
+        used = await prompt_tokens(model, fixed)
+        room = model.context_tokens - used - min(self._spec.max_tokens, model.context_tokens // 4)
+        if room < LEAST_PART_TOKENS:
+            return turn.too_long(used, model.context_tokens)
+        parts = [part for name, text in documents for part in await parts_of(model, name, text, room)]
+        if len(parts) > MOST_PARTS:
+            reason = f"The text makes {len(parts)} parts, at most {MOST_PARTS} are read; give fewer pages."
+            return turn.refuse(RefusalCode.TOO_LONG, reason)
+        if len(parts) > 1:
+            turn.notes.append(f"Read in {len(parts)} parts; the first part that names a value wins.")
+        found: list[tuple[Passage, Json, Finish]] = []
+        for part in parts:
+            finish = await self._read(turn, model, task, part)
+            if finish.reason == "length":
+                return turn.truncated(finish)
+            found.append((part, json.loads(finish.text), finish))
+        return _ended(turn, task, found)
+
+    async def _read(self, turn: Turn, model: TextModel, task: Task, part: Passage) -> Finish:
+        messages = self._messages(task, part.text, part.text)
+        room = await turn.room(model, messages)
+        call = turn.call(
+            messages,
+            max_tokens=min(turn.tokens(), max(LEAST_ANSWER_TOKENS, room)),
+            constraint=constraint(task.written, part.text),
+        )
+        return await turn.ask(model, call)
+
+    def _messages(self, task: Task, near: str, text: str) -> list[Message]:
+        messages = [Message("system", f"{self._spec.system}\n\n{task.about}".strip())]
+        for example in nearest(near, task.examples):
+            messages += [Message("user", example.text), Message("assistant", _written(example.output, task.written))]
+        return [*messages, Message("user", text)]
+
+
+def task_in(request: Request, spec: SpecialistSpec) -> Task:
+    """Raises InputError, ConstraintError."""
+    given = request.input
+    wanted = given.get("schema") or spec.schema or given.get("fields")
+    instruction = given.get("instruction")
+    if wanted is None:
+        if not isinstance(instruction, str):
+            raise InputError(
+                "extract needs `schema`, `fields` or `instruction`, for example fields: vendor, date, total."
+            )
+        wanted = cast(Json, fields_in(instruction))
+    promised = schema.schema_of(wanted)
+    written = schema.may_be_null(schema.mark_copied(promised))
+    description = given.get("description")
+    about = "\n".join(
+        part for part in (description if isinstance(description, str) else "", explained(written)) if part
+    )
+    return Task(promised, written, about, examples_in(request))
+
+
+def sources_in(request: Request) -> list[tuple[str, str]]:
+    """Return (name, text) of what is to be read. Raises InputError."""
+    text = request.input.get("text")
+    own = [("input", text)] if isinstance(text, str) and text.strip() else []
+    instruction = request.input.get("instruction")
+    documents = documents_in(request, needed=False)
+    if not own and not documents and isinstance(instruction, str) and (rest := instructed(instruction)):
+        return [("input", rest)]
+    if not own and not documents:
+        raise InputError("extract needs `text` or `documents` to read from; give it some text.")
+    return documents or own
+
+
+def explained(wanted: Mapping[str, Json]) -> str:
+    """Return the fields, one a line, with what is known of them; a nested schema is shown as it is."""
+    properties = wanted.get("properties")
+    if not isinstance(properties, dict):
+        return f"Schema: {json.dumps(_bare(cast(Json, wanted)), ensure_ascii=False)}"
+    return "\n".join(f"- {name}{_about(part)}" for name, part in properties.items() if isinstance(part, dict))
+
+
+def _about(part: Mapping[str, Json]) -> str:
+    if any(key in part for key in ("properties", "items", "anyOf", "$ref")):
+        return f": {json.dumps(_bare(cast(Json, part)), ensure_ascii=False)}"
+    values = part.get("enum")
+    choices = ", ".join(str(value) for value in values if value is not None) if isinstance(values, list) else ""
+    words = [str(part.get("description", "")), f"({choices})" if choices else ""]
+    said = " ".join(word for word in words if word)
+    return f": {said}" if said else ""
+
+
+def _bare(part: Json) -> Json:
+    """The schema without marks that mean nothing to a model."""
+    if isinstance(part, dict):
+        return {key: _bare(value) for key, value in part.items() if not key.startswith("x-") and key != "title"}
+    return [_bare(value) for value in part] if isinstance(part, list) else part
+
+
+def _written(output: Mapping[str, Json], wanted: Mapping[str, Json]) -> str:
+    """An example's record in the order and with the nulls in which the model must write."""
+    properties = wanted.get("properties")
+    if not isinstance(properties, dict):
+        return json.dumps(output, ensure_ascii=False)
+    return json.dumps({name: output.get(name) for name in properties}, ensure_ascii=False)
+
+
+async def parts_of(model: TextModel, name: str, text: str, room: int) -> list[Passage]:
+    """Return the text in parts of at most `room` tokens, cut between sentences; one part when it fits."""
+    if await model.count_tokens(text) <= room:
+        return [Passage(name, 0, len(text), text)]
+    chars = room * 3
+    while chars > LEAST_PART_TOKENS:
+        parts = passages(name, text, chars=chars)
+        if max([await model.count_tokens(part.text) for part in parts]) <= room:
+            return parts
+        chars //= 2
+    return passages(name, text, chars=LEAST_PART_TOKENS)
+
+
+def _ended(turn: Turn, task: Task, found: Sequence[tuple[Passage, Json, Finish]]) -> Result:
+    output: Json = None
+    evidence: list[Evidence] = []
+    for part, value, _ in found:
+        value = stripped(value)
+        evidence += [spot for spot in spans(value, part) if spot.quote not in {seen.quote for seen in evidence}]
+        output = value if output is None else merged(output, value)
+    signals = joined([finish.signals for _, _, finish in found])
+    if empty(output):
+        reason = "The text holds none of what was asked for; check the text, or name other fields."
+        return turn.refuse(RefusalCode.NOT_FOUND, reason, signals=signals)
+    promised = schema.without_nulls(output, task.promised)
+    if (problem := schema.problem(promised, task.promised)) is not None:
+        reason = f"The record does not fit the schema ({problem}); loosen the schema or give a fuller text."
+        return turn.refuse(RefusalCode.NOT_SURE, reason, found=_shown(promised), signals=signals)
+    text = " ".join(part.text for part, _, _ in found)
+    loose = sorted(path for path, number in numbers(promised) if not in_digits(number, text))
+    confidence = certainty(signals) * (0.5 if loose else 1.0)
+    if loose:
+        turn.notes.append(f"Not found as digits in the text, so check: {', '.join(loose)}.")
+    return turn.result(promised, _shown(promised), signals, confidence=confidence, evidence=tuple(evidence))
+
+
+def _shown(output: Json) -> str:
+    if not isinstance(output, dict):
+        return json.dumps(output, ensure_ascii=False)
+    lines = (
+        f"{name}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+        for name, value in output.items()
+    )
+    return "\n".join(lines)
+
+
+def stripped(value: Json) -> Json:
+    """Return the value with white space around its strings removed."""
+    match value:
+        case str():
+            return value.strip()
+        case list():
+            return [stripped(item) for item in value]
+        case dict():
+            return {key: stripped(item) for key, item in value.items()}
+        case _:
+            return value
+
+
+def merged(first: Json, second: Json) -> Json:
+    """Return two records as one: what the first leaves open comes from the second, lists are joined."""
+    if isinstance(first, dict) and isinstance(second, dict):
+        return {key: merged(first.get(key), second.get(key)) for key in {**first, **second}}
+    if isinstance(first, list) and isinstance(second, list):
+        return first + [item for item in second if item not in first]
+    return second if first is None else first
+
+
+def empty(value: Json) -> bool:
+    """Return whether a record says nothing at all."""
+    if isinstance(value, dict):
+        return all(empty(item) for item in value.values())
+    return value is None or value == [] or value == ""
+
+
+def leaves(value: Json, path: str = "") -> Iterator[tuple[str, Json]]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from leaves(item, f"{path}.{key}" if path else key)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from leaves(item, f"{path}.{index}")
+    else:
+        yield path, value
+
+
+def spans(value: Json, part: Passage) -> list[Evidence]:
+    """Return where each string of a record stands in the part it was read from."""
+    found: list[Evidence] = []
+    for _, leaf in leaves(value):
+        at = part.text.find(leaf) if isinstance(leaf, str) and leaf else -1
+        if at >= 0:
+            start = part.start + at
+            found.append(Evidence(part.source, start, start + len(str(leaf)), str(leaf)))
+    return found
+
+
+def numbers(value: Json) -> Iterator[tuple[str, int | float]]:
+    for path, leaf in leaves(value):
+        if isinstance(leaf, int | float) and not isinstance(leaf, bool):
+            yield path, leaf
+
+
+def in_digits(number: int | float, text: str) -> bool:
+    """Return whether a number stands in the text, however its digits are grouped: 1250.5 in `1.250,50`."""
+    wanted = abs(number)
+    return any(wanted in readings(run) for run in _RUN.findall(text))
+
+
+def readings(run: str) -> set[float]:
+    """Return what a run of digits and separators may mean: `1,250` is 1250 or 1.25, and also 1 and 250."""
+    digits = re.sub(r"\D", "", run)
+    whole, _, part = re.sub(r"[^\d]", ".", run).rpartition(".")
+    read = {float(digits), *(float(piece) for piece in re.findall(r"\d+", run))}
+    return read | {float(f"{re.sub(r'[^0-9]', '', whole)}.{part}")} if whole and part else read
+
+
+def joined(signals: Sequence[Signals]) -> Signals:
+    """Return the signals of several answers as one: means weighed by tokens, the worst of the rest."""
+    total = sum(part.tokens for part in signals) or 1
+
+    def mean(values: Sequence[float | None]) -> float | None:
+        if any(value is None for value in values):
+            return None
+        return sum((value or 0.0) * part.tokens for value, part in zip(values, signals, strict=True)) / total
+
+    def least(values: Sequence[float | None]) -> float | None:
+        known = [value for value in values if value is not None]
+        return min(known) if known else None
+
+    return Signals(
+        mean_logprob=mean([part.mean_logprob for part in signals]),
+        min_margin=least([part.min_margin for part in signals]),
+        mean_entropy=mean([part.mean_entropy for part in signals]),
+        feasible_mass=least([part.feasible_mass for part in signals]),
+        tokens=sum(part.tokens for part in signals),
+    )
