@@ -65,7 +65,6 @@ volume | imperial_gallon | imp gal | imperial gallon, uk gallon, british gallon
 volume | imperial_pint | imp pt | imperial pint, uk pint, british pint
 volume | imperial_quart | imp qt | imperial quart, uk quart
 volume | imperial_fluid_ounce | imp fl oz | imperial fluid ounce, uk fluid ounce, imperial fl oz, uk fl oz
-volume | metric_cup | metric cups | metric cup
 volume | meter ** 3 | m³ | m3, m³, m^3, cubic meter, cubic metre
 volume | centimeter ** 3 | cm³ | cm3, cm³, cm^3, cubic centimeter, cubic centimetre
 volume | foot ** 3 | ft³ | ft3, ft³, ft^3, cubic foot, cubic feet

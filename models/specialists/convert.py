@@ -79,7 +79,7 @@ def _read(amount: str, source: str, target: str) -> tuple[list[tuple[Part, Unit]
     matched = _same_kind(parts, targets)
     if matched is None:
         one, other = parts[0].units[0], targets[0]
-        raise InputError(f"{one.symbol} is a {one.kind} and {other.symbol} a {other.kind}; choose units of one kind.")
+        raise InputError(f"{one.symbol} measures {one.kind} and {other.symbol} {other.kind}; choose units of one kind.")
     return matched
 
 
