@@ -40,17 +40,20 @@ class Source:
     """Only rows whose fields have these values."""
     limit: int | None = None
     """Most rows from this source."""
+    group: str = ""
+    """Reported apart under this name; a suite with several sources tells them apart by it."""
     also: str = ""
     """Field with further accepted values, where a row has it."""
+    tests: str = ""
+    """Template of a program that checks the answer; `{answer}` is put in later, as it was given."""
 
 
 @dataclass(frozen=True, slots=True, config=_STRICT)
 class Retrieval:
-    """A pool of passages from the file itself: each row's query must find its own."""
+    """How a query finds its passage: the pool is what all rows of the file expect."""
 
-    passage: str
-    """Template of a passage."""
-    query: str
+    prefix: str = ""
+    """Put before the query, where the embedder was trained with one."""
     rerank: Annotated[int, Field(ge=0, le=100)] = 0
     """How many of the nearest are reranked; 0 leaves the order of the vectors."""
     depth: Annotated[int, Field(ge=1, le=1000)] = 100
@@ -63,7 +66,7 @@ class Head:
 
     name: str
     text: str = "text"
-    label: str = ""
+    label: str = "label"
     """Field of the label in the training rows."""
     file: str = "train"
     none: str = ""

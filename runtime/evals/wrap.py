@@ -1,8 +1,8 @@
 """Turns a row into a specialist's input by a template, and a result back into what is scored.
 
 A template is data: in it `{field}` stands for a field of the row, `{a.0.b}` for a nested one and
-`{field|filter}` for a filtered one. A string that is nothing but one placeholder keeps the field's
-type, so that a list stays a list.
+`{field|filter}` for a filtered one; `{field?}` is left out where a row has none. A string that is
+nothing but one placeholder keeps the field's type, so that a list stays a list.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from models.types import Json
 from runtime.evals.errors import SuiteError
 from runtime.evals.rows import Row
 
-_PLACEHOLDER = re.compile(r"\{([a-zA-Z_][\w.]*)(?:\|(\w+))?\}")
+_PLACEHOLDER = re.compile(r"\{([a-zA-Z_][\w.]*)(\?)?(?:\|(\w+))?\}")
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?|-?\.\d+")
 _LETTERS = "ABCDEFGHIJ"
 
@@ -45,12 +45,15 @@ def _fill_text(template: str, row: Row) -> Json:
 
 
 def _value(found: re.Match[str], row: Row) -> Json:
-    value: Json = row.at(found[1])
-    if found[2] is None:
+    name, optional, filtered_by = found.groups()
+    if optional and name not in row.fields:
+        return None
+    value: Json = row.at(name)
+    if filtered_by is None:
         return value
-    if found[2] not in FILTERS:
-        raise SuiteError(f"unknown filter {found[2]!r} in a request template. Use one of {', '.join(sorted(FILTERS))}.")
-    filtered: Json = FILTERS[found[2]](value)
+    if filtered_by not in FILTERS:
+        raise SuiteError(f"There is no filter {filtered_by!r} for a template. Use one of {', '.join(sorted(FILTERS))}.")
+    filtered: Json = FILTERS[filtered_by](value)
     return filtered
 
 

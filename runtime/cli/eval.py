@@ -1,0 +1,125 @@
+"""`covey eval`: measures specialists and the router on data sets, with intervals, and compares runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from models.types import Json
+from runtime import paths
+from runtime.errors import UsageError
+from runtime.evals import page
+from runtime.evals.device import open_device
+from runtime.evals.errors import SuiteSkipped
+from runtime.evals.evaluate import Wanted, evaluate
+from runtime.evals.metrics.table import METRICS
+from runtime.evals.prepare import Place
+from runtime.evals.progress import progress_to
+from runtime.evals.report import Report
+from runtime.evals.suite import Suite, find_suite, read_suite, suite_files
+
+DATA_VARIABLE = "COVEY_DATA"
+CLONE = Path(__file__).resolve().parents[2]
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def evaluation(
+    suite: Annotated[list[str] | None, typer.Option(help="A suite's name; may be given several times.")] = None,
+    rows: Annotated[Path | None, typer.Option(help="Run on the rows of this file (JSON lines, .gz or not).")] = None,
+    against: Annotated[str, typer.Option(help="Compare with an earlier run: its id, or its file.")] = "",
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many rows.")] = None,
+    concurrency: Annotated[int, typer.Option(min=1, max=64, help="Rows asked at once.")] = 1,
+    fit: Annotated[bool, typer.Option(help="Fit the suite's head first; without it nothing is ever fitted.")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="Show suites and metrics, and run nothing.")] = False,
+    page_file: Annotated[Path | None, typer.Option("--page", help="Write the figures into this page.")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> int:
+    """Measure on data sets. `covey eval --suite trec` measures one suite, `covey eval --list` shows them all."""
+    home = paths.ensure_home(paths.home())
+    place = Place(data_folder(), home / "evals")
+    if list_:
+        print_list(place, as_json=json_)
+        return 0
+    if not suite:
+        raise UsageError("Name at least one suite: `covey eval --suite trec`. `covey eval --list` shows them.")
+    if rows is not None and len(suite) > 1:
+        raise UsageError("--rows goes with one --suite. Name one suite, or leave --rows away.")
+    chosen = [find_suite(name, place.suites) for name in dict.fromkeys(suite)]
+    wanted = Wanted(rows, limit, fit, against, concurrency, lambda title: progress_to(sys.stderr, title))
+    reports, skipped = asyncio.run(_measure(chosen, home, place, wanted))
+    _print(reports, skipped, as_json=json_)
+    if page_file is not None:
+        for report in reports:
+            page.write(page_file, report, command=command_line(), machine=machine())
+    return 0 if reports else 1
+
+
+def data_folder() -> Path:
+    """Return the folder of the data sets: COVEY_DATA, else `../shared/data` beside the clone."""
+    chosen = os.environ.get(DATA_VARIABLE, "")
+    return Path(chosen).expanduser().absolute() if chosen else (CLONE / ".." / "shared" / "data").resolve()
+
+
+async def _measure(
+    suites: list[Suite], home: Path, place: Place, wanted: Wanted
+) -> tuple[list[Report], dict[str, SuiteSkipped]]:
+    reports: list[Report] = []
+    skipped: dict[str, SuiteSkipped] = {}
+    async with open_device(home) as device:
+        for suite in suites:
+            try:
+                reports.append(await evaluate(suite, device, place, wanted, router=device.router))
+            except SuiteSkipped as reason:
+                skipped[suite.name] = reason
+    return reports, skipped
+
+
+def _print(reports: list[Report], skipped: dict[str, SuiteSkipped], *, as_json: bool) -> None:
+    if as_json:
+        objects: list[Json] = [report.to_json() for report in reports]
+        objects += [{"suite": name, "rows": 0, "metrics": {}, "skipped": str(why)} for name, why in skipped.items()]
+        print(json.dumps(objects[0] if len(objects) == 1 else {"suites": objects}, ensure_ascii=False))
+        return
+    for report in reports:
+        print("\n".join(page.lines(report)))
+    for name, why in skipped.items():
+        print(f"{name}: skipped. {why}", file=sys.stderr)
+
+
+def print_list(place: Place, *, as_json: bool) -> None:
+    """Print every suite with what it measures, then every metric."""
+    suites = {name: read_suite(path) for name, path in suite_files(place.suites).items()}
+    if as_json:
+        listed: list[Json] = [
+            {"suite": s.name, "summary": s.summary, "metrics": list(s.metrics), "licence": s.licence}
+            for s in suites.values()
+        ]
+        print(json.dumps({"suites": listed, "metrics": {name: m.meaning for name, m in METRICS.items()}}))
+        return
+    print("Suites (the first metric is the headline):")
+    for one in suites.values():
+        print(f"  {one.name:<22} {one.summary} [{one.headline}]")
+    print("\nMetrics:")
+    for name, metric in METRICS.items():
+        print(f"  {name:<22} {metric.meaning}")
+
+
+def command_line() -> str:
+    """Return the command as it was typed, for the page, without the page's own option."""
+    words = sys.argv[1:]
+    kept = [word for n, word in enumerate(words) if word != "--page" and (n == 0 or words[n - 1] != "--page")]
+    return " ".join(["covey", *(word for word in kept if not word.startswith("--page="))])
+
+
+def machine() -> str:
+    """Return what the figures were measured on: processor kind, cores, system."""
+    return f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
