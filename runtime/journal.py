@@ -101,13 +101,15 @@ class Journal:
         """
         synced = any(isinstance(event, SYNCED) for event in events)
         with self.database.writing(synced=synced) as db:
-            written = 0
+            written, purged = 0, 0
             if label >= Label.SECRET:  # it turned out to be secret: what was kept before goes, too
-                db.execute("DELETE FROM content WHERE task_id = ?", (task_id,))
+                purged = db.execute("DELETE FROM content WHERE task_id = ?", (task_id,)).rowcount
             for event in events:
                 own = event.label if isinstance(event, TaskSubmitted) else _label(db, task_id)
                 written = self._append(db, task_id, event, max(label, own))
-            return written
+        if purged:
+            self._empty_log()
+        return written
 
     def put_content(self, task_id: TaskId, text: str, label: Label) -> Digest:
         """Keep a text of this task until it expires, and return its digest; NO_DIGEST for a secret."""
@@ -180,20 +182,27 @@ class Journal:
         elif before_ns is not None:
             clause = "task_id IN (SELECT task_id FROM event GROUP BY task_id HAVING MIN(time_ns) < ?)"
             values = (before_ns,)
-        return self._remove(clause, values)
+        gone = self._remove(clause, values)
+        self._empty_log()
+        return gone
 
     def expire(self) -> Forgotten:
         """Remove texts whose days are over; called when a node starts and once a day."""
-        return self._remove("expires_ns <= ?", (self._clock_ns(),))
+        gone = self._remove("expires_ns <= ?", (self._clock_ns(),))
+        if gone.texts:
+            self._empty_log()
+        return gone
 
     def _remove(self, clause: str, values: Sequence[str | int]) -> Forgotten:
         with self.database.writing() as db:
             tasks = db.execute(f"SELECT COUNT(DISTINCT task_id) FROM content WHERE {clause}", values).fetchone()[0]
             texts = db.execute(f"DELETE FROM content WHERE {clause}", values).rowcount
-        if texts:
-            with self.database.reading() as db:
-                db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # or the log would still hold the old pages
         return Forgotten(tasks, texts)
+
+    def _empty_log(self) -> None:
+        """Move the write-ahead log into the file, or it would still hold the pages as they were."""
+        with self.database.reading() as db:
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _append(self, db: sqlite3.Connection, task_id: TaskId, event: Event, label: Label) -> int:
         kind = type(event).__name__
