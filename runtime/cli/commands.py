@@ -46,6 +46,12 @@ COMMANDS = (
     ),
     Command("specialists", "runtime.cli.specialists", "List what this device can do.", "covey specialists list"),
     Command("traces", "runtime.cli.traces", "See why an answer is as it is.", "covey traces show last"),
+    Command(
+        "eval",
+        "runtime.cli.eval",
+        "Measure specialists and the router on data sets.",
+        "covey eval --suite trec --limit 50",
+    ),
     Command("doctor", "runtime.cli.doctor", "Check this device and say what to mend.", "covey doctor"),
 )
 
