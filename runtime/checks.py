@@ -135,8 +135,10 @@ def _date_parses(subject: Subject) -> Outcome:
     return ("pass", "every date is one of the calendar") if looks else ("skipped", "there is no date in the output")
 
 
-def _quotes_are_there(subject: Subject) -> Outcome:
+def _evidence_in_source(subject: Subject) -> Outcome:
     sources = _sources(subject.input)
+    if subject.result.output == []:
+        return "pass", "nothing was found, so nothing is quoted"
     if not subject.result.evidence:
         return "fail", "nothing in the source is quoted for it"
     for quote in subject.result.evidence:
@@ -222,25 +224,34 @@ def _ranking_complete(subject: Subject) -> Outcome:
     return "pass", "every passage is ranked once"
 
 
+def _mime_is_wellformed(subject: Subject) -> Outcome:
+    output = subject.result.output
+    mime = output.get("mime") if isinstance(output, dict) else None
+    if isinstance(mime, str) and _MIME.fullmatch(mime):
+        return "pass", "the type has the form of a MIME type"
+    return "fail", f"{mime!r} has not the form of a MIME type"
+
+
 CHECKS: Mapping[str, Check] = {
     "schema": _schema,
     "not_empty": _not_empty,
     "arithmetic_recomputes": _arithmetic,
     "conversion_recomputes": _conversion,
     "date_parses": _date_parses,
-    "quotes_are_there": _quotes_are_there,
+    "evidence_in_source": _evidence_in_source,
     "values_in_source": _values_in_source,
     "python_parses": _python_parses,
     "sentence_count": _sentence_count,
     "label_known": _label_known,
     "function_known": _function_known,
     "ranking_complete": _ranking_complete,
+    "mime_is_wellformed": _mime_is_wellformed,
 }
 """By the name that specs and plans use."""
 
 STANDARD: Mapping[str, tuple[str, ...]] = {
     "generate": ("not_empty",),
-    "answer": ("not_empty", "quotes_are_there"),
+    "answer": ("not_empty", "evidence_in_source"),
     "extract": ("schema", "values_in_source"),
     "classify": ("label_known",),
     "code": ("not_empty", "python_parses"),
@@ -250,7 +261,8 @@ STANDARD: Mapping[str, tuple[str, ...]] = {
     "calculate": ("arithmetic_recomputes",),
     "convert": ("conversion_recomputes",),
     "when": ("date_parses",),
-    "find": ("quotes_are_there",),
+    "find": ("evidence_in_source",),
+    "filetype": ("mime_is_wellformed",),
 }
 """Checks that every specialist of a runner must pass, whatever its spec says."""
 
@@ -309,4 +321,5 @@ def _squeezed(text: str) -> str:
 
 
 _ISO_LIKE = re.compile(r"^\d{4}-\d{2}-\d{2}(?:[T ]|$)")
+_MIME = re.compile(r"[a-z]+/[A-Za-z0-9][A-Za-z0-9.+-]{0,126}")
 _PYTHON_LIKE = re.compile(r"^\s*(?:def|class|import|from\s+\w+\s+import|print\s*\()", re.MULTILINE)

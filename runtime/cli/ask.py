@@ -6,22 +6,20 @@ The answer goes to stdout as it is made; what produced it goes to stderr in one 
 from __future__ import annotations
 
 import json
-import sys
-from contextlib import aclosing
 from typing import Annotated
 
 import psutil
 import typer
 
 from models.errors import NotInstalled
-from models.types import Chunk, Tier
+from models.types import Tier
 from runtime import paths
-from runtime.asking import Answer, Ask, Restarted
+from runtime.asking import Ask
 from runtime.cli import given, render
+from runtime.cli.paper import aside, streamed
 from runtime.cli.running import run
 from runtime.cli.starter import Starter
-from runtime.errors import UsageError
-from runtime.node import Node, open_node
+from runtime.node import open_node
 from runtime.task import Status
 
 app = typer.Typer()
@@ -61,68 +59,15 @@ async def _ask(asked: Ask, *, as_json: bool) -> int:
         computed = await node.computed(asked)
         await starter.ensure(computed=computed)
         if starter.failure and computed:
-            _aside(f"The models could not be fetched ({starter.failure.rstrip('.')}); this is computed without them.")
+            aside(f"The models could not be fetched ({starter.failure.rstrip('.')}); this is computed without them.")
         if asked.ceiling is Tier.HUB:
-            _aside("No hub is set up, so nothing leaves your home.")
+            aside("No hub is set up, so nothing leaves your home.")
         try:
-            answer = await _answered(node, asked, silent=as_json)
+            answer = await (node.ask(asked) if as_json else streamed(node, asked))
         except NotInstalled as error:
             raise starter.missing_models(error) from error
     if as_json:
         print(json.dumps(render.answer_object(answer)))
     else:
-        _aside(*answer.notes, render.byline(answer), starter.hint(answer, psutil.virtual_memory().total // 2))
+        aside(*answer.notes, render.byline(answer), starter.hint(answer, psutil.virtual_memory().total // 2))
     return 1 if answer.status is Status.REJECTED else 0
-
-
-async def _answered(node: Node, asked: Ask, *, silent: bool) -> Answer:
-    """Print the answer as it comes (or nothing) and return it."""
-    written = _Paper()
-    async with aclosing(node.stream(asked)) as items:  # type: ignore[type-var]  # it is a generator
-        async for item in items:
-            match item:
-                case Answer():
-                    if not silent:
-                        written.end(item)
-                    return item
-                case Chunk() if not silent:
-                    written.write(item.text)
-                case Restarted() if not silent:
-                    written.void(item.reason)
-    raise UsageError("The answer ended before it was complete. Ask again.")
-
-
-class _Paper:
-    """Standard output, and what stands on it."""
-
-    def __init__(self) -> None:
-        self._text = ""
-
-    def write(self, text: str) -> None:
-        text = render.harmless(text)
-        self._text += text
-        print(text, end="", flush=True)
-
-    def void(self, reason: str) -> None:
-        self._break()
-        self._text = ""
-        _aside(f"That was void and begins again: {reason}")
-
-    def end(self, answer: Answer) -> None:
-        """Complete what was streamed: nothing yet, the whole answer, or the beginning of one that is not sure."""
-        if answer.result.abstained or not self._text:
-            self._break()
-            print(render.spoken(answer.result), flush=True)
-        else:
-            self._break()
-
-    def _break(self) -> None:
-        if self._text and not self._text.endswith("\n"):
-            print(flush=True)
-
-
-def _aside(*lines: str) -> None:
-    """Write lines to stderr, dim on a terminal: they are beside the answer, not in it."""
-    for line in filter(None, lines):
-        shown = f"\x1b[2m{render.harmless(line)}\x1b[0m" if sys.stderr.isatty() else render.harmless(line)
-        print(shown, file=sys.stderr, flush=True)

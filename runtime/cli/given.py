@@ -65,7 +65,7 @@ def ask_from(
     capability: str,
 ) -> Ask:
     """Return the request. Raises UsageError, DocumentError, ConfigError."""
-    chosen = _label(label)
+    chosen = label_of(label)
     named = tuple(files or ())
     _must_exist(named)
     from_stdin = Path(documents.STDIN) in named
@@ -87,6 +87,21 @@ def ask_from(
     )
 
 
+def read_line(prompt: str) -> str:
+    """Return the next line of standard input. Raises EOFError, UsageError for what is not text."""
+    try:
+        return input(prompt) if prompt else _next_line()
+    except UnicodeDecodeError as error:
+        raise UsageError("Standard input is not UTF-8 text. Convert it and try again.") from error
+
+
+def _next_line() -> str:
+    line = sys.stdin.buffer.readline(MAX_REQUEST_BYTES)
+    if not line:
+        raise EOFError
+    return line.decode("utf-8-sig")
+
+
 def read_schema(path: Path) -> Mapping[str, Json]:
     """Return the JSON Schema in a file. Raises UsageError, DocumentMissing."""
     _must_exist((path,))
@@ -102,7 +117,8 @@ def read_schema(path: Path) -> Mapping[str, Json]:
     return schema
 
 
-def _label(name: str) -> Label:
+def label_of(name: str) -> Label:
+    """Return the label of that name, or the one that the settings give. Raises UsageError, ConfigError."""
     if not name:
         return load(paths.settings_file(paths.home())).label
     if name.upper() not in Label.__members__:

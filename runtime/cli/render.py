@@ -25,12 +25,16 @@ def harmless(text: str) -> str:
     return _CONTROL.sub("", text)
 
 
-def spoken(result: Result) -> str:
-    """Return the answer as a person reads it: the text, or why there is none and what was found."""
+def spoken(result: Result, shown: str = "") -> str:
+    """Return the answer as a person reads it: the text, or why there is none and what was found.
+
+    `shown` is what was streamed already: it is not said twice.
+    """
     if result.refusal is None:
         return harmless(result.text)
     found = harmless(result.refusal.found).strip()
-    return f"Not sure: {result.refusal.reason}" + (f"\nWhat I found: {found}" if found else "")
+    said = f"Not sure: {harmless(result.refusal.reason)}"
+    return said if not found or found in shown else f"{said}\nWhat I found: {found}"
 
 
 def byline(answer: Answer) -> str:
@@ -39,8 +43,8 @@ def byline(answer: Answer) -> str:
     parts = [*answer.specialists, result.model] if result.model else list(answer.specialists)
     if result.abstained:
         parts.append("not sure")
-    elif not result.model:
-        parts.append("computed, not guessed" if answer.specialists else "")
+    elif not result.model and result.confidence == 1:
+        parts.append("computed, not guessed")
     else:
         parts.append(f"confidence {result.confidence:.2f}" + ("" if result.calibrated else " (uncalibrated)"))
     parts.extend((f"{answer.seconds:.2f} s", f"trace {answer.task_id[:TRACE_DIGITS]}"))

@@ -43,7 +43,7 @@ class Starter:
         if not missing or self._has(_SET_UP) or (computed and self._has(_TRIED)):
             return
         if os.environ.get(OFFLINE):
-            self.failure = f"{OFFLINE} is set"
+            self.failure = "" if computed else f"{OFFLINE} is set"
             return
         try:
             await self._fetch(missing)

@@ -1,7 +1,7 @@
 """S0: claims by rule. A rule speaks only when the whole request resolves, every slot included.
 
-The computed kinds (arithmetic, units, dates) bring their own `claim`; the rest is a few plain
-sentences about files. What no rule resolves is left to the next stage.
+The computed kinds (arithmetic, units, dates, search, file types) bring their own `claim`; the rest is
+a few plain sentences. What no rule resolves is left to the next stage.
 """
 
 from __future__ import annotations
@@ -69,9 +69,13 @@ def _when(seen: Seen) -> Claim | None:
 
 
 def _computed(seen: Seen, capability: str, module: str, reason: str, *more: date) -> Claim | None:
-    """Ask a deterministic specialist whether it can resolve the text; its module is loaded here, on first use."""
+    return None if seen.files else _claimed(seen, capability, module, reason, *more)
+
+
+def _claimed(seen: Seen, capability: str, module: str, reason: str, *more: date) -> Claim | None:
+    """Ask a specialist whether it can resolve the whole text; its module is loaded here, on first use."""
     text = seen.text.strip()
-    if seen.files or not text or len(text) > MAX_CLAIM_CHARS:
+    if not text or len(text) > MAX_CLAIM_CHARS:
         return None
     given = import_module(module).claim(text, *more)
     return None if given is None else _sure(capability, reason, **given)
@@ -90,9 +94,9 @@ def _schema(seen: Seen) -> Claim | None:
 
 
 def _filetype(seen: Seen) -> Claim | None:
-    if len(seen.files) != 1 or not _FILETYPE.match(seen.text.strip()):
+    if len(seen.files) != 1:
         return None
-    return _sure("filetype", "asks what kind of file this is")
+    return _claimed(seen, "filetype", "models.specialists.filetype", "asks what kind of file this is")
 
 
 def _summarize(seen: Seen) -> Claim | None:
@@ -135,11 +139,9 @@ def field_names(words: str) -> tuple[str, ...] | None:
 
 
 def _find(seen: Seen) -> Claim | None:
-    match = _FIND.match(seen.text.strip())
-    if match is None or not seen.files:
+    if not seen.files:
         return None
-    pattern = next(group for group in match.group("double", "single", "curly", "back") if group)
-    return _sure("find", "asks for a quoted text in the files", pattern=pattern)
+    return _claimed(seen, "find", "models.specialists.find", "asks where the files mention a phrase")
 
 
 def _classify(seen: Seen) -> Claim | None:
@@ -237,13 +239,6 @@ _EXTRACT = re.compile(
     rf"(?:\s+(?:from|out\s+of|in|of)\s+{_OBJECT})?[.!?]?$",
     re.IGNORECASE,
 )
-_FIND = re.compile(
-    rf"{_POLITE}(?:find|search(?:\s+for)?|look\s+for|locate|where\s+is|where\s+does\s+it\s+say)\s+"
-    r"(?:all\s+|every\s+|each\s+)?(?:the\s+)?(?:places?\s+(?:of|with)\s+|mentions?\s+of\s+|words?\s+|phrase\s+|text\s+)?"
-    r"(?:\"(?P<double>[^\"]{1,200})\"|'(?P<single>[^']{1,200})'|“(?P<curly>[^”]{1,200})”|`(?P<back>[^`]{1,200})`)"
-    rf"(?:\s+(?:in|inside|within)\s+{_OBJECT})?[.!?]?$",
-    re.IGNORECASE,
-)
 _CLASSIFY = re.compile(
     rf"{_POLITE}(?:classify|label|categori[sz]e|sort)\s+{_OBJECT}\s*(?:as|into|under)\s+(?:either\s+|one\s+of\s+)?"
     r"(?P<labels>[\w ,'\"-]{3,300})[.!?]?$",
@@ -266,12 +261,5 @@ _WRITE = re.compile(
     r"|(?:write|draft|reply)\s+(?:back\s+)?to\s+\w+"
     r"|(?:say\s+)?(?:hello|hi)\b[\s!.,]*$"
     r")",
-    re.IGNORECASE,
-)
-_FILETYPE = re.compile(
-    r"(?:(?:please\s+)?(?:tell\s+me\s+)?what\s+(?:kind|type|sort|format)s?\s+(?:of\s+(?:a\s+)?)?(?:file\s+)?"
-    r"(?:is\s+)?(?:this|it|that)?(?:\s+(?:file|one))?(?:\s+is)?(?:\s+(?:this|it))?"
-    r"|what\s+(?:is|'s)\s+(?:this|the)\s+file(?:\s*type|'s\s+(?:type|format))?"
-    r"|(?:detect|identify|check)\s+(?:the\s+)?(?:file\s*type|type\s+of\s+(?:this|the)\s+file))\s*[.!?]?$",
     re.IGNORECASE,
 )

@@ -1,0 +1,155 @@
+"""`covey chat`: several turns. Ctrl-C stops the answer and not the program; Ctrl-D or `exit` leaves.
+
+Piped input works too: each line is a turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from models.errors import ModelsError, NotInstalled
+from models.types import Json
+from runtime import paths
+from runtime.asking import Answer, Ask
+from runtime.cli import given, render
+from runtime.cli.paper import aside, streamed
+from runtime.cli.running import run_in
+from runtime.cli.starter import Starter
+from runtime.errors import CoveyError
+from runtime.history import Turn, fit
+from runtime.node import Node, open_node
+
+HISTORY_TOKENS = 1200
+"""Of the starter model's 2,048 tokens of context; the rest is for the new question and the answer."""
+HELP = (
+    "Write what you want. /clear forgets the conversation, /trace says where the last answer's trace is, exit leaves."
+)
+LEAVE = frozenset({"exit", "quit", "/exit", "/quit"})
+
+app = typer.Typer()
+
+
+@app.command()
+def chat(
+    label: given.LabelName = "",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object with all turns at the end, and nothing else.")
+    ] = False,
+) -> int:
+    """Talk in several turns; Ctrl-C stops an answer, Ctrl-D or exit leaves."""
+    settings_label = given.label_of(label)
+    with asyncio.Runner() as runner:
+        stack = AsyncExitStack()
+        try:
+            node, starter = run_in(runner, _open(stack))
+            talk = Conversation(node, starter, Ask("", label=settings_label, conversation=True), silent=as_json)
+            if sys.stdin.isatty() and not as_json:
+                aside(HELP)
+            _converse(runner, talk)
+        finally:
+            run_in(runner, stack.aclose())
+    if as_json:
+        print(json.dumps({"turns": talk.spoken}))
+    return 0
+
+
+async def _open(stack: AsyncExitStack) -> tuple[Node, Starter]:
+    home = paths.ensure_home(paths.home())
+    starter = Starter(home)
+    node = await stack.enter_async_context(open_node(home))
+    await starter.ensure(computed=False)
+    return node, starter
+
+
+def _converse(runner: asyncio.Runner, talk: Conversation) -> None:
+    """Take turns until the input ends."""
+    for line in _lines():
+        if line.lower() in LEAVE:
+            return
+        if line.startswith("/"):
+            talk.command(line)
+            continue
+        try:
+            run_in(runner, talk.turn(line))
+        except KeyboardInterrupt:
+            aside("", "(stopped)")
+        except (CoveyError, ModelsError) as error:
+            talk.failed(line, error)
+
+
+def _lines() -> Iterator[str]:
+    """Yield what is typed, without empty lines."""
+    prompt = "> " if sys.stdin.isatty() else ""
+    while True:
+        try:
+            line = given.read_line(prompt).strip()
+        except EOFError:
+            if prompt:
+                aside("")
+            return
+        except KeyboardInterrupt:
+            aside("", "Ctrl-D or exit leaves.")
+            continue
+        if line:
+            yield line
+
+
+class Conversation:
+    """The turns so far, and where they are answered."""
+
+    def __init__(self, node: Node, starter: Starter, pattern: Ask, *, silent: bool) -> None:
+        """`pattern` is what every turn has in common."""
+        self.history: tuple[Turn, ...] = ()
+        self.spoken: list[Json] = []
+        """What `--json` prints: one object a turn."""
+        self._node = node
+        self._starter = starter
+        self._pattern = pattern
+        self._silent = silent
+        self._last: Answer | None = None
+
+    async def turn(self, text: str) -> None:
+        """Answer one turn. What was stopped or failed leaves no trace in the history."""
+        asked = replace(self._pattern, text=text, history=fit(self.history, HISTORY_TOKENS))
+        try:
+            answer = await (self._node.ask(asked) if self._silent else streamed(self._node, asked))
+        except NotInstalled as error:
+            raise self._starter.missing_models(error) from error
+        self._last = answer
+        said = answer.result.text or (answer.result.refusal.found if answer.result.refusal else "")
+        if said:
+            self.history = (*self.history, Turn("user", text), Turn("assistant", said))
+        self.spoken.append({"text": text, **render.answer_object(answer)})
+        if not self._silent and sys.stderr.isatty():
+            aside(*answer.notes, render.byline(answer))
+
+    def failed(self, text: str, error: CoveyError | ModelsError) -> None:
+        """Say what went wrong; the conversation goes on."""
+        self.spoken.append({"text": text, "error": {"code": error.code, "message": str(error)}, "status": "failed"})
+        if not self._silent:
+            aside(str(error))
+
+    def command(self, line: str) -> None:
+        known: dict[str, Callable[[], None]] = {"/help": self._help, "/clear": self._clear, "/trace": self._trace}
+        known.get(line.split()[0].lower(), self._unknown)()
+
+    def _help(self) -> None:
+        aside(HELP)
+
+    def _clear(self) -> None:
+        self.history = ()
+        aside("The conversation is forgotten; the next turn begins a new one.")
+
+    def _trace(self) -> None:
+        aside(f"covey traces show {self._last.task_id}" if self._last else "There is no answer yet.")
+
+    def _unknown(self) -> None:
+        aside(f"There is no such command. {HELP}")
