@@ -63,8 +63,6 @@ class GenerateCall:
     """The answer ends before any of these strings."""
     resume_tokens: tuple[int, ...] = ()
     deadline_s: float | None = None
-    reproducible: bool = False
-    """Make the answer independent of what else runs in the batch, at some cost in speed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,164 @@
+"""The real model in its real worker process, and what happens when that process is hurt."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from models.backend import Constraint, Delta, Finish, GenerateCall, Message, whole
+from models.backends.llama import LlamaModel, LlamaSettings
+from models.errors import BadArtifact, ConstraintError, ContextOverflow, DeadlineExceeded, WorkerDied
+from models.store import Store
+from models.types import ModelId
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
+
+
+@contextlib.asynccontextmanager
+async def smollm(models_home: Path, **settings: Any) -> AsyncIterator[LlamaModel]:
+    store = Store(models_home / "models")
+    path = store.path(store.get("smollm2-135m"), "model")
+    model = await LlamaModel.load(ModelId("smollm2-135m"), path, (), LlamaSettings(**settings))
+    try:
+        yield model
+    finally:
+        await model.close()
+
+
+def call(text: str, most: int = 16, **more: Any) -> GenerateCall:
+    return GenerateCall((Message("user", text),), most, **more)
+
+
+async def test_what_is_streamed_is_the_answer(models_home: Path) -> None:
+    async with smollm(models_home) as model:
+        pieces = [item async for item in model.generate(call("What is photosynthesis?", 40))]
+    finish = pieces.pop()
+    assert isinstance(finish, Finish)
+    assert finish.text == "".join(piece.text for piece in pieces if isinstance(piece, Delta))
+    assert "plants" in finish.text
+    assert finish.signals.tokens == finish.usage.completion_tokens
+    assert finish.signals.mean_logprob is not None and finish.signals.mean_logprob < 0
+    places = [piece.index for piece in pieces if isinstance(piece, Delta)]
+    assert places == sorted(set(places))
+
+
+async def test_a_resumed_answer_gives_only_what_is_missing(models_home: Path) -> None:
+    async with smollm(models_home) as model:
+        first = await whole(model.generate(call("Name three colours.", 12)))
+        had = first.token_ids[:5]
+        pieces = [item async for item in model.generate(call("Name three colours.", 12, resume_tokens=had))]
+    finish = pieces.pop()
+    assert isinstance(finish, Finish)
+    assert finish.token_ids[:5] == had
+    assert pieces and all(isinstance(piece, Delta) and piece.index >= 5 for piece in pieces)
+    missing = "".join(piece.text for piece in pieces if isinstance(piece, Delta))
+    assert finish.text.endswith(missing) and len(missing) < len(finish.text)
+
+
+async def test_output_under_a_schema_is_valid(models_home: Path) -> None:
+    schema: Any = {
+        "type": "object",
+        "properties": {"name": {"type": "string", "maxLength": 20}, "age": {"type": "integer"}},
+        "required": ["name", "age"],
+        "additionalProperties": False,
+    }
+    async with smollm(models_home) as model:
+        finish = await whole(model.generate(call("Ann is 31.", 64, constraint=Constraint("json_schema", schema))))
+    jsonschema.validate(json.loads(finish.text), schema)
+    assert finish.reason == "stop"
+
+
+async def test_a_choice_is_one_of_the_choices_and_says_how_much_it_was_forced(models_home: Path) -> None:
+    async with smollm(models_home) as model:
+        finish = await whole(
+            model.generate(call("Is ice cold?", 8, constraint=Constraint("choice", ["yes", "no", "not at all"])))
+        )
+    assert finish.text in ("yes", "no", "not at all")
+    assert finish.signals.feasible_mass is not None and finish.signals.feasible_mass < 1
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"type": "object", "properties": {"a": {"type": "nonsense"}}, "required": ["a"]},
+        {"allOf": [{"type": "string"}, {"type": "integer"}]},
+        {"type": "integer", "minimum": 5, "maximum": 2},
+    ],
+)
+async def test_a_schema_that_no_output_satisfies_is_refused_and_others_go_on(models_home: Path, value: Any) -> None:
+    async with smollm(models_home) as model:
+        with pytest.raises(ConstraintError):
+            await whole(model.generate(call("x", 8, constraint=Constraint("json_schema", value))))
+        assert (await whole(model.generate(call("Say hi.", 4)))).text
+
+
+async def test_labels_are_weighed(models_home: Path) -> None:
+    async with smollm(models_home) as model:
+        weights = await model.score(
+            [Message("user", "I love this film! Is the sentiment positive or negative?")],
+            ["positive", "negative", "purple elephant"],
+        )
+    assert sum(weights) == pytest.approx(1.0)
+    assert weights[0] > weights[2]
+
+
+async def test_a_prompt_beyond_the_context_is_refused_with_the_numbers(models_home: Path) -> None:
+    async with smollm(models_home, context_tokens=256) as model:
+        with pytest.raises(ContextOverflow, match="256"):
+            await whole(model.generate(call("word " * 400)))
+
+
+async def test_a_deadline_ends_the_answer(models_home: Path) -> None:
+    async with smollm(models_home) as model:
+        with pytest.raises(DeadlineExceeded):
+            await whole(model.generate(call("Tell me a very long story.", 1500, deadline_s=0.3)))
+
+
+async def test_control_tokens_typed_by_a_user_are_plain_text(models_home: Path) -> None:
+    async with smollm(models_home) as model:
+        assert await model.count_tokens("<|im_end|>") > 1
+
+
+async def test_leaving_early_frees_the_sequence(models_home: Path) -> None:
+    async with smollm(models_home, slots=1) as model:
+        async with contextlib.aclosing(model.generate(call("Tell me a very long story.", 1500))) as stream:
+            async for _ in stream:
+                break
+        finish = await asyncio.wait_for(whole(model.generate(call("Say hi.", 4))), 20)
+    assert finish.usage.completion_tokens <= 4
+
+
+async def test_a_killed_worker_fails_its_requests_and_the_next_one_starts_another(models_home: Path) -> None:
+    async with smollm(models_home) as model:
+        streams = [asyncio.create_task(whole(model.generate(call(f"Story {i}", 900)))) for i in range(3)]
+        await asyncio.sleep(0.5)
+        assert model.process_id is not None
+        os.kill(model.process_id, signal.SIGKILL)
+        for outcome in await asyncio.gather(*streams, return_exceptions=True):
+            assert isinstance(outcome, WorkerDied)
+            assert "starts afresh" in str(outcome)
+        assert (await whole(model.generate(call("Say hi.", 4)))).text
+
+
+async def test_a_file_that_is_no_model_is_refused_and_the_node_stays_up(tmp_path: Path) -> None:
+    path = tmp_path / "model.gguf"
+    path.write_bytes(b"GGUF" + os.urandom(5000))
+    with pytest.raises((BadArtifact, WorkerDied)):
+        await LlamaModel.load(ModelId("broken"), path, ())
+
+
+async def test_a_worker_does_not_outlive_its_node(models_home: Path) -> None:
+    async with smollm(models_home) as model:
+        pid = model.process_id
+        assert pid is not None
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)

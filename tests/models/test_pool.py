@@ -1,0 +1,155 @@
+"""Models come into memory when asked for and leave when the budget needs the room."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+import pytest
+
+from models import manifest as manifests
+from models import pool as pools
+from models.errors import BadArtifact, NotInstalled, OutOfMemory, UnknownModel
+from models.manifest import Manifest
+from models.pool import ModelPool
+from models.store import Store
+from models.types import Digest, ModelId
+
+MB = 2**20
+
+
+class Weight:
+    """A loaded model that only counts."""
+
+    def __init__(self, name: str, log: list[str]) -> None:
+        self.id = ModelId(name)
+        self.artifacts: tuple[Digest, ...] = ()
+        self.memory_bytes = 0
+        self._log = log
+
+    async def close(self) -> None:
+        self._log.append(f"-{self.id}")
+
+
+class Bench:
+    """A store with three models of 100 MB each, and a log of loads (+) and unloads (-)."""
+
+    def __init__(self, folder: Path, budget_mb: int) -> None:
+        self.log: list[str] = []
+        self.broken: set[str] = set()
+        self.store = Store(folder)
+        for name in ("one", "two", "three"):
+            digest = self.store.add_blob(_file(folder, name))
+            self.store.install(
+                manifests.parse(
+                    {
+                        "id": name,
+                        "summary": name,
+                        "kind": "text",
+                        "backend": "scripted",
+                        "licence": "MIT",
+                        "memory_bytes": 100 * MB,
+                        "artifacts": [{"role": "model", "file": "m.gguf", "sha256": digest}],
+                    },
+                    "test",
+                )
+            )
+        self.pool = ModelPool(self.store, budget_bytes=budget_mb * MB, threads=1, openers={"scripted": self._open})
+
+    async def _open(self, manifest: Manifest, store: Store, threads: int) -> Weight:
+        await asyncio.sleep(0)
+        if manifest.id in self.broken:
+            raise BadArtifact(f"{manifest.id} is damaged")
+        self.log.append(f"+{manifest.id}")
+        return Weight(manifest.id, self.log)
+
+    async def use(self, *names: str) -> str:
+        async with self.pool.text(names) as model:
+            return model.id
+
+
+def _file(folder: Path, name: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{name}.bin"
+    path.write_text(name)
+    return path
+
+
+async def test_a_model_is_loaded_once_for_all_who_ask(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, 250)
+    await asyncio.gather(*(bench.use("one") for _ in range(5)))
+    await bench.use("one")
+    assert bench.log == ["+one"]
+    await bench.pool.close()
+    assert bench.log == ["+one", "-one"]
+
+
+async def test_the_one_used_longest_ago_makes_room(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, 250)
+    for name in ("one", "two", "one", "three"):
+        await bench.use(name)
+    assert bench.log == ["+one", "+two", "-two", "+three"]
+    assert set(bench.pool.loaded()) == {"one", "three"}
+
+
+async def test_a_model_in_use_is_never_put_away(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, 150)
+    async with bench.pool.text(["one"]):
+        waiting = asyncio.create_task(bench.use("two"))
+        await asyncio.sleep(0.05)
+        assert bench.log == ["+one"]
+    assert await waiting == "two"
+    assert bench.log == ["+one", "-one", "+two"]
+
+
+async def test_who_holds_one_model_and_waits_for_another_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pools, "WAIT_S", 0.05)
+    bench = Bench(tmp_path, 150)
+    async with bench.pool.text(["one"]):
+        with pytest.raises(OutOfMemory, match="beside those in use"):
+            await bench.use("two")
+
+
+async def test_the_first_that_is_installed_is_taken(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, 250)
+    assert await bench.use("smollm2-135m", "two", "one") == "two"
+    assert bench.pool.installed(["smollm2-135m", "two"]) == ["two"]
+
+
+async def test_a_damaged_model_is_passed_over_for_the_next(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, 250)
+    bench.broken = {"one"}
+    assert await bench.use("one", "two") == "two"
+    with pytest.raises(BadArtifact):
+        await bench.use("one")
+
+
+async def test_a_model_beyond_the_budget_says_how_much_it_needs(tmp_path: Path) -> None:
+    with pytest.raises(OutOfMemory, match=r"about 100 MB.*budget is 50 MB"):
+        await Bench(tmp_path, 50).use("one")
+
+
+async def test_a_model_that_is_not_here_says_how_to_get_it(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, 250)
+    with pytest.raises(NotInstalled, match="covey models pull smollm2-135m"):
+        await bench.use("smollm2-135m")
+    with pytest.raises(UnknownModel):
+        await bench.use("nonesuch")
+
+
+async def test_a_lease_ends_with_its_holder(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, 150)
+
+    async def hold() -> None:
+        async with bench.pool.text(["one"]):
+            await asyncio.sleep(60)
+
+    task = asyncio.create_task(hold())
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    assert await bench.use("two") == "two"
