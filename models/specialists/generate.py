@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
 from models.backend import Finish, Message, TextModel
@@ -58,13 +58,14 @@ class Generate:
             kept = await fitting(model, history, model.context_tokens - used - wanted)
             if len(kept) < len(history):
                 turn.notes.append(f"The oldest {len(history) - len(kept)} messages were left out: they did not fit.")
-            async for item in _stream(turn, model, [*fixed[:-1], *kept, last], wanted):
-                yield item
+            async with aclosing(_stream(turn, model, [*fixed[:-1], *kept, last], wanted)) as stream:
+                async for item in stream:
+                    yield item
 
 
 async def _stream(
     turn: Turn, model: TextModel, messages: list[Message], max_tokens: int
-) -> AsyncIterator[Chunk | Result]:
+) -> AsyncGenerator[Chunk | Result, None]:
     call = turn.call(messages, max_tokens=max_tokens, resume_tokens=turn.request.resume_tokens)
     text, looked = "", 0
     async with aclosing(model.generate(call)) as answer:  # type: ignore[type-var]  # every backend's is a generator
