@@ -105,7 +105,7 @@ def _routing(spans: Sequence[Span], state: TaskState) -> Iterator[str]:
     if chosen and capability:
         yield _row("Routed to", f"{capability}, claimed by stage {chosen}")
     else:
-        yield _row("Routed to", f"nothing: no stage was sure {_because(route)}".rstrip())
+        yield _row("Routed to", f"nothing, for no stage was sure{_because(route)}")
     for stage in (span for span in spans if span.name == STAGE):
         yield _row("", _stage(stage, chosen))
 

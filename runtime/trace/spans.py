@@ -44,7 +44,7 @@ Clock = Callable[[], int]
 Ids = Callable[[int], str]
 """Takes a number of bytes, returns twice as many hexadecimal digits."""
 
-_TRACEPARENT = re.compile(r"^00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$")
+_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 _NO_TRACE, _NO_SPAN = "0" * 32, "0" * 16
 
 
@@ -92,7 +92,7 @@ class Parent:
 
 def parse_traceparent(text: str) -> Parent | None:
     """Return the caller's place in its trace, or None where the text is not a valid W3C traceparent."""
-    match = _TRACEPARENT.match(text)
+    match = _TRACEPARENT.fullmatch(text)
     if match is None or match[1] == _NO_TRACE or match[2] == _NO_SPAN:
         return None
     return Parent(match[1], match[2])
