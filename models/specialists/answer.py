@@ -125,9 +125,7 @@ class Answer:
         prompt = (
             f"{between(around)}\nQuestion: {question}\nAnswer in one short sentence that contains: {evidence.quote}"
         )
-        wrapped = Constraint(
-            "grammar", f"start: /[^\\n.!?]{{0,120}}/ {json.dumps(evidence.quote)} /[^\\n.!?]{{0,120}}[.]/"
-        )
+        wrapped = sentence_constraint(evidence.quote)
         finish = await turn.ask(
             model, turn.call([Message("user", prompt)], max_tokens=SENTENCE_TOKENS, constraint=wrapped)
         )
@@ -148,6 +146,11 @@ def quote_constraint(shown: Sequence[Passage]) -> Constraint:
     names = [f"COPY{number}" for number in range(len(shown))]
     rules = [copy_rule(name, passage.text, most=QUOTE_CHARS) for name, passage in zip(names, shown, strict=True)]
     return Constraint("grammar", "\n".join([f'start: "\\"" ({" | ".join(names)}) "\\"" | "{NONE}"', *rules]))
+
+
+def sentence_constraint(quote: str) -> Constraint:
+    """Return the constraint: one line, one sentence, the quote somewhere in it."""
+    return Constraint("grammar", f"start: LINE\nLINE: /[^\\n.!?]{{0,120}}/ {json.dumps(quote)} /[^\\n.!?]{{0,120}}[.]/")
 
 
 def located(answer: str, shown: Sequence[Passage]) -> Evidence | None:
