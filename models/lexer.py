@@ -97,7 +97,8 @@ class Lexer:
             unclear = self._text[self._at :].split()[0]
             raise Unreadable(f"The number {unclear!r} is unclear; write it like 1234.5.")
         value, end = found
-        if re.match(r"[a-wyzA-WYZ_]|[xX](?![\s\d(])", self._text[end:]):
+        hexadecimal = self._text[self._at : end] == "0" and self._text[end : end + 1] in ("x", "X")
+        if hexadecimal or re.match(r"[a-wyzA-WYZ_]|[xX](?![\s\d(])", self._text[end:]):
             raise Unreadable(f"{self._text[self._at :].split()[0]!r} is not a plain number; leave out the unit.")
         return self._take("number", self._text[self._at : end], end, value)
 

@@ -61,7 +61,7 @@ def _converted(request: Request) -> Found:
 def converted(amount: str, source: str, target: str) -> Found:
     """Return the quantity in the target unit. Raises InputError: unknown unit, other kind, below absolute zero."""
     parts, unit = _read(tidy(amount), tidy(source), tidy(target))
-    value = sum((_magnitude(part.number, from_, unit) for part, from_ in parts), Fraction(0))
+    value = sum((magnitude(part.number, from_, unit) for part, from_ in parts), Fraction(0))
     text, whole = _sensible(value, max(part.digits for part, _ in parts), inexact=unit.kind == "angle")
     given = " ".join(f"{shown(part.number)[0]} {from_.symbol_for(part.number)}" for part, from_ in parts)
     notes = "; ".join(dict.fromkeys(u.note for u in (*(from_ for _, from_ in parts), unit) if u.note))
@@ -127,7 +127,7 @@ def _looked_up(name: str) -> tuple[Unit, ...]:
     return (Unit(name, name, _kinds().get(dimension, dimension)),) if dimension else ()
 
 
-def _magnitude(number: Fraction, source: Unit, target: Unit) -> Fraction:
+def magnitude(number: Fraction, source: Unit, target: Unit) -> Fraction:
     units = _registry()
     given = units.Quantity(number, source.name)
     if source.kind == "temperature" and given.to("kelvin").magnitude < 0:
