@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from models.errors import NotInstalled, OutOfMemory
 from runtime.evals.cases import Case, cases_of
 from runtime.evals.errors import SuiteError, SuiteSkipped
 from runtime.evals.prepare import Place, fit_head, with_head, with_pool
@@ -45,9 +46,12 @@ async def evaluate(suite: Suite, subject: Subject, place: Place, wanted: Wanted,
     cases = cases_of(suite, place.data, wanted.rows, wanted.limit)
     if not cases:
         raise SuiteSkipped(f"No row fits the suite {suite.name}. Check its `where`, or give --rows another file.")
-    if wanted.fit and suite.head is not None:
-        await fit_head(suite, subject, place, wanted.progress("training texts"))
-    chosen, cases = await _subject(suite, subject, router, place, cases, wanted)
+    try:
+        if wanted.fit and suite.head is not None:
+            await fit_head(suite, subject, place, wanted.progress("training texts"))
+        chosen, cases = await _subject(suite, subject, router, place, cases, wanted)
+    except (NotInstalled, OutOfMemory) as error:
+        raise SuiteSkipped(f"A model that the suite needs can't run: {error}") from error
     with Results(place.results) as results:
         made = await run(
             cases,

@@ -22,6 +22,8 @@ from runtime.evals.vectors import Vectors, embed
 
 INVERSE_PENALTY = 30.0
 """Scikit-learn's C; on vectors of unit length weak regularisation is best (chosen on training rows)."""
+SHOWN_SCORES = 10
+"""Most labels whose probability is told."""
 HELD_OUT = 0.1
 """Share of the training rows on which temperature and reject are chosen."""
 REJECT_COST = 0.02
@@ -44,7 +46,9 @@ class HeadSubject:
         best = int(chances.argmax())
         label, chance = self._head.labels[best], float(chances[best])
         usage = replace(embedded.usage, seconds=time.perf_counter() - started)
-        result = replace(embedded, confidence=chance, usage=usage, signals=Signals(scores={label: chance}))
+        first = np.argsort(-chances)[:SHOWN_SCORES]
+        scores = {self._head.labels[int(at)]: float(chances[at]) for at in first}
+        result = replace(embedded, confidence=chance, usage=usage, signals=Signals(scores=scores))
         if label == self._none or chance < self._head.reject:
             code = RefusalCode.NOT_SURE
             refusal = Refusal(code, "The request is unlike all that the head was fitted on; put it another way.", label)

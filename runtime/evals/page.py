@@ -20,7 +20,9 @@ def lines(report: Report) -> list[str]:
     kept = f", {report.cached} of them answered before" if report.cached else ""
     out = [f"{report.suite}: {report.rows} rows ({report.origin}{kept}), {report.seconds:.1f} s, run {report.run_id}"]
     out += [f"  {name:<20} {_cell(found)}" for name, found in report.metrics.items()]
-    out += [f"    {name:<22} {_cell(found)}" for name, found in report.groups.items()]
+    if report.groups:
+        out.append(f"  {report.group_metric} by group:")
+        out += [f"    {name:<22} {_cell(found)}" for name, found in report.groups.items()]
     if report.models:
         out.append(f"  models: {', '.join(report.models)}")
     if report.errors:
@@ -39,7 +41,7 @@ def section(report: Report, *, command: str, machine: str) -> str:
     out += ["| metric | value | 95 % interval | rows |", "|---|---|---|---|"]
     out += [_row(name, found) for name, found in report.metrics.items()]
     if report.groups:
-        out += ["", f"{next(iter(report.metrics))} by group:", "", "| group | value | 95 % interval | rows |"]
+        out += ["", f"{report.group_metric} by group:", "", "| group | value | 95 % interval | rows |"]
         out += ["|---|---|---|---|", *(_row(name, found) for name, found in report.groups.items())]
     if report.errors:
         out += ["", f"Errors: {', '.join(f'{code} ({count} rows)' for code, count in report.errors.items())}."]

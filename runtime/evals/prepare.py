@@ -9,6 +9,7 @@ from pathlib import Path
 from models.heads import head as heads
 from runtime.evals.cases import Case, source_rows
 from runtime.evals.errors import SuiteError
+from runtime.evals.halves import half
 from runtime.evals.heads import HeadSubject, find_head, fit
 from runtime.evals.retrieval import RetrievalSubject
 from runtime.evals.rows import Row, read_rows
@@ -55,6 +56,8 @@ async def fit_head(suite: Suite, subject: Subject, place: Place, progress: Progr
     if wanted is None:
         raise SuiteError(f"The suite {suite.name} has no head to fit. Run it without --fit.")
     rows = source_rows(suite.sources[0], place.data, wanted.file)
+    if wanted.file == suite.sources[0].file:  # no training file: what is reported on must stay unseen
+        rows = [row for row in rows if half(row.fields) == "tuning"]
     texts = [str(row.at(wanted.text)) for row in rows]
     labels = [str(row.at(wanted.label)) for row in rows]
     vectors, artifacts = await kept_vectors(subject, texts, place.vectors, progress)

@@ -50,7 +50,8 @@ class Report:
     """Rows whose answer was kept from an earlier run."""
     errors: Mapping[str, int] = field(default_factory=dict)
     groups: Mapping[str, Figure] = field(default_factory=dict)
-    """The headline for each value of the suite's `by` field."""
+    """One metric for each value of the suite's `by` field, or for each of its sources."""
+    group_metric: str = ""
     origin: str = ""
     """Which rows: the suite's half of its data, or the file that was given."""
     comparison: Comparison | None = None
@@ -70,6 +71,7 @@ class Report:
             "errors": dict(self.errors),
         }
         if self.groups:
+            out["group_metric"] = self.group_metric
             out["groups"] = {name: _figure_json(found) for name, found in self.groups.items()}
         if self.note:
             out["note"] = self.note
@@ -91,6 +93,7 @@ def report(suite: Suite, run: Run, *, run_id: str, origin: str, against: Path | 
         run.cached,
         dict(run.errors),
         _groups(suite, run.outcomes),
+        suite.by_metric or suite.headline,
         origin,
         compare(suite, run.outcomes, against) if against else None,
         suite.note,
@@ -153,7 +156,7 @@ def find_run(name: str, folder: Path) -> Path:
 def _groups(suite: Suite, outcomes: list[Outcome]) -> dict[str, Figure]:
     names = sorted({o.group for o in outcomes if o.group})
     parts = {name: [o for o in outcomes if o.group == name] for name in names}
-    chosen = metric(suite.headline)
+    chosen = metric(suite.by_metric or suite.headline)
     return {name: figure(chosen, part, suite.options) for name, part in parts.items() if len(part) >= LEAST_GROUP_ROWS}
 
 

@@ -17,7 +17,7 @@ TIME_S = 10
 """Wall seconds; the tests of these sets take milliseconds, an endless loop takes for ever."""
 MEMORY_KB = 512 * 1024
 """Address space, so that a runaway list does not take the machine down."""
-ANSWER = "{answer}"
+ANSWER = "<<answer>>"
 """Where the answer stands in a row's program."""
 
 

@@ -45,7 +45,7 @@ class Source:
     also: str = ""
     """Field with further accepted values, where a row has it."""
     tests: str = ""
-    """Template of a program that checks the answer; `{answer}` is put in later, as it was given."""
+    """Template of a program that checks the answer; `<<answer>>` is replaced by the answer before it is run."""
 
 
 @dataclass(frozen=True, slots=True, config=_STRICT)
@@ -95,6 +95,8 @@ class Suite:
     """How the scored value is taken out of the output."""
     by: str = ""
     """Field whose values are also reported apart."""
+    by_metric: str = ""
+    """The metric that is; empty means the headline."""
     retrieval: Retrieval | None = None
     head: Head | None = None
     needs: tuple[str, ...] = ()
@@ -134,7 +136,7 @@ def read_suite(path: Path) -> Suite:
 
 
 def _check(suite: Suite, path: Path) -> None:
-    for name in suite.metrics:
+    for name in (*suite.metrics, suite.by_metric or suite.headline):
         if not known(name):
             raise SuiteError(f"{path}: there is no metric {name!r}. Use one that `covey eval --list` shows.")
     if suite.reader not in READERS:

@@ -75,10 +75,11 @@ FILTERS: Mapping[str, Callable[[Any], Any]] = {
     "letters": lambda choices: list(_LETTERS[: len(choices)]),
     "letter": lambda index: _LETTERS[int(index)],
     "joined": lambda parts: "\n\n".join(str(part) for part in parts),
+    "lines": lambda parts: "\n".join(str(part) for part in parts),
+    "contents": lambda messages: "\n".join(str(message["content"]) for message in messages),
+    "imports": lambda code: "\n".join(line for line in code.splitlines() if line.startswith(("import ", "from "))),
     "texts": lambda parts: [part["text"] for part in parts],
-    "strings": lambda values: {key: str(value) for key, value in values.items()},
     "number": lambda value: number(str(value)),
-    "flag": lambda value: int(bool(value)),
 }
 """Filter name to function of one value."""
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from runtime.evals.metrics.labels import correct
-from runtime.evals.metrics.outcome import Options, Outcome, Rows, columns
+from runtime.evals.metrics.outcome import Options, Outcome, Rows, column, columns
 
 ECE_BINS = 15
 """Equal-width bins, as in the calibration papers the figure is compared with."""
@@ -22,6 +22,12 @@ def score_and_flag(outcomes: Sequence[Outcome], options: Options) -> Rows:
     """A detector's score, and whether the row is a positive one."""
     name = options.get("score", "")
     return columns([(o.scores.get(name, o.confidence), float(bool(o.expected))) for o in outcomes], 2)
+
+
+def false_positives(outcomes: Sequence[Outcome], options: Options) -> Rows:
+    """Negative rows only: does the score reach the threshold all the same."""
+    name, threshold = options.get("score", ""), options.get("threshold", 0.5)
+    return column([None if o.expected else o.scores.get(name, o.confidence) >= threshold for o in outcomes])
 
 
 def auroc(rows: Rows) -> float:

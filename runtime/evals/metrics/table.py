@@ -36,6 +36,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "mrr": Metric(ranking.reciprocal_rank, mean, True, "mean of 1 / place of the right one"),
         "auroc": Metric(risk.score_and_flag, risk.auroc, True, "a positive scores above a negative"),
         "recall_at_1_fpr": Metric(risk.score_and_flag, risk.recall_at_fpr(0.01), True, "recall at 1 % false positives"),
+        "false_positives": Metric(risk.false_positives, mean, False, "share of negatives that score as positive"),
         "confidence_auroc": Metric(risk.confidence_and_correct, risk.auroc, True, "confidence: right above wrong"),
         "aurc": Metric(risk.confidence_and_correct, risk.aurc, False, "mean risk over all coverages"),
         "risk_at_50": Metric(risk.confidence_and_correct, risk.risk_at(0.5), False, "share wrong, surest half"),

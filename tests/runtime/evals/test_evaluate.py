@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.errors import NotInstalled
 from models.heads.head import Head, save
 from models.types import Digest, Json, Request, Result
 from runtime.evals import page
@@ -127,6 +128,15 @@ async def test_a_run_is_compared_row_by_row_with_an_earlier_one(tmp_path: Path) 
     by_file = await measured(at, suite, wanted=Wanted(against=str(at.runs / f"{earlier.run_id}.json")))
     assert by_file.comparison is not None
     assert by_file.comparison.verdict.startswith("Not worse:")
+
+
+async def test_a_suite_whose_encoder_is_absent_is_skipped(tmp_path: Path) -> None:
+    def missing(request: Request) -> Result:
+        raise NotInstalled("Model 'm' is not on this device; run `covey models pull m`.")
+
+    at = place(tmp_path, PASSAGES)
+    with pytest.raises(SuiteSkipped, match="covey models pull m"):
+        await measured(at, RETRIEVE, ScriptedSubject(missing))
 
 
 @pytest.mark.parametrize("content", ["not json", "{}", '{"report": {}, "values": {}}'])
