@@ -85,10 +85,11 @@ class Journal:
     def __init__(
         self, database: Database, *, content_days: int = 30, clock_ns: Callable[[], int] = time.time_ns
     ) -> None:
-        """`content_days`: how long texts are kept; 0 keeps none."""
+        """`content_days`: how long texts are kept; 0 keeps none. Texts whose days are over are removed at once."""
         self.database = database
         self._content_ns = content_days * DAY_NS
         self._clock_ns = clock_ns
+        self.expire()
 
     def now_ns(self) -> int:
         """Return the time by this journal's clock: nanoseconds since 1970."""
@@ -187,10 +188,14 @@ class Journal:
         return gone
 
     def expire(self) -> Forgotten:
-        """Remove texts whose days are over; called when a node starts and once a day."""
-        gone = self._remove("expires_ns <= ?", (self._clock_ns(),))
-        if gone.texts:
-            self._empty_log()
+        """Remove texts whose days are over; called at the start, and by a node that runs for long once a day."""
+        clause, values = "expires_ns <= ?", (self._clock_ns(),)
+        with self.database.reading() as db:  # mostly there is nothing to do, and reading waits for no writer
+            due = db.execute(f"SELECT EXISTS (SELECT 1 FROM content WHERE {clause})", values).fetchone()[0]
+        if not due:
+            return Forgotten(0, 0)
+        gone = self._remove(clause, values)
+        self._empty_log()
         return gone
 
     def _remove(self, clause: str, values: Sequence[str | int]) -> Forgotten:

@@ -116,7 +116,6 @@ def _opened() -> Iterator[tuple[Journal, TraceStore]]:
     settings = config.load(paths.settings_file(root))
     with Database(paths.journal_file(root)) as database:
         journal = Journal(database, content_days=settings.content_days)
-        journal.expire()
         yield journal, TraceStore(journal)
 
 

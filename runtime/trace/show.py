@@ -130,9 +130,10 @@ def _work(spans: Sequence[Span], entries: Sequence[Entry]) -> Iterator[str]:
         where = _text(step, "covey.node") or "this device"
         attempt = int(number(step, "covey.attempt"))
         again = f", attempt {attempt}" if attempt > 1 else ""
-        by = f"model {model}" if model else "computed, no model"
-        yield _row("Done by", f"{_text(step, 'covey.specialist')} ({by}) on {where}{again}")
-        if step.status == "error":
+        failed = step.status == "error"
+        by = f" (model {model})" if model else "" if failed else " (computed, no model)"
+        yield _row("Tried by" if failed else "Done by", f"{_text(step, 'covey.specialist')}{by} on {where}{again}")
+        if failed:
             yield _row("", f"failed: {_text(step, 'error.type')}{_because(step)}")
             continue
         yield _row("", _sureness(step))

@@ -272,6 +272,14 @@ class TestContent:
         assert journal.expire() == Forgotten(1, 1)
         assert b"zebra" not in on_disk(path)
 
+    def test_opening_the_journal_removes_what_has_expired(self, journal: Journal, clock: Clock, path: Path) -> None:
+        journal.put_content(TASK, "a zebra", Label.PERSONAL)
+        clock.now_ns += 31 * DAY_NS
+        with Database(path) as database:
+            Journal(database, clock_ns=clock)
+        journal.forget(OTHER)  # empties the log, now that the other connection has gone
+        assert b"zebra" not in on_disk(path)
+
     def test_zero_days_keep_no_text(self, path: Path) -> None:
         with Database(path) as database:
             made = Journal(database, content_days=0).put_content(TASK, "a zebra", Label.PUBLIC)
@@ -459,3 +467,10 @@ class TestFile:
             journal = Journal(database)
         with pytest.raises(JournalError):
             journal.append(TASK, SUBMITTED)
+
+
+def test_nothing_to_expire_waits_for_no_writer(journal: Journal, path: Path) -> None:
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    assert journal.expire() == Forgotten(0, 0)
+    holder.close()
