@@ -73,6 +73,8 @@ class SpecialistSpec:
     """JSON Schema of the output, where it is fixed."""
     labels: tuple[str, ...] = ()
     """Closed choices, for a classifier."""
+    head: str = ""
+    """Fitted head in `models/heads/`, for a classifier; empty means the one named like the capability, if any."""
     postconditions: tuple[str, ...] = ()
     """Names of deterministic checks in `runtime/checks.py` that the output must pass."""
     requests: tuple[str, ...] = ()

@@ -58,6 +58,11 @@ async def load(manifest: Manifest, model_path: Path, tokenizer_path: Path, threa
     return await asyncio.to_thread(kind, manifest, model_path, tokenizer_path, threads)
 
 
+async def open_model(manifest: Manifest, store: Store, threads: int) -> OnnxEncoder | OnnxReranker:
+    """Load an installed model for the pool. Raises BadArtifact, OutOfMemory."""
+    return await load(manifest, store.path(manifest, "model"), store.path(manifest, "tokenizer"), threads)
+
+
 class _OnnxModel:
     """What both kinds share: the session, the tokenizer, and threads to run them in. The constructor blocks."""
 
@@ -263,8 +268,3 @@ def _mapped(model: str) -> Iterator[None]:
         yield
     except Exception as error:
         raise BackendError(f"{model} failed on this input; ask again, or run `covey models verify {model}`.") from error
-
-
-async def open_model(manifest: Manifest, store: Store, threads: int) -> OnnxEncoder | OnnxReranker:
-    """Load an installed model for the pool. Raises BadArtifact, OutOfMemory."""
-    return await load(manifest, store.path(manifest, "model"), store.path(manifest, "tokenizer"), threads)

@@ -1,0 +1,114 @@
+"""A fitted head: multinomial logistic regression over an encoder's vectors, with a temperature and a reject.
+
+Reading a head runs no code from the file (no pickle), and a head is only used with the very encoder
+that it was fitted on: another one would give numbers that look right and mean nothing.
+`scripts/build_heads` writes these files; nothing here fits.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.backend import Encoder
+from models.errors import BadArtifact
+from models.types import Digest
+
+FOLDER = Path(__file__).parent
+MAX_HEAD_BYTES = 4_000_000
+"""Unpacked size; the largest shipped head has 0.2 MB. Stops a small file that unpacks to fill the memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Weights and what they mean."""
+
+    name: str
+    labels: tuple[str, ...]
+    weights: NDArray[np.float32]
+    """Shape (inputs, labels); inputs are the vector's numbers, then any cheap features of the caller."""
+    bias: NDArray[np.float32]
+    temperature: float
+    """Logits are divided by it, so that probabilities match how often the head is right."""
+    reject: float
+    """A best probability below this means `not sure`."""
+    encoder: Digest
+    """Digest of the encoder's model file."""
+
+    def probabilities(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return one row of probabilities for each row of inputs."""
+        return softmax((inputs @ self.weights + self.bias) / self.temperature)
+
+    def require(self, encoder: Encoder) -> None:
+        """Raises BadArtifact when the head belongs to another encoder."""
+        if self.encoder not in encoder.artifacts:
+            raise BadArtifact(
+                f"The head {self.name} was fitted on another encoder than the installed {encoder.id}; "
+                f"run `covey models verify {encoder.id}`, or fit the head again with `scripts/build_heads {self.name}`."
+            )
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return each row of logits as probabilities."""
+    raised = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    shares: NDArray[np.float32] = raised / raised.sum(axis=-1, keepdims=True)
+    return shares
+
+
+def load(name: str, folder: Path = FOLDER) -> Head:
+    """Return a head by name. Raises BadArtifact."""
+    path = folder / f"{name}.npz"
+    arrays = read_arrays(path)
+    try:
+        head = Head(
+            name,
+            tuple(str(label) for label in arrays["labels"]),
+            arrays["weights"].astype(np.float32),
+            arrays["bias"].astype(np.float32),
+            float(arrays["temperature"]),
+            float(arrays["reject"]),
+            Digest(str(arrays["encoder"])),
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        raise _damaged(path) from error
+    width = len(head.labels)
+    if head.weights.ndim != 2 or head.weights.shape[1] != width or head.bias.shape != (width,):
+        raise _damaged(path)
+    if not (np.isfinite(head.weights).all() and np.isfinite(head.bias).all() and head.temperature > 0):
+        raise _damaged(path)
+    return head
+
+
+def save(head: Head, folder: Path) -> Path:
+    """Write a head; weights are kept in half precision. `load` reads it back."""
+    path = folder / f"{head.name}.npz"
+    np.savez(
+        path,
+        labels=np.array(head.labels),
+        weights=head.weights.astype(np.float16),
+        bias=head.bias.astype(np.float32),
+        temperature=np.float32(head.temperature),
+        reject=np.float32(head.reject),
+        encoder=np.array(head.encoder),
+    )
+    return path
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
+    """Return the arrays of a `.npz` file, without running anything in it. Raises BadArtifact."""
+    try:
+        with zipfile.ZipFile(path) as members:
+            if sum(member.file_size for member in members.infolist()) > MAX_HEAD_BYTES:
+                raise _damaged(path)
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise _damaged(path) from error
+
+
+def _damaged(path: Path) -> BadArtifact:
+    return BadArtifact(f"{path.name} is damaged or not a head; fit it again with `scripts/build_heads {path.stem}`.")
