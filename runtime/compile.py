@@ -84,7 +84,7 @@ def _shape(plan: Plan) -> Iterator[str]:
 
 def _cycle(plan: Plan) -> list[StepId]:
     """Return the steps of one cycle, or an empty list."""
-    waiting = {step.id: set(step.parents) for step in plan.steps}
+    waiting = {step.id: set(step.parents) & {other.id for other in plan.steps} for step in plan.steps}
     while ready := [step_id for step_id, parents in waiting.items() if not parents]:
         for step_id in ready:
             del waiting[step_id]

@@ -119,7 +119,7 @@ class Plan:
 
 def single(step: Step) -> Plan:
     """Return the plan of one step: the default, because chains of small models lose on average."""
-    return Plan((step,), Run(step.id), step.id, step.budget)
+    return Plan((step,), Run(step.id), step.id)
 
 
 def steps_of(term: Term) -> Iterator[StepId]:

@@ -130,7 +130,7 @@ def field_names(words: str) -> tuple[str, ...] | None:
     """Return `the name, date and total amount` as ("name", "date", "total_amount"); None when it is no such list."""
     names: list[str] = []
     for part in re.split(r",\s*(?:and\s+)?|\s+and\s+|\s*&\s*", words.strip()):
-        words_of = re.sub(r"^(?:the|its|their|all|any)\s+", "", part.strip().lower()).split()
+        words_of = re.sub(r"^(?:the|its|their|all|any)\b\s*", "", part.strip().lower()).split()
         if not words_of or len(words_of) > MAX_FIELD_WORDS or not all(re.fullmatch(r"[\w-]+", w) for w in words_of):
             return None
         names.append("_".join(words_of).replace("-", "_"))
@@ -236,7 +236,7 @@ _SUMMARIZE = re.compile(
 )
 _EXTRACT = re.compile(
     rf"{_POLITE}(?:extract|pull\s+out|list|get)\s+(?P<fields>[\w ,&'-]{{2,200}}?)"
-    rf"(?:\s+(?:from|out\s+of|in|of)\s+{_OBJECT})?[.!?]?$",
+    rf"(?:\s+(?:from|out\s+of|in|of)(?:\s+{_OBJECT})?)?[.!?]?$",
     re.IGNORECASE,
 )
 _CLASSIFY = re.compile(
