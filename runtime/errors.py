@@ -142,4 +142,3 @@ EXIT_CODES: tuple[tuple[type[BaseException], int], ...] = (
 def exit_code(error: BaseException) -> int:
     """Return the exit code of the command that ended with this error."""
     return next((code for kind, code in EXIT_CODES if isinstance(error, kind)), 1)
-
