@@ -24,6 +24,8 @@ import reasons
 import stamp
 
 LOG = os.path.join(stamp.VENV, "covey-setup.log")
+SCRATCH = os.path.join(stamp.VENV, "covey-tmp")
+"""pip's temporary files: on a small device /tmp is memory, and what an interrupt leaves behind is found again."""
 COMPILED = "llama-cpp-python"
 TRIED = ("llama_cpp", "onnxruntime", "llguidance")
 """Libraries with machine code that depends on the processor and the system."""
@@ -68,6 +70,7 @@ def _install(extras: tuple[str, ...], line: progress.Line, lock: int) -> None:
         stamp.write(stamp.STARTED)
     else:
         _clear()
+    os.makedirs(SCRATCH, exist_ok=True)
     open(LOG, "wb").close()
     if not os.path.exists(stamp.PYTHON):
         run("making the Python environment", sys.executable, "-m", "venv", stamp.VENV)
@@ -82,6 +85,7 @@ def _install(extras: tuple[str, ...], line: progress.Line, lock: int) -> None:
     run("loading the libraries", *pip, "install", "--verbose", "--editable", project, *pins, *build_pins)
     line.show("trying the libraries")
     _try_libraries(environ)
+    shutil.rmtree(SCRATCH)
     stamp.write(stamp.ready_line(), wanted)
     line.close()
     print(f"Covey is set up ({time.monotonic() - began:.0f} s).", file=sys.stderr)
@@ -137,7 +141,7 @@ def _try_libraries(environ: dict[str, str]) -> None:
 def _environment() -> dict[str, str]:
     """Return the environment for pip: the owner's, without what would install elsewhere."""
     kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME", "PIP_TARGET")}
-    return {**kept, "PIP_USER": "0", "PIP_PROGRESS_BAR": "off", "PYTHONUNBUFFERED": "1"}
+    return {**kept, "PIP_USER": "0", "PIP_PROGRESS_BAR": "off", "PYTHONUNBUFFERED": "1", "TMPDIR": SCRATCH}
 
 
 @contextmanager

@@ -15,14 +15,15 @@ from typing import IO, TextIO
 TICK_S = 0.25
 PLAIN_EVERY_S = 30.0
 """Without a terminal, a step that goes on is repeated this often, so that a log shows life."""
-STOP_S = 10.0
+STOP_S = 20.0
 """How long pip may take to tidy up after an interrupt."""
+COMPILING = "only once; 4 to 8 minutes on two cores"
 
 _STEPS: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (
     (r"^\s*Downloading (\S+) \(([^)]+)\)", lambda m: f"downloading {_short(m[1])} ({m[2]})"),
-    (r"^\s*Collecting ([A-Za-z0-9._-]+)", lambda m: f"looking for {m[1]}"),
-    (r"^\s*\[(\d+)/(\d+)\] Building", lambda m: f"compiling llama.cpp, file {m[1]} of {m[2]}"),
-    (r"^\s*Building wheel for ([A-Za-z0-9._-]+)", lambda m: f"building {m[1]}"),
+    (r"^\s*Collecting ([A-Za-z0-9._-]+)", lambda m: f"loading {m[1]}"),
+    (r"^\s*\[(\d+)/(\d+)\] ", lambda m: f"compiling llama.cpp, step {m[1]} of {m[2]} ({COMPILING})"),
+    (r"^\s*Building wheel for llama", lambda m: f"compiling llama.cpp ({COMPILING})"),
     (r"^Installing collected packages: (.*)", lambda m: f"unpacking {m[1].count(',') + 1} libraries"),
 )
 
@@ -45,20 +46,17 @@ class Line:
             line = line[: shutil.get_terminal_size().columns - 1]
             self._write(f"\r{line:<{self._width}}")
             self._width = len(line)
-        elif text != self._printed[0] and not text.startswith("looking for"):
-            self._plain(text, line)
-        elif self._clock() - self._printed[1] >= PLAIN_EVERY_S:
-            self._plain(text, line)
+        else:
+            kind, now = text.partition(" ")[0], self._clock()
+            if kind != self._printed[0] or now - self._printed[1] >= PLAIN_EVERY_S:
+                self._printed = (kind, now)
+                self._write(f"{line}\n")
 
     def close(self) -> None:
         """Leave the cursor on an empty line."""
         if self._width:
             self._write(f"\r{'':<{self._width}}\r")
             self._width = 0
-
-    def _plain(self, text: str, line: str) -> None:
-        self._printed = (text, self._clock())
-        self._write(f"{line}\n")
 
     def _write(self, text: str) -> None:
         self._stream.write(text)
@@ -109,7 +107,7 @@ def step_in(output: str) -> str:
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """End a command and all it started: politely, then not."""
+    """End a command and all it started: politely, then not; a second Ctrl-C skips the politeness."""
     for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         if process.poll() is not None:
             return
@@ -118,6 +116,9 @@ def stop(process: subprocess.Popen[bytes]) -> None:
             process.wait(STOP_S)
         except subprocess.TimeoutExpired:
             continue
+        except KeyboardInterrupt:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
 
 
 def _short(file: str) -> str:
