@@ -15,7 +15,7 @@ MAX_DAYS = 4_000_000
 """More than the calendar of this library holds (years 1 to 9999)."""
 _WORKING = re.compile(r"(.+?) (?:working|business)[ -]days?|(.+?) weekdays?")
 _DAYS = {"day": 1, "week": 7, "fortnight": 14}
-_MONTHS = {"month": 1, "common_year": 12, "decade": 120, "century": 1200}
+_MONTHS = {"month": 1, "common_year": 12, "century": 1200}
 _MINUTES = {"minute": Fraction(1), "hour": Fraction(60), "second": Fraction(1, 60)}
 
 
@@ -36,7 +36,10 @@ class Span:
 
 
 def span(text: str) -> Span | None:
-    """Return a length in days, weeks, months or years; None when the text is not one, or not in whole days."""
+    """Return a length in days, weeks, months or years; None when the text is not one, or not in whole days.
+
+    Raises NoSuchDay when it is longer than the calendar.
+    """
     if working := _WORKING.fullmatch(text):
         count = quantity(f"{working[1] or working[2]} days")
         whole = len(count) == 1 and count[0].number.denominator == 1 and 0 < count[0].number < MAX_DAYS
@@ -51,7 +54,9 @@ def span(text: str) -> Span | None:
             return None
     if not parts or months.denominator != 1 or days.denominator != 1 or min(months, days) < 0:
         return None
-    return Span(int(months), int(days)) if max(months, days) <= MAX_DAYS else None
+    if max(months, days) > MAX_DAYS:
+        raise NoSuchDay("That is longer than the calendar of the years 1 to 9999; use a shorter time.")
+    return Span(int(months), int(days))
 
 
 def minutes(text: str) -> Fraction | None:

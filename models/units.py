@@ -87,7 +87,6 @@ time | week | weeks | wk, wks, week
 time | fortnight | fortnights | fortnight
 time | month | months | month
 time | common_year | years | yr, yrs, year
-time | decade | decades | decade
 time | century | centuries | century, centuries
 temperature | degree_Celsius | °C | °c, c, celsius, centigrade, deg c, degc, degree c, degree celsius, degree centigrade
 temperature | degree_Fahrenheit | °F | °f, f, fahrenheit, deg f, degf, degree f, degree fahrenheit

@@ -128,11 +128,15 @@ def _looked_up(name: str) -> tuple[Unit, ...]:
 
 
 def magnitude(number: Fraction, source: Unit, target: Unit) -> Fraction:
-    units = _registry()
-    given = units.Quantity(number, source.name)
-    if source.kind == "temperature" and given.to("kelvin").magnitude < 0:
+    try:
+        given = _registry().Quantity(number, source.name)
+        below_zero = source.kind == "temperature" and given.to("kelvin").magnitude < 0
+        result = Fraction(given.to(target.name).magnitude)
+    except (TypeError, ValueError, ArithmeticError) as error:  # pint's own errors derive from these
+        raise InputError(f"{source.symbol} can't be converted to {target.symbol}; choose other units.") from error
+    if below_zero:
         raise InputError(f"{shown(number)[0]} {source.symbol} is below absolute zero; check the number.")
-    return Fraction(given.to(target.name).magnitude)
+    return result
 
 
 def _sensible(value: Fraction, digits: int, *, inexact: bool) -> tuple[str, bool]:

@@ -93,13 +93,18 @@ def _reader(today: date, *, lenient: bool) -> Callable[[str, Lean], Day]:
 
 
 def _guessed(words: str, today: date, lean: Lean) -> Day | None:
-    """Read a phrase in another language or order. Only with letters: digits alone were read strictly."""
+    """Read a phrase in another language or order. Only with letters: digits alone were read strictly.
+
+    Only absolute dates: what is relative in English was read strictly too, and a guess there would be wrong.
+    """
     import dateparser  # heavy, first use only
 
-    if not re.search(r"[^\W\d_]{3}", words):
+    numbers = re.findall(r"\d+", words)
+    if not re.search(r"[^\W\d_]{3}", words) or (len(numbers) > 1 and not any(len(one) == 4 for one in numbers)):
         return None
     settings: Any = {
-        "STRICT_PARSING": True,
+        "PARSERS": ["absolute-time"],
+        "REQUIRE_PARTS": ["day", "month"],
         "RELATIVE_BASE": datetime.combine(today, time(12)),
         "PREFER_DATES_FROM": "past" if lean == "past" else "future",
         "RETURN_AS_TIMEZONE_AWARE": False,

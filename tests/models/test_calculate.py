@@ -103,7 +103,9 @@ def test_money_is_shown_with_its_sign_and_in_cents() -> None:
     assert calculated("$2 - $5").text.endswith("= -$3")
 
 
-@pytest.mark.parametrize("given", [{}, {"expression": ""}, {"expression": 5}, {"expression": "a stone"}, {"expression": "1" * 5000}])
+@pytest.mark.parametrize(
+    "given", [{}, {"expression": ""}, {"expression": 5}, {"expression": "a stone"}, {"expression": "1" * 5000}]
+)
 def test_wrong_input_is_one_sentence(given: dict[str, str]) -> None:
     with pytest.raises(InputError) as caught:
         run("calculate", given)

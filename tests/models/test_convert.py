@@ -97,6 +97,7 @@ def test_unit_that_only_pint_knows_is_converted() -> None:
         ("5", "usd", "eur", "known unit"),
         ("", "km", "m", "needs a text named 'quantity'"),
         ("5", "km" * 200, "m", "short text"),
+        ("5", "decibel", "km", "one kind|converted|known unit"),
         ("20 °C 5 °C", "", "°F", "one kind"),
     ],
 )
@@ -141,5 +142,8 @@ def test_claim_never_fails_on_any_text(text: str) -> None:
 
 
 def test_claim_does_not_load_pint() -> None:
-    code = "import sys; from models.specialists.convert import claim; claim('5 km in miles'); sys.exit('pint' in sys.modules)"
+    code = (
+        "import sys; from models.specialists.convert import claim; "
+        "claim('5 km in miles'); sys.exit('pint' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
