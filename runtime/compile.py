@@ -64,15 +64,15 @@ def _shape(plan: Plan) -> Iterator[str]:
     for step_id in sorted({step_id for step_id in ids if ids.count(step_id) > 1}):
         yield f"two steps are both called {step_id}"
     known = set(ids)
-    for step in plan.steps:
-        for parent in step.parents:
-            if parent not in known:
-                yield f"step {step.id} reads from {parent}, which is not in the plan"
+    strange = [(step.id, parent) for step in plan.steps for parent in step.parents if parent not in known]
+    for step_id, parent in strange:
+        yield f"step {step_id} reads from {parent}, which is not in the plan"
     if plan.output not in known:
         yield f"the answer is to come from {plan.output}, which is not in the plan"
     ran = list(steps_of(plan.term))
     if sorted(ran) != sorted(ids):
         yield f"the term runs {', '.join(ran) or 'nothing'}, but the steps are {', '.join(ids)}"
+    if strange or sorted(ran) != sorted(ids):
         return
     cycle = _cycle(plan)
     if cycle:
@@ -84,7 +84,7 @@ def _shape(plan: Plan) -> Iterator[str]:
 
 def _cycle(plan: Plan) -> list[StepId]:
     """Return the steps of one cycle, or an empty list."""
-    waiting = {step.id: set(step.parents) & {other.id for other in plan.steps} for step in plan.steps}
+    waiting = {step.id: set(step.parents) for step in plan.steps}
     while ready := [step_id for step_id, parents in waiting.items() if not parents]:
         for step_id in ready:
             del waiting[step_id]
