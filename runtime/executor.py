@@ -116,7 +116,7 @@ class Executor:
                             return False
                 return True
             case Par():
-                async with _deadline(term.budget.seconds), asyncio.TaskGroup() as group:
+                async with _deadline(term.budget.seconds), _first_error(), asyncio.TaskGroup() as group:
                     parts = [group.create_task(self._run_term(part)) for part in term.terms]
                 return all(part.result() for part in parts)
             case _:
@@ -354,6 +354,18 @@ async def _deadline(seconds: float | None) -> AsyncIterator[None]:
         raise DeadlineExceeded(
             f"The answer took longer than the {seconds:g} s it had; allow more time or ask for less."
         ) from error
+
+
+@asynccontextmanager
+async def _first_error() -> AsyncIterator[None]:
+    """Raise the error that ended a task group, as itself: the others were cancelled for its sake."""
+    try:
+        yield
+    except ExceptionGroup as group:
+        error: Exception = group
+        while isinstance(error, ExceptionGroup):
+            error = error.exceptions[0]
+        raise error from group
 
 
 @asynccontextmanager

@@ -36,6 +36,7 @@ class Scripted:
         self.requests: list[Request] = []
         self.open = 0
         """Streams that have begun and not been closed."""
+        self.begun = asyncio.Event()
         self._runs = list(runs)
 
     @property
@@ -50,6 +51,7 @@ class Scripted:
         self.requests.append(request)
         moves = self._runs.pop(0) if len(self._runs) > 1 else self._runs[0]
         self.open += 1
+        self.begun.set()
         try:
             for move in moves:
                 match move:
