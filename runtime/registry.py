@@ -110,7 +110,11 @@ def load(folder: Path, *, models_of: Mapping[str, Sequence[str]] | None = None) 
     """
     entries: list[Entry] = []
     broken: list[Broken] = []
-    for found in (*_files(folder, "owner"), *_packages(), *_files(BUILT_IN, "built-in")):
+    for found in (
+        *_files(folder, "owner"),
+        *offered(metadata.entry_points(group=GROUP)),
+        *_files(BUILT_IN, "built-in"),
+    ):
         if isinstance(found, Broken):
             logger.warning("a specialist was left out: %s", found.reason)
             broken.append(found)
@@ -168,8 +172,9 @@ def _usable(spec: SpecialistSpec, where: str) -> None:
         )
 
 
-def _packages() -> Iterable[Entry | Broken]:
-    for point in metadata.entry_points(group=GROUP):
+def offered(points: Iterable[metadata.EntryPoint]) -> Iterable[Entry | Broken]:
+    """Yield what installed packages offer; their code is loaded here."""
+    for point in points:
         where = f"{point.dist.name if point.dist else '?'}: {point.value}"
         try:
             yield _from_package(point.load(), where)
