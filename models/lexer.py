@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import Literal
 
 from models.arithmetic import PI, Unreadable
-from models.numerals import GROUPED, literal_at, part_at, plain_at, words_at
+from models.numerals import GROUPED, literal_at, part_at, plain_at, scaled, words_at
 
 Kind = Literal["number", "part", "symbol", "function", "multiple", "end"]
 
@@ -30,7 +30,8 @@ _SYMBOLS = {
 _PHRASES = {
     "plus": "+", "minus": "-", "times": "*", "multiplied by": "*", "x": "*", "divided by": "/", "over": "/",
     "to the power of": "^", "raised to the power of": "^", "squared": "squared", "cubed": "cubed", "mod": "mod",
-    "modulo": "mod", "percent": "%", "per cent": "%", "of": "of", "off": "off", "tip on": "of", "tip for": "of",
+    "modulo": "mod", "percent": "%", "per cent": "%", "of": "of", "off": "off", "off of": "off",
+    "tip on": "of", "tip for": "of",
     "gratuity on": "of", "tax on": "of", "vat on": "of", "factorial": "!",
 }  # fmt: skip
 _FUNCTIONS = {
@@ -100,6 +101,7 @@ class Lexer:
         hexadecimal = self._text[self._at : end] == "0" and self._text[end : end + 1] in ("x", "X")
         if hexadecimal or re.match(r"[a-wyzA-WYZ_]|[xX](?![\s\d(])", self._text[end:]):
             raise Unreadable(f"{self._text[self._at :].split()[0]!r} is not a plain number; leave out the unit.")
+        value, end = scaled(self._text, value, end)
         return self._take("number", self._text[self._at : end], end, value)
 
     def _word(self) -> bool:

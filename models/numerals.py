@@ -58,6 +58,14 @@ def plain_at(text: str, start: int) -> tuple[Fraction, int] | None:
     return (Fraction(match.group()), match.end()) if match else None
 
 
+def scaled(text: str, value: Fraction, end: int) -> tuple[Fraction, int]:
+    """Return the number times the scale word behind it, if there is one: `1.5 million`."""
+    match = re.compile(r" (hundred|thousand|million|billion|trillion)\b", re.IGNORECASE).match(text, end)
+    if match is None:
+        return value, end
+    return value * {"hundred": 100, **_SCALES}[match[1].lower()], match.end()
+
+
 def _literal(text: str) -> Fraction:
     bare = re.sub(r"[ '\u2019\u00a0\u202f]", "", text)
     decimal_comma = "," in bare and "." in bare and bare.rindex(",") > bare.rindex(".")

@@ -26,15 +26,18 @@ _PLAIN_NAME = re.compile(r"[A-Za-z_]{2,40}(?: ?/ ?[A-Za-z_]{1,40})?")
 """What may be looked up in pint itself; no exponents, so that no huge power is ever computed."""
 _LEAD = (
     r"(?:(?:please|can you|could you|hey|tell me)[, ]+)*"
-    r"(?:convert|change|turn|express|what(?:'s| is| are| would)|how much (?:is|are|does)|"
+    r"(?:convert|change|turn|express|what(?:'s|s| is| are| would)|how much (?:is|are|does)|"
     r"how (?:long|far|tall|high|heavy|hot|cold|warm|fast|big|large) (?:is|are)|how do (?:i|you) convert)?"
 )
 _AMOUNT = re.compile(rf"{_LEAD} ?(?P<quantity>\S.*?)(?: (?:is|are|be|weigh))?(?: what)?", re.IGNORECASE)
 _CUT = re.compile(r" (?:to|in|into|as)(?= )", re.IGNORECASE)
 _COUNT = re.compile(
-    r"(?:(?:please|tell me)[, ]+)*how many (?P<unit>\S.*?)(?: (?:is|are)(?: there)?| does)?"
+    r"(?:(?:please|tell me)[, ]+)*(?:how many|what amount of) (?P<unit>\S.*?)(?: (?:is|are)(?: there)?| does)?"
     r"(?: (?:in|make|makes|make up|equal|equals|to|per|is|are))+ (?P<quantity>\S.*?)(?: (?:have|equal|contain))?",
     re.IGNORECASE,
+)
+_COUNT_LAST = re.compile(
+    r"(?P<quantity>\S.*?) (?:is|are|equals?)(?: equal)?(?: to)? how many (?P<unit>\S.*)", re.IGNORECASE
 )
 _SUBSTANCE = re.compile(r" of [a-z]+(?: [a-z]+)?$", re.IGNORECASE)
 
@@ -163,7 +166,8 @@ def claim(text: str) -> dict[str, Json] | None:
 
 def _readings(body: str) -> list[tuple[str, str]]:
     """Return each way to cut the text into a quantity and a unit; `in` may be an inch."""
-    counted = [(count["quantity"], count["unit"])] if (count := _COUNT.fullmatch(body)) else []
+    count = _COUNT.fullmatch(body) or _COUNT_LAST.fullmatch(body)
+    counted = [(count["quantity"], count["unit"])] if count else []
     return counted + [
         (amount["quantity"], body[cut.end() + 1 :])
         for cut in _CUT.finditer(body)

@@ -24,13 +24,16 @@ _UNTIL = r"(?:until|till|to|before) (?P<day>.+)"
 _RELATIVE = r"(?P<day>.+ (?:after|before|from) .+)"
 _NTH = r"(?P<day>(?:the )?(?:first|second|third|fourth|fifth|last|\d(?:st|nd|rd|th)) \w+day (?:of|in) .+)"
 _IS_IT = r"(?: are there| are| is it| was it| were there| is there| is the time)?"
+"""Alone these ask only with a year; `two weeks from now` is rather the answer to a question."""
 _WHO = r"(?:i|he|she|they)"
 
 _SHAPES: tuple[tuple[str, Callable[[Asked], Found]], ...] = (
-    (r"what(?:'s| is) (?:the date(?: of)?|the day) (?P<near>today|tomorrow)", answer.said_date),
-    (r"what(?:'s| was| is) (?P<near>yesterday|today|tomorrow)'s date", answer.said_date),
-    (rf"(?:what|which) {_DAY_WORD} (?:is it|is it today|is today)|today's date", answer.said_date),
-    (r"what(?:'s| is) (?:the date|today's date|the current date)", answer.said_date),
+    (r"what(?:'s| is) (?:the date(?: of| for)?|the day) (?P<near>today|tomorrow)", answer.said_date),
+    (r"(?:what(?:'s| was| is) )?(?P<near>yesterday|today|tomorrow)'s date(?: is)?", answer.said_date),
+    (rf"what {_DAY_WORD} (?:it is(?: today)?|today is)", answer.said_date),
+    (r"what (?P<near>yesterday|today|tomorrow)'s date (?:is|was)", answer.said_date),
+    (rf"(?:what|which) {_DAY_WORD} (?:is it|is it today|is today)", answer.said_date),
+    (r"what(?:'s| is) the (?:current )?date", answer.said_date),
     (
         rf"(?:what|which) {_DAY_WORD} (?:will|is|was|does|did) (?P<day>.+?) (?:be|fall|fall on|be on)?(?: ?on)? ?"
         r"in (?P<year>\d{4})",
@@ -48,8 +51,10 @@ _SHAPES: tuple[tuple[str, Callable[[Asked], Found]], ...] = (
     (rf"what(?:'s| is| was| will be) the {_DAY_WORD}(?: on| of)? (?P<day>.+)", answer.which_day),
     (r"when (?P<tense>is|was|will) (?P<day>.+?)(?: be)?", answer.which_day),
     (r"when's (?P<day>.+)", answer.which_day),
-    (rf"(?:what(?:'s| is) )?{_RELATIVE}", answer.which_day),
-    (rf"(?:what(?:'s| is) )?{_NTH}", answer.which_day),
+    (rf"what(?:'s| is) {_RELATIVE}", answer.which_day),
+    (rf"what(?:'s| is) {_NTH}", answer.which_day),
+    (rf"(?=.*\d{{4}}){_RELATIVE}", answer.which_day),
+    (rf"(?=.*\d{{4}}){_NTH}", answer.which_day),
     (rf"(?:how many |number of )?{_UNIT}{_IS_IT} {_FROM_TO}", answer.between_days),
     (rf"how (?:long|many hours|many minutes|much time){_IS_IT} {_FROM_TO}", answer.between_times),
     (rf"how (?:long|much time){_IS_IT} {_FROM_TO}", answer.between_days),

@@ -10,15 +10,15 @@ from models.formula import MAX_CHARACTERS, Formula, parse
 from models.numerals import GROUPED
 
 _LEAD = re.compile(
-    r"^(?:(?:hey|hi|ok|please|can you|could you|would you|tell me|i need to know|quickly)[, ]+)*"
+    r"^(?:(?:hey|hi|ok|please|(?:can|could|would|will) you|tell me|i (?:need|want) to know)[, ]+)*"
     r"(?P<verb>calculate|compute|evaluate|work out|figure out|solve|find|give me|show me|"
-    r"what(?:'s|’s|s| is| are| does| do)|how much (?:is|are|does|do|would be))?\s*"
-    r"(?:(?:the )?(?:result|value|answer|solution) (?:of|to|for) )?",
+    r"what(?! percent)(?:'s|’s|s| is| are| does| do| would be)?|how much (?:is|are|does|do|would be))?\s*"
+    r"(?:(?:the )?(?:result|value|answer|solution) (?:of|to|for) )?(?:an? (?=\d))?",
     re.IGNORECASE,
 )
 _TRAIL = re.compile(
-    r"(?:\s*,?\s*(?:please|thanks|thank you)|\s+(?:equals?(?: to)?|make|come to|is what|be)"
-    r"|\s*=|\s*\?+|\s*[.](?!\d))*\s*$",
+    r"(?:\s*,?\s*(?:please|thanks|thank you|for me)|\s+(?:equals?(?: to)?|make|come to|is what|be|is)"
+    r"|\s*[=?]|\s*[.](?!\d))*\s*$",
     re.IGNORECASE,
 )
 _STRONG = frozenset({"calculate", "compute", "evaluate", "work out", "figure out", "solve"})
@@ -29,10 +29,10 @@ def stripped(text: str) -> tuple[str, str]:
     """Return the calculation without the words of asking, and the verb that asked (lower case, or empty)."""
     if len(text) > MAX_CHARACTERS:
         raise Unreadable(f"The calculation is longer than {MAX_CHARACTERS} characters; split it into parts.")
-    match = _LEAD.match(text.strip())
+    tidy = re.sub(r"\s+", " ", text).strip()
+    match = _LEAD.match(tidy)
     assert match is not None
-    body = _TRAIL.sub("", text.strip()[match.end() :])
-    return re.sub(r"\s+", " ", body).strip(), (match["verb"] or "").lower()
+    return _TRAIL.sub("", tidy[match.end() :]).strip(), (match["verb"] or "").lower()
 
 
 def asks_plainly(verb: str) -> bool:
@@ -105,6 +105,7 @@ def _percentage(part: str, whole: str) -> Node:
 _P = r"([\w.,-]+(?: [\w.]+)*?)\s*(?:%|percent|per cent)"
 _N = r"(.+?)"
 _SHAPES: tuple[tuple[str, Callable[..., Node]], ...] = (
+    (r"(?:the )?(?:sum|total) of ([\d.,]+ (?:plus|\+) [\d.,]+)", lambda text: parse(text).tree),
     (r"(?:the )?(?:sum|total) of (.+)", _fold("sum")),
     (r"(?:the )?product of (.+)", _fold("product")),
     (r"(?:the )?(?:average|mean|arithmetic mean) of (.+)", _fold("average")),

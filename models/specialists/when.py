@@ -19,7 +19,8 @@ from models.types import Chunk, Json, Request, Result
 _LONGEST_QUESTION = 200
 """Characters; a longer text is not a bare question about a date."""
 _COURTESY = re.compile(
-    r"^(?:(?:please|hey|ok|so|can you|could you|tell me)[, ]+)+|(?:,? (?:please|thanks|thank you))?[\s?.!]*$"
+    r"^(?:(?:please|hey|ok|so|(?:can|could|would|will) you|tell me|i (?:need|want|would like) to know)[, ]+)+"
+    r"|(?:,? (?:please|thanks|thank you))?[\s?.!]*$"
 )
 
 

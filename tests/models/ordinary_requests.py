@@ -30,6 +30,7 @@ NOT_FOR_RULES = (
     "5 minutes before the meeting", "the last Friday of the sale", "book a flight on 3 March 2026",
     "is 2028 a good year", "how long from Paris to London", "how long before it rains", "what week is best",
     "how many years until I retire", "is 2026 a year of the horse", "when will he be back", "how long since we met",
+    "the day after tomorrow", "one week from now", "12 years from now", "first Monday of the month",
     "find a restaurant", "find my phone", "find the best answer in the text", "find typos in this document",
     "where is the file", "find out what the file says", "where does it hurt", "does it rain",
     "does the contract say what happens if I leave", "what does the document say about parking", "where is Paris",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,6 +42,12 @@ CLAIMED = [
     ("what is 10 - 4?", "6"),
     ("what does 12 * 7 equal?", "84"),
     ("could you tell me what is 7 times 8 please", "56"),
+    ("can you tell me what 30% off 279 is, please", "195.3"),
+    ("60 percent off of 350 dollars", "140"),
+    ("what is an 18 percent tip on 20 dollars", "3.6"),
+    ("what is 1.5 million divided by 4", "375000"),
+    ("what is the sum of 3 plus 5", "8"),
+    ("please add 456 and 781 for me", "1237"),
     ("5!", "120"),
     ("√16", "4"),
     ("What is 0.1 + 0.2?", "0.3"),
@@ -126,3 +134,12 @@ def test_whatever_is_claimed_has_a_value_or_a_reason(text: str) -> None:
             assert calculated(str(slots["expression"])).text
         except InputError as error:
             assert str(error)
+
+
+@pytest.mark.parametrize(
+    "piece", ["?", "= ", ". ", "please ", "what is ", "sum of 1, ", "two hundred and ", "5 % ", "a of "]
+)
+def test_hostile_text_is_refused_quickly(piece: str) -> None:
+    started = time.perf_counter()
+    claim((piece * 400)[:399] + "x")
+    assert time.perf_counter() - started < 1

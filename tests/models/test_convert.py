@@ -33,6 +33,8 @@ CLAIMED = [
     ("how many bits in a byte", "1 B = 8 bit"),
     ("1 cup of water in ml", "1 cup ≈ 236.6 mL (US cup; a metric cup is 250 mL)"),
     ("how many ounces in a pound", "1 lb = 16 oz (avoirdupois ounce, a weight)"),
+    ("12 feet is equal to how many inches", "12 ft = 144 in"),
+    ("what amount of meters are in 2 km", "2 km = 2000 m"),
     ("half a mile in meters", "0.5 mi = 804.672 m"),
     ("convert two miles to km", "2 mi = 3.218688 km"),
     ("1 h 30 min in minutes", "1 h 30 min = 90 min"),

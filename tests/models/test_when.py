@@ -35,6 +35,8 @@ CLAIMED = [
     ("What is the date in two weeks?", "Wednesday, 2 December 2026"),
     ("what date was 100 days ago", "Monday, 10 August 2026"),
     ("what's today's date", "Wednesday, 18 November 2026"),
+    ("can you tell me what today's date is", "Wednesday, 18 November 2026"),
+    ("tell me what day it is", "Wednesday, 18 November 2026"),
     ("what day is it", "Wednesday, 18 November 2026"),
     ("what date is the day after tomorrow", "Friday, 20 November 2026"),
     ("the last Friday of October 2026", "Friday, 30 October 2026"),
