@@ -26,6 +26,8 @@ from models.types import Chunk, Evidence, Json, RefusalCode, Request, Result, Si
 MOST_PARTS = 32
 """Parts of one text; at a few seconds each, more is refused."""
 LEAST_PART_TOKENS = 64
+MOST_DECIDED = 12
+"""Fields up to which each absent one is written as null, a decision of its own; of more, absent ones are left out."""
 _RUN = re.compile(r"\d(?:[\d.,' ]*\d)?")
 """A number with its grouping; at most a line long in practice."""
 
@@ -119,12 +121,19 @@ def task_in(request: Request, spec: SpecialistSpec) -> Task:
             )
         wanted = cast(Json, fields_in(instruction))
     promised = schema.schema_of(wanted)
-    written = schema.may_be_null(schema.mark_copied(promised))
+    written = schema.mark_copied(promised)
+    if len(properties_of(written)) <= MOST_DECIDED:
+        written = schema.may_be_null(written)
     description = given.get("description")
     about = "\n".join(
         part for part in (description if isinstance(description, str) else "", explained(written)) if part
     )
     return Task(promised, written, about, examples_in(request))
+
+
+def properties_of(wanted: Mapping[str, Json]) -> Mapping[str, Json]:
+    properties = wanted.get("properties")
+    return properties if isinstance(properties, dict) else {}
 
 
 def sources_in(request: Request) -> list[tuple[str, str]]:
@@ -142,8 +151,8 @@ def sources_in(request: Request) -> list[tuple[str, str]]:
 
 def explained(wanted: Mapping[str, Json]) -> str:
     """Return the fields, one a line, with what is known of them; a nested schema is shown as it is."""
-    properties = wanted.get("properties")
-    if not isinstance(properties, dict):
+    properties = properties_of(wanted)
+    if not properties:
         return f"Schema: {json.dumps(_bare(cast(Json, wanted)), ensure_ascii=False)}"
     return "\n".join(f"- {name}{_about(part)}" for name, part in properties.items() if isinstance(part, dict))
 
@@ -166,11 +175,14 @@ def _bare(part: Json) -> Json:
 
 
 def _written(output: Mapping[str, Json], wanted: Mapping[str, Json]) -> str:
-    """An example's record in the order and with the nulls in which the model must write."""
-    properties = wanted.get("properties")
-    if not isinstance(properties, dict):
+    """An example's record as the model must write it: in the schema's order, null where it may not leave out."""
+    properties = properties_of(wanted)
+    if not properties:
         return json.dumps(output, ensure_ascii=False)
-    return json.dumps({name: output.get(name) for name in properties}, ensure_ascii=False)
+    required = wanted.get("required")
+    needed = required if isinstance(required, list) else []
+    kept = {name: output.get(name) for name in properties if name in output or name in needed}
+    return json.dumps(kept, ensure_ascii=False)
 
 
 async def parts_of(model: TextModel, name: str, text: str, room: int) -> list[Passage]:

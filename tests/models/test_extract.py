@@ -185,3 +185,16 @@ def test_records_of_parts_are_joined_and_the_first_value_wins() -> None:
         "b": "x",
         "c": [1, 2],
     }
+
+
+async def test_of_very_many_fields_only_the_present_ones_are_written() -> None:
+    properties: dict[str, Json] = {f"field{n}": {"type": "string"} for n in range(20)}
+    model = ScriptedText(['{"field3": "Tom"}'])
+    given: dict[str, Json] = {
+        "text": "It was Tom.",
+        "schema": {"type": "object", "properties": properties},
+        "examples": [{"text": "It was Ann.", "output": {"field3": "Ann"}}],
+    }
+    _, result = await told(over("extract", model), given)
+    assert result.output == {"field3": "Tom"}
+    assert model.calls[0].messages[2].content == '{"field3": "Ann"}'
