@@ -41,7 +41,7 @@ def ensure(extras: tuple[str, ...]) -> None:
     """Install whatever is missing. Raises SetupError; returns at once when all is there."""
     if stamp.is_ready(extras):
         return
-    if problem := preflight.first_problem():
+    if problem := preflight.first_problem(stamp.ROOT, stamp.VENV):
         raise SetupError(problem)
     line = progress.Line()
     signal.signal(signal.SIGTERM, _interrupt)
@@ -119,10 +119,11 @@ def _has_wheel(environ: dict[str, str]) -> bool:
     dry_run = ("install", "--dry-run", "--no-deps", "--ignore-installed", "--only-binary=:all:")
     if _pip(environ, *dry_run, "--constraint", stamp.CONSTRAINTS, COMPILED).returncode == 0:
         return True
-    cached = _pip(environ, "cache", "list", "--format=abspath", COMPILED).stdout
+    file_name = COMPILED.replace("-", "_")
+    cached = _pip(environ, "cache", "list", "--format=abspath", file_name).stdout
     with open(stamp.CONSTRAINTS, encoding="utf-8") as file:
         pinned = re.search(rf"^{COMPILED}==(\S+)$", file.read(), re.MULTILINE)
-    return pinned is not None and f"{COMPILED.replace('-', '_')}-{pinned[1]}-" in cached
+    return pinned is not None and f"{file_name}-{pinned[1]}-" in cached
 
 
 def _pip(environ: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -1,4 +1,7 @@
-"""What must be there before a set-up is worth starting. Each check returns a sentence, or nothing when all is well."""
+"""What must be there before a set-up is worth starting.
+
+Each check returns a sentence with the next step, or nothing when all is well.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
-
-import stamp
+from collections.abc import Mapping
 
 NEEDED_BYTES = 2_000_000_000
 """The libraries take 0.9 GB; unpacking and compiling need as much again for a while."""
@@ -21,32 +22,39 @@ MACHINES = {"x86_64", "amd64", "aarch64", "arm64"}
 PROBE_S = 20
 
 
-def first_problem() -> str:
+def first_problem(root: str, venv: str) -> str:
     """Return the first thing that stands in the way, as a sentence with the next step, or nothing."""
-    checks: tuple[Callable[[], str], ...] = (machine, libc, venv_module, writable, room)
-    return next((problem for check in checks if (problem := check())), "")
-
-
-def machine() -> str:
-    if platform.machine().lower() in MACHINES and sys.maxsize > 2**32:
-        return ""
     return (
-        f"Covey needs a 64-bit system on x86-64 or ARM, this is {platform.machine()} with a "
-        f"{64 if sys.maxsize > 2**32 else 32}-bit Python. On a Raspberry Pi, install the 64-bit Raspberry Pi OS."
+        unsuitable_machine(platform.machine(), 64 if sys.maxsize > 2**32 else 32)
+        or unsuitable_libc(*platform.libc_ver() if sys.platform == "linux" else ("", ""))
+        or missing_venv_module()
+        or read_only(root, venv)
+        or too_little_room(root, 0 if os.path.isdir(venv) else NEEDED_BYTES)
     )
 
 
-def libc() -> str:
-    name, version = platform.libc_ver()
-    if sys.platform != "linux" or (name == "glibc" and tuple(map(int, version.split(".")[:2])) >= OLDEST_GLIBC):
+def unsuitable_machine(machine: str, bits: int) -> str:
+    if machine.lower() in MACHINES and bits == 64:
         return ""
     return (
-        f"Covey's libraries need glibc 2.31 or newer, and this system has {name or 'another C library'} {version}. "
-        "Use Debian 11, Ubuntu 20.04, Fedora 34, Raspberry Pi OS 11 or anything newer."
+        f"Covey needs a 64-bit system on x86-64 or ARM, and this is {machine} with a {bits}-bit Python. "
+        "On a Raspberry Pi, install the 64-bit Raspberry Pi OS."
     )
 
 
-def venv_module() -> str:
+def unsuitable_libc(name: str, version: str) -> str:
+    """An empty name is a system that has no versions of its C library to look at (macOS) or another library (musl)."""
+    if not name and sys.platform != "linux":
+        return ""
+    if name == "glibc" and tuple(int(part) for part in version.split(".")[:2]) >= OLDEST_GLIBC:
+        return ""
+    return (
+        f"Covey's libraries need glibc 2.31 or newer, and this system has {f'{name} {version}'.strip() or 'another one'}. "
+        "Use Debian 11, Ubuntu 20.04, Raspberry Pi OS 11, or anything newer."
+    )
+
+
+def missing_venv_module() -> str:
     if importlib.util.find_spec("venv") and importlib.util.find_spec("ensurepip"):
         return ""
     package = f"python{sys.version_info[0]}.{sys.version_info[1]}-venv"
@@ -55,21 +63,23 @@ def venv_module() -> str:
     )
 
 
-def writable() -> str:
-    if os.access(stamp.VENV if os.path.isdir(stamp.VENV) else stamp.ROOT, os.W_OK | os.X_OK):
+def read_only(root: str, venv: str) -> str:
+    if os.access(venv if os.path.isdir(venv) else root, os.W_OK | os.X_OK):
         return ""
     return (
-        f"{stamp.ROOT} can't be written, and Covey keeps its libraries there, in .venv. "
+        f"{root} can't be written, and Covey keeps its libraries there, in .venv. "
         "Make it writable, or clone Covey into a folder of your own."
     )
 
 
-def room() -> str:
-    free = shutil.disk_usage(stamp.ROOT).free
-    if free >= NEEDED_BYTES or os.path.isdir(stamp.VENV):
+def too_little_room(root: str, needed_bytes: int) -> str:
+    free = shutil.disk_usage(root).free
+    if free >= needed_bytes:
         return ""
-    needed = f"{NEEDED_BYTES / 1e9:.0f} GB"
-    return f"Only {free / 1e9:.1f} GB are free in {stamp.ROOT}, and the set-up needs {needed}. Free some space first."
+    return (
+        f"Only {free / 1e9:.1f} GB are free in {root}, and the set-up needs {needed_bytes / 1e9:.0f} GB. "
+        "Free some space, then run the same command again."
+    )
 
 
 def missing_compiler(environ: Mapping[str, str]) -> str:

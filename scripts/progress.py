@@ -24,7 +24,7 @@ _STEPS: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (
     (r"^\s*Collecting ([A-Za-z0-9._-]+)", lambda m: f"loading {m[1]}"),
     (r"^\s*\[(\d+)/(\d+)\] ", lambda m: f"compiling llama.cpp, step {m[1]} of {m[2]} ({COMPILING})"),
     (r"^\s*Building wheel for llama", lambda m: f"compiling llama.cpp ({COMPILING})"),
-    (r"^Installing collected packages: (.*)", lambda m: f"unpacking {m[1].count(',') + 1} libraries"),
+    (r"^Installing collected packages: (.*)", lambda m: f"unpacking {m[1].count(',') + 1} packages"),
 )
 
 

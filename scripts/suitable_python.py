@@ -4,6 +4,7 @@ import importlib
 import os
 import subprocess
 import sys
+from typing import NoReturn
 
 OLDEST = (3, 11)
 NEWEST = (3, 13)
@@ -12,7 +13,7 @@ PROBE = "import sys; sys.exit(not %r <= sys.version_info[:2] <= %r)" % (OLDEST, 
 PROBE_S = 10
 
 
-def run(module, *arguments):
+def run(module: str, *arguments: object) -> NoReturn:
     """Run `main(*arguments)` of a module beside this file, under a suitable Python; does not return."""
     if not OLDEST <= sys.version_info[:2] <= NEWEST:
         python = find(os.environ.get("PATH", os.defpath).split(os.pathsep))
@@ -22,7 +23,7 @@ def run(module, *arguments):
     sys.exit(importlib.import_module(module).main(*arguments))
 
 
-def find(folders):
+def find(folders: "list[str]") -> "str | None":
     """Return the first suitable Python in the folders, or None. Each is tried: a name alone may be an empty shim."""
     for name in NAMES:
         for folder in folders:
@@ -32,7 +33,7 @@ def find(folders):
     return None
 
 
-def suits(python):
+def suits(python: str) -> bool:
     try:
         quiet = subprocess.DEVNULL
         return subprocess.call([python, "-c", PROBE], stdout=quiet, stderr=quiet, timeout=PROBE_S) == 0
@@ -40,7 +41,7 @@ def suits(python):
         return False
 
 
-def refuse():
+def refuse() -> NoReturn:
     if os.path.exists("/etc/debian_version"):
         how = "sudo apt install python3.11 python3.11-venv"
     elif os.path.exists("/etc/fedora-release"):
