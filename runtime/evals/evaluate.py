@@ -6,6 +6,7 @@ import hashlib
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,10 @@ from runtime.evals.subject import Subject
 from runtime.evals.suite import Suite
 
 
+def _silent(done: int, total: int) -> None:
+    """Shows nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """How a suite is to be run."""
@@ -32,8 +37,8 @@ class Wanted:
     against: str = ""
     """A run id or file to compare with."""
     concurrency: int = 1
-    progress: Callable[[str], Progress] = field(default=lambda title: lambda done, total: None)
-    """Given what is being done, returns where its progress goes."""
+    progress: Callable[[str], AbstractContextManager[Progress]] = field(default=lambda title: nullcontext(_silent))
+    """Given what is being done, returns where its progress goes for as long as it takes."""
 
 
 async def evaluate(suite: Suite, subject: Subject, place: Place, wanted: Wanted, *, router: Subject) -> Report:
@@ -48,18 +53,19 @@ async def evaluate(suite: Suite, subject: Subject, place: Place, wanted: Wanted,
         raise SuiteSkipped(f"No row fits the suite {suite.name}. Check its `where`, or give --rows another file.")
     try:
         if wanted.fit and suite.head is not None:
-            await fit_head(suite, subject, place, wanted.progress("training texts"))
+            with wanted.progress("training texts") as progress:
+                await fit_head(suite, subject, place, progress)
         chosen, cases = await _subject(suite, subject, router, place, cases, wanted)
     except (NotInstalled, OutOfMemory) as error:
         raise SuiteSkipped(f"A model that the suite needs can't run: {error}") from error
-    with Results(place.results) as results:
+    with Results(place.results) as results, wanted.progress(suite.name) as progress:
         made = await run(
             cases,
             chosen,
             results,
             reader=suite.reader,
             concurrency=wanted.concurrency,
-            progress=wanted.progress(suite.name),
+            progress=progress,
             judge=judge,
         )
     found = report(suite, made, run_id=run_id(suite, cases), origin=origin(suite, wanted), against=against)
@@ -78,7 +84,8 @@ async def _subject(
         case "head":
             return with_head(suite, subject, place), cases
         case "retrieve":
-            return await with_pool(suite, subject, place, cases, wanted.rows, wanted.progress("passages"))
+            with wanted.progress("passages") as progress:
+                return await with_pool(suite, subject, place, cases, wanted.rows, progress)
 
 
 def run_id(suite: Suite, cases: list[Case]) -> str:

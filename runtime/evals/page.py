@@ -26,7 +26,7 @@ def lines(report: Report) -> list[str]:
     if report.models:
         out.append(f"  models: {', '.join(report.models)}")
     if report.errors:
-        out.append(f"  errors: {', '.join(f'{code} ({count} rows)' for code, count in report.errors.items())}")
+        out.append(f"  errors: {_errors(report)}")
     if report.comparison:
         out += [f"  against {report.comparison.against}, {report.comparison.metric}:", f"  {_compared(report)}"]
     if report.note:
@@ -44,7 +44,7 @@ def section(report: Report, *, command: str, machine: str) -> str:
         out += ["", f"{report.group_metric} by group:", "", "| group | value | 95 % interval | rows |"]
         out += ["|---|---|---|---|", *(_row(name, found) for name, found in report.groups.items())]
     if report.errors:
-        out += ["", f"Errors: {', '.join(f'{code} ({count} rows)' for code, count in report.errors.items())}."]
+        out += ["", f"Errors: {_errors(report)}"]
     if report.comparison:
         out += ["", f"Against {report.comparison.against}: {_compared(report)}"]
     if report.note:
@@ -69,6 +69,11 @@ def placed(text: str, name: str, body: str) -> str:
     if marked.search(text):
         return marked.sub(lambda _: block, text, count=1)
     return f"{text.rstrip()}\n\n{block}\n"
+
+
+def _errors(report: Report) -> str:
+    counts = ", ".join(f"{code} ({count} rows)" for code, count in report.errors.items())
+    return f"{counts}, the first: {report.first_error}"
 
 
 def _models(report: Report) -> str:

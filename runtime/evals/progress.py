@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TextIO
 
 from runtime.evals.run import Progress
@@ -10,9 +12,14 @@ from runtime.evals.run import Progress
 LINE_EVERY_S = 10.0
 
 
-def progress_to(stream: TextIO, title: str) -> Progress:
-    """Return where the progress of one piece of work goes."""
-    return _bar(title) if stream.isatty() else _lines(stream, title)
+@contextmanager
+def progress_to(stream: TextIO, title: str) -> Iterator[Progress]:
+    """Give where the progress of one piece of work goes; what was drawn is gone at the end of the block."""
+    if stream.isatty():
+        with _bar(title) as show:
+            yield show
+    else:
+        yield _lines(stream, title)
 
 
 def _lines(stream: TextIO, title: str) -> Progress:
@@ -29,20 +36,18 @@ def _lines(stream: TextIO, title: str) -> Progress:
     return show
 
 
-def _bar(title: str) -> Progress:
+@contextmanager
+def _bar(title: str) -> Iterator[Progress]:
     from rich.console import Console  # heavy, first use only: not needed without a terminal
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    bar = Bar(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True)
-    task = bar.add_task(title)
+    times = (TimeElapsedColumn(), TimeRemainingColumn())
+    with Bar(*columns, *times, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None)
 
-    def show(done: int, total: int) -> None:
-        if not bar.live.is_started:
-            bar.start()
-        bar.update(task, completed=done, total=total)
-        if done >= total:
-            bar.stop()
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
 
-    return show
+        yield show

@@ -49,6 +49,7 @@ class Report:
     cached: int = 0
     """Rows whose answer was kept from an earlier run."""
     errors: Mapping[str, int] = field(default_factory=dict)
+    first_error: str = ""
     groups: Mapping[str, Figure] = field(default_factory=dict)
     """One metric for each value of the suite's `by` field, or for each of its sources."""
     group_metric: str = ""
@@ -70,6 +71,8 @@ class Report:
             "cached": self.cached,
             "errors": dict(self.errors),
         }
+        if self.errors:
+            out["first_error"] = self.first_error
         if self.groups:
             out["group_metric"] = self.group_metric
             out["groups"] = {name: _figure_json(found) for name, found in self.groups.items()}
@@ -92,6 +95,7 @@ def report(suite: Suite, run: Run, *, run_id: str, origin: str, against: Path | 
         dict(sorted(run.models.items())),
         run.cached,
         dict(run.errors),
+        run.first_error,
         _groups(suite, run.outcomes),
         suite.by_metric or suite.headline,
         origin,

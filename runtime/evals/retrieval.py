@@ -35,7 +35,9 @@ class RetrievalSubject:
         order = [int(place) for place in np.argsort(-scores, kind="stable")[: self._depth]]
         if not self._rerank:
             return replace(embedded, output=list(order), confidence=float(scores[order[0]]))
-        return await self._reranked(query, order)
+        ranked = await self._reranked(query, order)
+        both = tuple(dict.fromkeys((*embedded.artifacts, *ranked.artifacts)))
+        return replace(ranked, model=f"{embedded.model}+{ranked.model}", artifacts=both)
 
     async def _reranked(self, query: str, order: list[int]) -> Result:
         head, tail = order[: self._rerank], order[self._rerank :]

@@ -31,6 +31,8 @@ class Run:
     cached: int = 0
     errors: Counter[str] = field(default_factory=Counter)
     """Rows that ended in an error, by its code; they count as unanswered."""
+    first_error: str = ""
+    """The sentence of the first of them."""
     models: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Model id to the digests of its weights."""
     seconds: float = 0.0
@@ -70,6 +72,7 @@ async def run(
                     kept = _failed(error)
                     failures.append(error)
                     run.errors[error.code] += 1
+                    run.first_error = run.first_error or str(error)
             else:
                 run.cached += 1
             if kept.model:
