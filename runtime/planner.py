@@ -5,6 +5,7 @@ Plans have one step: on the evidence, chains of small models lose more than they
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 
@@ -148,7 +149,11 @@ def _when(ask: Ask, claim: Claim, sources: Sequence[Source], today: date) -> dic
 
 
 def _find(ask: Ask, claim: Claim, sources: Sequence[Source], today: date) -> dict[str, Json]:
-    return {"pattern": _text(ask), "documents": _documents(_needed(sources, "find", "a file to search in"))}
+    documents = _documents(_needed(sources, "find", "a file to search in"))
+    quoted = _QUOTED.search(ask.text)
+    if quoted is None and claim.stage == "similar":
+        raise UsageError("`find` needs to know the words to look for. Put them in quotes.")
+    return {"pattern": quoted[1] if quoted else _text(ask), "documents": documents}
 
 
 def _filetype(ask: Ask, claim: Claim, sources: Sequence[Source], today: date) -> dict[str, Json]:
@@ -174,6 +179,7 @@ _ASSEMBLE: Mapping[str, _Assemble] = {
     "find": _find,
     "filetype": _filetype,
 }
+_QUOTED = re.compile(r"[\"'“‘«]([^\"'“”‘’«»\n]{1,200})[\"'”’»]")
 _BY_CLAIM = frozenset({"calculate", "convert", "when", "find"})
 """Kinds whose claim has read the slots from the request: these win over the whole text."""
 

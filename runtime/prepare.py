@@ -10,6 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import Literal, Protocol
 
+from models.errors import ModelsError
 from models.types import Authority, Effect, Label, Tier
 from runtime import planner
 from runtime.asking import Ask, Source
@@ -113,10 +114,14 @@ class Preparer:
         return await asyncio.to_thread(rules.claim, seen)
 
     async def _similar(self, ask: Ask) -> Claim:
-        stage = await self._similar_stage()
-        if isinstance(stage, str):
-            return Claim("similar", None, 0.0, f"skipped: {stage}")
-        return await stage.claim(ask.text, has_files=bool(ask.names), has_functions=bool(ask.functions))
+        """A stage that can't be asked makes no claim; why stands in the trace, and the others still count."""
+        try:
+            stage = await self._similar_stage()
+            if not isinstance(stage, str):
+                return await stage.claim(ask.text, has_files=bool(ask.names), has_functions=bool(ask.functions))
+        except ModelsError as error:
+            stage = str(error)
+        return Claim("similar", None, 0.0, f"skipped: {stage}")
 
     async def prepare(self, ask: Ask, claim: Claim) -> Prepared:
         """Return the plan for a claim, compiled and placed.

@@ -146,10 +146,10 @@ def _find(seen: Seen) -> Claim | None:
 
 def _classify(seen: Seen) -> Claim | None:
     head, inline = _split(seen.text)
-    match = _CLASSIFY.match(head)
+    match = _CLASSIFY.match(head) or _EITHER.match(head)
     if match is None or (not inline and not seen.files):
         return None
-    labels = [label.strip(" '\"") for label in re.split(r",\s*(?:or\s+|and\s+)?|\s+or\s+|\s+and\s+", match["labels"])]
+    labels = [_ARTICLE.sub("", part.strip(" '\"")) for part in _LIST.split(match["labels"])]
     if len(labels) < 2 or not all(labels):
         return None
     given: dict[str, Json] = {"labels": list(labels)}
@@ -219,7 +219,7 @@ _COUNT = rf"(?P<count>\d{{1,2}}|{'|'.join(_NUMBER_WORDS)})"
 _POLITE = r"(?:please\s+)?(?:(?:can|could|would)\s+you\s+(?:please\s+)?)?"
 _OBJECT = (
     r"(?:(?:this|these|the|that|my|following|attached|given|above|below)\s+){0,3}"
-    r"(?:files?|documents?|texts?|pages?|letters?|e-?mails?|messages?|articles?|reports?|notes?|invoices?|"
+    r"(?:files?|documents?|texts?|pages?|letters?|e-?mails?|messages?|articles?|reports?|notes?|sentences?|comments?|posts?|invoices?|"
     r"receipts?|passages?|paragraphs?|contents?|reviews?|it|them|this|these)?"
 )
 _DIGIT_OR_NUMBER = re.compile(rf"\d|\b(?:a|an|half|{'|'.join(_NUMBER_WORDS)})\b", re.IGNORECASE)
@@ -244,6 +244,14 @@ _CLASSIFY = re.compile(
     r"(?P<labels>[\w ,'\"-]{3,300})[.!?]?$",
     re.IGNORECASE,
 )
+_EITHER = re.compile(
+    rf"{_POLITE}(?:(?:tell\s+me\s+)?(?:if|whether)\s+)?(?:is|are|does)\s+(?:the\s+following\s+)?{_OBJECT}\s+"
+    r"(?:(?:sound|seem|look)\s+)?(?P<labels>[\w-]+(?:\s[\w-]+)?(?:,\s[\w-]+(?:\s[\w-]+)?)*,?\s+or\s+"
+    r"[\w-]+(?:\s[\w-]+)?)\?*$",
+    re.IGNORECASE,
+)
+_LIST = re.compile(r",\s*(?:or\s+|and\s+)?|\s+or\s+|\s+and\s+", re.IGNORECASE)
+_ARTICLE = re.compile(r"^(?:an?|the)\s+", re.IGNORECASE)
 _LANGUAGES = (
     r"python|javascript|typescript|java|rust|go|bash|shell|sql|html|css|ruby|php|kotlin|swift|lua|perl|c\+\+|c#|c|r"
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import NotInstalled
+from models.errors import BadArtifact, NotInstalled
 from models.types import Chunk, Label, RefusalCode, Tier, Trust
 from runtime.asking import Answer, Ask, Source
 from runtime.claims import Claim
@@ -95,6 +95,17 @@ async def test_why_a_stage_was_skipped_stands_in_the_trace(tmp_path: Path) -> No
         await made.answer(Ask(UNCLEAR))
         reasons = [span.attributes["covey.reason"] for span in made.spans() if span.name == "covey.stage"]
     assert "skipped: the embedder is not here" in reasons
+
+
+async def test_a_stage_that_fails_is_skipped_and_the_rules_still_count(tmp_path: Path) -> None:
+    class Damaged:
+        async def claim(self, text: str, *, has_files: bool, has_functions: bool) -> Claim:
+            raise BadArtifact("route.npz is damaged.")
+
+    async with bench(tmp_path, _writer(), similar=Damaged()) as made:
+        answer = await made.answer(Ask(UNCLEAR))
+        assert (await made.answer(Ask(WRITES))).result.text == "hello big world"
+    assert "route.npz is damaged" in answer.routing.reason
 
 
 async def test_the_callers_own_choice_needs_no_stage(tmp_path: Path) -> None:

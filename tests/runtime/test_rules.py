@@ -109,6 +109,23 @@ def test_labels_are_read_from_the_words() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("Is this review positive or negative: the food was cold", ["positive", "negative"]),
+        (
+            "Is the following comment a question, a complaint or praise?\nWhy so late?",
+            ["question", "complaint", "praise"],
+        ),
+        ("Does this sentence sound angry or calm: Go away.", ["angry", "calm"]),
+        ("Sort this note into work, family and health: Dentist at nine", ["work", "family", "health"]),
+    ],
+)
+def test_a_question_between_labels_is_a_choice(text: str, labels: list[str]) -> None:
+    capability, given = _claimed(text)
+    assert (capability, given["labels"]) == ("classify", labels)
+
+
 def test_functions_and_schemas_say_what_is_wanted() -> None:
     assert claim(Seen("turn on the light", TODAY, functions=({"name": "light"},))).capability == "call"
     assert claim(Seen("Ann, 3 May", TODAY, schema={"type": "object"})).capability == "extract"
