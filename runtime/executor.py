@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import assert_never
@@ -28,6 +28,7 @@ from runtime.asking import Restarted
 from runtime.checks import Subject, Verdict, holds_back, run_checks
 from runtime.escalation import Accept, NotSure, Retry, decide
 from runtime.events import NO_DIGEST, StepFailed, StepFinished, StepStarted
+from runtime.outlet import Emit, Outlet
 from runtime.plan import FromStep, Given, Par, Plan, Run, Seq, Step, StepId, Term
 from runtime.recorder import Recorder
 from runtime.scheduler import Placement
@@ -35,9 +36,6 @@ from runtime.trace.spans import CHECK, STEP, Attribute, Span, signal_attributes,
 
 ATTEMPTS = 2
 """A step is run once more after a lost worker or a failed check; a third try seldom helps and doubles the wait."""
-
-Emit = Callable[[Chunk | Restarted], Awaitable[None]]
-"""Takes what the answer's step streams; awaiting it is what slows a producer down to its reader."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +124,7 @@ class Executor:
         placement = self._placements[step.id]
         specialist = self._find(placement, step)
         silent = self._plan.output != step.id
-        sent = _Stream(_nowhere if silent else self._emit, held=holds_back(step.checks))
+        sent = Outlet(_nowhere if silent else self._emit, held=holds_back(step.checks))
         for attempt in range(1, ATTEMPTS + 1):
             outcome = await self._attempt(step, placement, specialist, attempt, sent)
             if outcome is not None:
@@ -135,7 +133,7 @@ class Executor:
         raise AssertionError("the last attempt at a step ends with an outcome or an error")
 
     async def _attempt(
-        self, step: Step, placement: Placement, specialist: Specialist, attempt: int, sent: _Stream
+        self, step: Step, placement: Placement, specialist: Specialist, attempt: int, sent: Outlet
     ) -> StepOutcome | None:
         """Run a step once. None: it is to be run again.
 
@@ -212,7 +210,7 @@ class Executor:
         own, whole = step.budget.seconds, self._bounds.deadline_s
         return own if own is not None and (whole is None or own < whole) else None
 
-    async def _drive(self, specialist: Specialist, request: Request, step: Step, sent: _Stream) -> Result:
+    async def _drive(self, specialist: Specialist, request: Request, step: Step, sent: Outlet) -> Result:
         """Run the specialist to its end; leaving early closes its stream, which frees what it holds."""
         given = replace(request, traceparent=self._recorder.tracer.traceparent())
         result: Result | None = None
@@ -292,49 +290,6 @@ class Executor:
                 usage=result.usage,
             )
         )
-
-
-class _Stream:
-    """What a step has sent on so far. Some steps hold their chunks back until the checks have passed."""
-
-    def __init__(self, emit: Emit, *, held: bool) -> None:
-        self.token_ids: tuple[int, ...] = ()
-        """Tokens that were sent on: another run of the same draws continues behind them."""
-        self._emit = emit
-        self._held = held
-        self._waiting: list[Chunk] = []
-        self._countable = True
-        self._sent = False
-
-    async def send(self, chunk: Chunk) -> None:
-        if self._held:
-            self._waiting.append(chunk)
-            return
-        if self.token_ids and chunk.token_ids and chunk.index + len(chunk.token_ids) <= len(self.token_ids):
-            return  # a specialist that can't resume says again what was sent already
-        self._countable = self._countable and bool(chunk.token_ids)
-        self.token_ids += chunk.token_ids
-        self._sent = True
-        await self._emit(chunk)
-
-    async def release(self) -> None:
-        for chunk in self._waiting:
-            await self._emit(chunk)
-        self._waiting.clear()
-
-    async def interrupt(self, reason: str) -> None:
-        """The run was lost: keep what was sent where its tokens are known, else begin again."""
-        self._waiting.clear()
-        if self._sent and not self._countable:
-            await self.restart(reason)
-
-    async def restart(self, reason: str) -> None:
-        """What was sent is void."""
-        self._waiting.clear()
-        self.token_ids, self._countable = (), True
-        if self._sent:
-            self._sent = False
-            await self._emit(Restarted(reason))
 
 
 async def _nowhere(item: Chunk | Restarted) -> None:

@@ -25,8 +25,9 @@ from runtime.events import (
     TaskRejected,
     TaskSubmitted,
 )
-from runtime.executor import Board, Bounds, Emit, Executor
+from runtime.executor import Board, Bounds, Executor
 from runtime.journal import Journal, digest
+from runtime.outlet import Emit
 from runtime.plan import draw
 from runtime.prepare import OWN_AUTHORITY, Prepared, Preparer
 from runtime.recorder import Recorder

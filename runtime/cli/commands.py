@@ -31,7 +31,12 @@ COMMANDS = (
         "Ask a question or give a small job, with files if you like.",
         'covey ask "What is 17.5% of 2,340 plus 12?"',
     ),
-    Command("chat", "runtime.cli.chat", "Talk in several turns; Ctrl-C stops an answer, Ctrl-D or exit leaves.", "covey chat"),
+    Command(
+        "chat",
+        "runtime.cli.chat",
+        "Talk in several turns; Ctrl-C stops an answer, Ctrl-D or exit leaves.",
+        "covey chat",
+    ),
     Command(
         "plan",
         "runtime.cli.plan",
