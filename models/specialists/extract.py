@@ -18,6 +18,7 @@ from models.errors import InputError
 from models.grammar import constraint
 from models.passages import Passage, passages
 from models.specialist import Pool, SpecialistSpec
+from models.specialists.cues import Cues, cues_of, unspoken
 from models.specialists.examples import Worked, examples_in, nearest
 from models.specialists.fields import fields_in, instructed
 from models.specialists.turn import LEAST_ANSWER_TOKENS, Turn, certainty, documents_in, prompt_tokens
@@ -42,6 +43,8 @@ class Task:
     """The schema the model writes under: copies marked, what is optional may be null."""
     about: str
     examples: Sequence[Worked]
+    cues: Cues
+    """What the examples teach about the fields with a closed list of values."""
 
 
 class Extract:
@@ -128,7 +131,14 @@ def task_in(request: Request, spec: SpecialistSpec) -> Task:
     about = "\n".join(
         part for part in (description if isinstance(description, str) else "", explained(written)) if part
     )
-    return Task(promised, written, about, examples_in(request))
+    examples = examples_in(request)
+    return Task(promised, written, about, examples, cues_of(examples, closed_in(written)))
+
+
+def closed_in(wanted: Mapping[str, Json]) -> list[str]:
+    """Return the fields that may be null and otherwise hold one of a list of values."""
+    parts = ((name, part.get("enum")) for name, part in properties_of(wanted).items() if isinstance(part, dict))
+    return [name for name, values in parts if isinstance(values, list) and None in values]
 
 
 def properties_of(wanted: Mapping[str, Json]) -> Mapping[str, Json]:
@@ -202,7 +212,8 @@ def _ended(turn: Turn, task: Task, found: Sequence[tuple[Passage, Json, Finish]]
     output: Json = None
     evidence: list[Evidence] = []
     for part, value, _ in found:
-        value = stripped(value)
+        value, dropped = spoken(stripped(value), part, task.cues)
+        turn.notes += [f"Left {name} out: nothing in the text speaks for it." for name in dropped]
         evidence += [spot for spot in spans(value, part) if spot.quote not in {seen.quote for seen in evidence}]
         output = value if output is None else merged(output, value)
     signals = joined([finish.signals for _, _, finish in found])
@@ -219,6 +230,14 @@ def _ended(turn: Turn, task: Task, found: Sequence[tuple[Passage, Json, Finish]]
     if loose:
         turn.notes.append(f"Not found as digits in the text, so check: {', '.join(loose)}.")
     return turn.result(promised, _shown(promised), signals, confidence=confidence, evidence=tuple(evidence))
+
+
+def spoken(value: Json, part: Passage, cues: Cues) -> tuple[Json, list[str]]:
+    """Return the record without the closed values that are mere guesses, and the names of those fields."""
+    if not isinstance(value, dict):
+        return value, []
+    dropped = unspoken(value, part.text, cues)
+    return {name: None if name in dropped else item for name, item in value.items()}, dropped
 
 
 def _shown(output: Json) -> str:
