@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from models.catalog import catalog, needed_bytes, starter_set
@@ -20,6 +20,8 @@ BETTER = "qwen2.5-coder-0.5b"
 """Follows schemas, labels and code far better than the starter model, for five times the memory."""
 BETTER_FOR = frozenset({"extract", "code", "call", "classify", "answer"})
 
+Fetch = Callable[[Sequence[Manifest], Store], Awaitable[None]]
+
 _SET_UP = "set-up"
 _TRIED = "set-up-failed"
 _HINTED = "hinted-better-model"
@@ -28,7 +30,9 @@ _HINTED = "hinted-better-model"
 class Starter:
     """The starter set of one node's folder."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, fetch: Fetch | None = None) -> None:
+        """`fetch` brings models into a store; by default from their sources, with a progress bar."""
+        self._fetch = fetch or _fetch
         self._store = Store(paths.models_dir(home))
         self._notes = home / "notes"
         self.failure = ""
@@ -46,7 +50,7 @@ class Starter:
             self.failure = "" if computed else f"{OFFLINE} is set"
             return
         try:
-            await self._fetch(missing)
+            await self._fetch(missing, self._store)
         except ModelsError as error:
             self.failure = str(error)
             self._note(_TRIED)
@@ -76,16 +80,6 @@ class Starter:
         size = catalog()[BETTER].size_bytes // 10**6
         return f"A better model for this kind of request fits this device: covey models pull {BETTER} ({size} MB)"
 
-    async def _fetch(self, missing: Sequence[Manifest]) -> None:
-        from models.pull import pull_all  # heavy, first use only: the file lock
-        from runtime.cli.progress import transfer_progress  # imports models.pull
-
-        size = sum(manifest.size_bytes for manifest in missing) // 10**6
-        licences = ", ".join(f"{manifest.id} ({manifest.licence})" for manifest in missing)
-        print(f"First use: fetching the starter models once, {size} MB: {licences}.", file=sys.stderr, flush=True)
-        with transfer_progress() as report:
-            await pull_all(missing, self._store, report)
-
     def _missing(self) -> list[Manifest]:
         installed = self._store.installed()
         return [manifest for manifest in starter_set() if manifest.id not in installed]
@@ -100,6 +94,17 @@ class Starter:
             (self._notes / note).touch()
         except OSError:
             return
+
+
+async def _fetch(missing: Sequence[Manifest], store: Store) -> None:
+    from models.pull import pull_all  # heavy, first use only: the file lock
+    from runtime.cli.progress import transfer_progress  # imports models.pull
+
+    size = sum(manifest.size_bytes for manifest in missing) // 10**6
+    licences = ", ".join(f"{manifest.id} ({manifest.licence})" for manifest in missing)
+    print(f"First use: fetching the starter models once, {size} MB: {licences}.", file=sys.stderr, flush=True)
+    with transfer_progress() as report:
+        await pull_all(missing, store, report)
 
 
 def _files(manifests: Sequence[Manifest]) -> list[str]:
