@@ -10,8 +10,10 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum
 from typing import NewType, Protocol
 
-Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
-"""A value that JSON can carry."""
+from typing_extensions import TypeAliasType
+
+Json = TypeAliasType("Json", "None | bool | int | float | str | list[Json] | dict[str, Json]")
+"""A value that JSON can carry. A named alias, so that pydantic can follow it into itself."""
 
 Digest = NewType("Digest", str)
 """SHA-256 of an artifact, 64 lower-case hexadecimal digits."""

@@ -18,7 +18,8 @@ BYTES_PER_TOKEN = 3
 class Turn:
     """One thing that was said."""
 
-    role: Literal["user", "assistant"]
+    role: Literal["user", "assistant", "system"]
+    """`system`: an instruction of the program that asks, not a turn of anybody's."""
     content: str
 
     def to_json(self) -> dict[str, Json]:
