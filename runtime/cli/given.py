@@ -28,7 +28,7 @@ MAX_SCHEMA_BYTES = 256 * 1024
 """A schema is a page of text; a larger file is something else."""
 PIPE_GRACE_S = 0.2
 """For a pipe beside a request that needs no text: `echo … | covey ask` has written by then."""
-PIPE_WAIT_S = 5.0
+PIPE_WAIT_S = 3.0
 """For a pipe beside a request that may need it. A pipe that nobody writes to or closes is then left alone."""
 PIPED = "standard input"
 """Name of a document that was piped in."""
@@ -179,6 +179,9 @@ def _ready(wait_s: float) -> bool:
         handle = sys.stdin.fileno()
         if not (stat.S_ISFIFO(os.fstat(handle).st_mode) or stat.S_ISSOCK(os.fstat(handle).st_mode)):
             return True
-        return bool(select.select([handle], [], [], wait_s)[0])
+        found = bool(select.select([handle], [], [], wait_s)[0])
     except (OSError, ValueError):  # closed, or replaced by something without a handle
         return False
+    if not found and wait_s >= PIPE_WAIT_S:
+        print(f"Nothing came on standard input within {wait_s:g} s, so it was left alone.", file=sys.stderr)
+    return found
