@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -38,6 +39,9 @@ def evaluation(
     against: Annotated[str, typer.Option(help="Compare with an earlier run: its id, or its file.")] = "",
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many rows.")] = None,
     concurrency: Annotated[int, typer.Option(min=1, max=64, help="Rows asked at once.")] = 1,
+    fresh: Annotated[
+        bool, typer.Option(help="Ask every row again; else kept answers and their times are used.")
+    ] = False,
     fit: Annotated[bool, typer.Option(help="Fit the suite's head first; without it nothing is ever fitted.")] = False,
     list_: Annotated[bool, typer.Option("--list", help="Show suites and metrics, and run nothing.")] = False,
     page_file: Annotated[Path | None, typer.Option("--page", help="Write the figures into this page.")] = None,
@@ -54,12 +58,18 @@ def evaluation(
     if rows is not None and len(suite) > 1:
         raise UsageError("--rows goes with one --suite. Name one suite, or leave --rows away.")
     chosen = [find_suite(name, place.suites) for name in dict.fromkeys(suite)]
-    wanted = Wanted(rows, limit, fit, against, concurrency, lambda title: progress_to(sys.stderr, title))
-    reports, skipped = asyncio.run(_measure(chosen, home, place, wanted))
-    _print(reports, skipped, as_json=json_)
-    if page_file is not None:
-        for report in reports:
+    wanted = Wanted(rows, limit, fit, against, concurrency, fresh, lambda title: progress_to(sys.stderr, title))
+
+    def done(report: Report) -> None:
+        """Show and keep each suite as it ends, so that an interrupt loses only the one it was at."""
+        if not json_:
+            print("\n".join(page.lines(report)), flush=True)
+        if page_file is not None:
             page.write(page_file, report, command=command_line(), machine=machine())
+
+    reports, skipped = asyncio.run(_measure(chosen, home, place, wanted, done))
+    if json_:
+        print(json.dumps(as_object(reports, skipped), ensure_ascii=False))
     return 0 if reports else 1
 
 
@@ -70,29 +80,27 @@ def data_folder() -> Path:
 
 
 async def _measure(
-    suites: list[Suite], home: Path, place: Place, wanted: Wanted
-) -> tuple[list[Report], dict[str, SuiteSkipped]]:
+    suites: list[Suite], home: Path, place: Place, wanted: Wanted, done: Callable[[Report], None]
+) -> tuple[list[Report], dict[str, str]]:
+    """Return the reports, and why each of the other suites was skipped."""
     reports: list[Report] = []
-    skipped: dict[str, SuiteSkipped] = {}
+    skipped: dict[str, str] = {}
     async with open_device(home) as device:
         for suite in suites:
             try:
                 reports.append(await evaluate(suite, device, place, wanted, router=device.router))
+                done(reports[-1])
             except SuiteSkipped as reason:
-                skipped[suite.name] = reason
+                skipped[suite.name] = str(reason)
+                print(f"{suite.name}: skipped. {reason}", file=sys.stderr)
     return reports, skipped
 
 
-def _print(reports: list[Report], skipped: dict[str, SuiteSkipped], *, as_json: bool) -> None:
-    if as_json:
-        objects: list[Json] = [report.to_json() for report in reports]
-        objects += [{"suite": name, "rows": 0, "metrics": {}, "skipped": str(why)} for name, why in skipped.items()]
-        print(json.dumps(objects[0] if len(objects) == 1 else {"suites": objects}, ensure_ascii=False))
-        return
-    for report in reports:
-        print("\n".join(page.lines(report)))
-    for name, why in skipped.items():
-        print(f"{name}: skipped. {why}", file=sys.stderr)
+def as_object(reports: list[Report], skipped: dict[str, str]) -> Json:
+    """Return what `--json` prints: one suite's object, or all of them under `suites`."""
+    objects: list[Json] = [report.to_json() for report in reports]
+    objects += [{"suite": name, "rows": 0, "metrics": {}, "skipped": why} for name, why in skipped.items()]
+    return objects[0] if len(objects) == 1 else {"suites": objects}
 
 
 def print_list(place: Place, *, as_json: bool) -> None:

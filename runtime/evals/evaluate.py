@@ -37,6 +37,8 @@ class Wanted:
     against: str = ""
     """A run id or file to compare with."""
     concurrency: int = 1
+    fresh: bool = False
+    """Ask every row again, for example to take times on a quiet machine."""
     progress: Callable[[str], AbstractContextManager[Progress]] = field(default=lambda title: nullcontext(_silent))
     """Given what is being done, returns where its progress goes for as long as it takes."""
 
@@ -65,6 +67,7 @@ async def evaluate(suite: Suite, subject: Subject, place: Place, wanted: Wanted,
             results,
             reader=suite.reader,
             concurrency=wanted.concurrency,
+            fresh=wanted.fresh,
             progress=progress,
             judge=judge,
         )

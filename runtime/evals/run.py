@@ -45,10 +45,11 @@ async def run(
     *,
     reader: str = "as_is",
     concurrency: int = 1,
+    fresh: bool = False,
     progress: Progress = lambda done, total: None,
     judge: Judge | None = None,
 ) -> Run:
-    """Return the outcomes in the order of the cases.
+    """Return the outcomes in the order of the cases; with `fresh`, every case is asked again.
 
     Raises SuiteSkipped where a model is absent, ModelsError where every row fails.
     """
@@ -63,7 +64,7 @@ async def run(
         nonlocal done
         for place, case in waiting:
             key = key_of(case.request, prints[case.request.capability], case.tests)
-            kept = results.get(key)
+            kept = None if fresh else results.get(key)
             if kept is None:
                 try:
                     kept = await _ask(case, subject, judge)

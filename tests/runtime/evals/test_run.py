@@ -48,6 +48,13 @@ async def test_a_second_run_asks_nothing(tmp_path: Path) -> None:
     assert second.outcomes == first.outcomes
 
 
+async def test_a_fresh_run_asks_every_row_again(tmp_path: Path) -> None:
+    await ran(tmp_path, ScriptedSubject(echo))
+    again = ScriptedSubject(echo)
+    made = await ran(tmp_path, again, fresh=True)
+    assert (len(again.asked), made.cached) == (5, 0)
+
+
 async def test_a_changed_specialist_is_asked_afresh(tmp_path: Path) -> None:
     await ran(tmp_path, ScriptedSubject(echo, "one"))
     changed = ScriptedSubject(echo, "two")
