@@ -48,8 +48,9 @@ def unsuitable_libc(name: str, version: str) -> str:
         return ""
     if name == "glibc" and tuple(int(part) for part in version.split(".")[:2]) >= OLDEST_GLIBC:
         return ""
+    here = f"{name} {version}".strip() or "another C library"
     return (
-        f"Covey's libraries need glibc 2.31 or newer, and this system has {f'{name} {version}'.strip() or 'another one'}. "
+        f"Covey's libraries need glibc 2.31 or newer, and this system has {here}. "
         "Use Debian 11, Ubuntu 20.04, Raspberry Pi OS 11, or anything newer."
     )
 

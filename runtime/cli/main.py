@@ -12,7 +12,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from importlib import import_module, metadata
+from importlib import import_module
 
 from models.errors import ModelsError
 from runtime.cli import commands
@@ -20,6 +20,7 @@ from runtime.errors import CoveyError, UsageError, exit_code
 
 DEBUG = "COVEY_DEBUG"
 """Set to anything: an unexpected error shows where it happened."""
+INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None, table: Sequence[commands.Command] = commands.COMMANDS) -> int:
@@ -45,6 +46,8 @@ def _run(arguments: list[str], table: Sequence[commands.Command]) -> int:
         print(commands.overview())
         return 0
     if arguments[0] == "--version":
+        from importlib import metadata  # slow, and only for this
+
         print(f"covey {metadata.version('covey')}")
         return 0
     command = commands.find(arguments[0], table)
@@ -70,6 +73,8 @@ def _dispatch(command: commands.Command, arguments: list[str]) -> int:
             message = f"`covey {command.name}` needs one of: {', '.join(getattr(parser, 'commands', {}))}"
         hint = f"Run `covey {command.name} --help` to see how it is used."
         raise UsageError(f"{message.rstrip('.')}. {hint}") from error
+    if ended == INTERRUPTED:  # typer's way to say it
+        raise KeyboardInterrupt
     return ended if isinstance(ended, int) else 0
 
 
