@@ -23,6 +23,8 @@ CANDIDATES = 16
 """Passages the reranker sees: half a second of work; the words of the question choose them."""
 MOST_PASSAGES = 3
 """Passages shown to the model: small models lose the thread in more."""
+MOST_SENTENCES = 4
+"""Sentences shown of them, where a reranker can tell which: the fewer, the better a small model quotes."""
 QUOTE_CHARS = 160
 """Longest quote, characters."""
 QUOTE_TOKENS = 64
@@ -70,6 +72,7 @@ class Answer:
             return
         async with self._pool.text(self._spec.models) as model:
             shown = await fitting(turn, model, question, ranked)
+            shown = await self._focused(question, shown)
             if not shown:
                 yield turn.too_long(await model.count_tokens(question), model.context_tokens)
                 return
@@ -103,6 +106,16 @@ class Answer:
         best = sorted(zip(scores, near, strict=True), reverse=True)
         return [Ranked(found[i], score) for score, i in best] + [Ranked(found[i], 0.0) for i in far]
 
+    async def _focused(self, question: str, shown: Sequence[Passage]) -> list[Passage]:
+        """Return the sentences of the passages that are nearest to the question, in their order."""
+        pieces = [piece for passage in shown for piece in sentences_of(passage)]
+        if len(pieces) <= MOST_SENTENCES or not self._pool.installed(RERANKERS):
+            return list(shown)
+        async with self._pool.reranker(RERANKERS) as reranker:
+            scores = await reranker.scores(question, [piece.text for piece in pieces])
+        best = sorted(range(len(pieces)), key=lambda i: -float(scores[i]))[:MOST_SENTENCES]
+        return [pieces[i] for i in sorted(best)]
+
     def _quote_call(self, turn: Turn, question: str, shown: Sequence[Passage]) -> GenerateCall:
         return turn.call(self._messages(question, shown), max_tokens=QUOTE_TOKENS, constraint=quote_constraint(shown))
 
@@ -135,9 +148,15 @@ class Answer:
         return sentence
 
 
+def sentences_of(passage: Passage) -> list[Passage]:
+    """Return the sentences of a passage, each with its place in the document."""
+    at = passage.start
+    return [Passage(passage.source, at + s.start, at + s.end, s.text) for s in sentences(passage.text)]
+
+
 def asked(question: str, shown: Sequence[Passage]) -> str:
     """Return the user's turn: the passages as material, then the question."""
-    material = "\n".join(between(passage.text) for passage in shown)
+    material = between("\n".join(passage.text for passage in shown))
     return f"{material}\nQuestion: {question}"
 
 
