@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from runtime.evals.errors import SuiteError
+from runtime.evals.metrics.risk import RIGHT
 from runtime.evals.metrics.table import known, metric
 from runtime.evals.wrap import READERS
 
@@ -139,6 +140,8 @@ def _check(suite: Suite, path: Path) -> None:
     for name in (*suite.metrics, suite.by_metric or suite.headline):
         if not known(name):
             raise SuiteError(f"{path}: there is no metric {name!r}. Use one that `covey eval --list` shows.")
+    if suite.options.get("correct", "accuracy") not in RIGHT:
+        raise SuiteError(f"{path}: field options.correct: use one of {', '.join(RIGHT)}.")
     if suite.reader not in READERS:
         raise SuiteError(f"{path}: there is no reader {suite.reader!r}. Use one of {', '.join(sorted(READERS))}.")
     if suite.kind == "retrieve" and suite.retrieval is None:

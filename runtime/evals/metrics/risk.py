@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from runtime.evals.metrics.labels import correct
+from runtime.evals.metrics import calls, labels, slots, texts
 from runtime.evals.metrics.outcome import Options, Outcome, Rows, column, columns
 
 ECE_BINS = 15
 """Equal-width bins, as in the calibration papers the figure is compared with."""
 
 
-def confidence_and_correct(outcomes: Sequence[Outcome], _: Options) -> Rows:
+RIGHT: Mapping[str, Callable[[Sequence[Outcome], Options], Rows]] = {
+    "accuracy": labels.accuracy_all,
+    "squad_em": texts.squad_em,
+    "number_match": texts.number_match,
+    "exact_match": slots.exact_match,
+    "call_or_none": calls.call_or_none,
+}
+"""What counts as right for the confidence metrics, by the suite's option `correct`."""
+
+
+def confidence_and_correct(outcomes: Sequence[Outcome], options: Options) -> Rows:
     """Confidence of each answer, and whether it was right; refusals do not take part."""
-    return columns([(np.nan, np.nan) if o.refused else (o.confidence, correct(o)) for o in outcomes], 2)
+    right = RIGHT[options.get("correct", "accuracy")](outcomes, options)[:, 0]
+    pairs = zip(outcomes, right, strict=True)
+    return columns([(np.nan, np.nan) if o.refused else (o.confidence, flag) for o, flag in pairs], 2)
 
 
 def score_and_flag(outcomes: Sequence[Outcome], options: Options) -> Rows:

@@ -138,6 +138,12 @@ def test_confidence_metrics_by_hand() -> None:
     assert value("ece", CONFIDENT) == pytest.approx((0.1 + 0.8 + 0.4 + 0.6) / 4)
 
 
+def test_the_suite_says_what_counts_as_right_for_a_confidence() -> None:
+    outcomes = [of(["Rome"], "rome", confidence=0.9), of(["Rome"], "Oslo", confidence=0.1)]
+    assert value("confidence_auroc", outcomes, correct="squad_em") == 1.0
+    assert value("brier", outcomes, correct="squad_em") == pytest.approx(0.01)
+
+
 CALL = {"f.add": {"a": [1, 1.0], "unit": ["", "cm"], "tags": [["x", "y"]]}}
 
 

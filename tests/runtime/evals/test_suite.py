@@ -51,6 +51,7 @@ def test_suite_is_read(tmp_path: Path) -> None:
         ('capability = "echo"', 'capability = "echo"\nreader = "tea"', "there is no reader 'tea'"),
         ('capability = "echo"', 'capability = "echo"\nkind = "head"', "needs a [head] table"),
         ('capability = "echo"', 'capability = "echo"\nkind = "retrieve"', "needs a [retrieval] table"),
+        ("[[sources]]", '[options]\ncorrect = "luck"\n[[sources]]', "options.correct"),
         ('name = "tiny"', "name = ", "Correct the file"),
     ],
 )
