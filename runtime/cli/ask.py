@@ -20,6 +20,7 @@ from runtime.cli.paper import aside, streamed
 from runtime.cli.running import run
 from runtime.cli.starter import Starter
 from runtime.node import open_node
+from runtime.running import nearest_node
 from runtime.task import Status
 
 app = typer.Typer()
@@ -55,7 +56,7 @@ async def _preview(asked: Ask, *, as_json: bool) -> int:
 async def _ask(asked: Ask, *, as_json: bool) -> int:
     home = paths.ensure_home(paths.home())
     starter = Starter(home)
-    async with open_node(home) as node:
+    async with nearest_node(home) as node:
         computed = await node.computed(asked)
         await starter.ensure(computed=computed)
         if starter.failure and computed:

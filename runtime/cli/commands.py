@@ -37,6 +37,7 @@ COMMANDS = (
         "Talk in several turns; Ctrl-C stops an answer, Ctrl-D or exit leaves.",
         "covey chat",
     ),
+    Command("up", "runtime.cli.up", "Start a node that stays and serves programs (OpenAI API).", "covey up"),
     Command(
         "plan",
         "runtime.cli.plan",

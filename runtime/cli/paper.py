@@ -9,9 +9,10 @@ from models.types import Chunk
 from runtime.asking import Answer, Ask, Restarted
 from runtime.cli import render
 from runtime.node import Node
+from runtime.running import RunningNode
 
 
-async def streamed(node: Node, asked: Ask) -> Answer:
+async def streamed(node: Node | RunningNode, asked: Ask) -> Answer:
     """Print an answer as it comes and return it. Raises CoveyError, ModelsError, BrokenPipeError."""
     paper = _Paper()
     async with aclosing(node.stream(asked)) as items:  # type: ignore[type-var]  # it is a generator

@@ -1,0 +1,78 @@
+"""`POST /covey/ask` and `/covey/computed`: the owner's own door, on the Unix socket only.
+
+The stream is one JSON object a line: `chunk`, `restarted`, and at the end `answer` or `error`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import struct
+from contextlib import aclosing
+
+from aiohttp import web
+
+from models.errors import ModelsError
+from runtime.api.errors import WRONG, Fault, Refused
+from runtime.api.guard import Handler
+from runtime.errors import CoveyError
+from runtime.node import Node
+from runtime.wire import NodeError, ask_from_json, to_line
+
+logger = logging.getLogger(__name__)
+
+_CREDENTIALS = struct.Struct("3i")
+"""Linux: process, user and group of the other end."""
+
+
+@web.middleware
+async def only_the_owner(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse other users of this device. The socket's mode keeps them out already; this holds if it was changed."""
+    user = _user_of(request)
+    if user is not None and user not in (os.getuid(), 0):
+        raise Refused(Fault(403, WRONG, "not_the_owner", "This node belongs to another user. Start one of your own."))
+    return await handler(request)
+
+
+def _user_of(request: web.Request) -> int | None:
+    """Return the user at the other end, where the system tells."""
+    end = request.transport.get_extra_info("socket") if request.transport else None
+    if end is None or not hasattr(socket, "SO_PEERCRED"):
+        return None
+    data = end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    _, user, _ = _CREDENTIALS.unpack(data)
+    return int(user)
+
+
+class Owner:
+    """The endpoints of one node."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    async def ask(self, request: web.Request) -> web.StreamResponse:
+        """Stream an answer as it is made. Hanging up cancels it."""
+        ask = ask_from_json(await request.read())
+        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+        await response.prepare(request)
+        try:
+            async with aclosing(self._node.stream(ask)) as items:  # type: ignore[type-var]  # it is a generator
+                async for item in items:
+                    await response.write(to_line(item))
+        except (CoveyError, ModelsError) as error:
+            await response.write(to_line(error))
+        except ConnectionError:
+            raise
+        except Exception:  # the asker reads one sentence, the log has the rest
+            logger.exception("an answer failed")
+            await response.write(
+                to_line(NodeError("Covey failed in a way that it should not; the node's log says where."))
+            )
+        await response.write_eof()
+        return response
+
+    async def computed(self, request: web.Request) -> web.Response:
+        """Say whether rules alone settle the request."""
+        ask = ask_from_json(await request.read())
+        return web.json_response({"computed": await self._node.computed(ask)})

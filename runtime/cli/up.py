@@ -1,0 +1,89 @@
+"""`covey up`: a node that stays, with its models warm, and answers programs and `covey ask`.
+
+The first Ctrl-C (or SIGTERM) lets the requests at hand end, within a bound; a second one ends at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from runtime import paths
+from runtime.cli.paper import aside
+from runtime.errors import UsageError
+from runtime.node import open_node
+from runtime.running import SOCKET
+
+if TYPE_CHECKING:
+    from runtime.api.server import Server
+
+PORT = 4488
+LOCK = "node.lock"
+STOP_S = 20.0
+"""Seconds that requests at hand may take to end: some hundred tokens. systemd kills after 90."""
+
+app = typer.Typer()
+
+
+@app.command()
+def up(
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port on this device; 0 takes any.")] = PORT,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object once it listens.")] = False,
+) -> None:
+    """Start a node that stays: programs reach it at http://127.0.0.1:4488/v1, and `covey ask` answers faster."""
+    home = paths.ensure_home(paths.home())
+    with only_node(home):
+        asyncio.run(_serve(home, port, as_json=as_json))
+
+
+@contextmanager
+def only_node(home: Path) -> Iterator[None]:
+    """Be the only node of a folder. Raises UsageError. The system frees the lock of a node that crashed."""
+    from filelock import FileLock, Timeout  # heavy, first use only
+
+    lock = FileLock(home / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise UsageError(
+            f"A node is already running for {home}. Use it, stop it, or set COVEY_HOME to another folder."
+        ) from error
+    try:
+        (home / SOCKET).unlink(missing_ok=True)  # a crash left it: whoever holds the lock is alone
+        yield
+    finally:
+        lock.release()
+
+
+async def _serve(home: Path, port: int, *, as_json: bool) -> None:
+    from runtime.api.server import serving  # heavy, first use only
+
+    stop, hurry = asyncio.Event(), asyncio.Event()
+
+    def asked() -> None:
+        (hurry if stop.is_set() else stop).set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, asked)
+    async with open_node(home) as node, serving(node, port) as server:
+        _announce(server, home, as_json=as_json)
+        await stop.wait()
+        aside("Stopping: the requests at hand may end. Once more stops at once.")
+        if not await server.drain(STOP_S, hurry):
+            aside("Some requests were cut off.")
+
+
+def _announce(server: Server, home: Path, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"status": "up", "url": server.url, "pid": os.getpid(), "home": str(home)}), flush=True)
+    else:
+        print(f"Covey is up: {server.url} (OpenAI clients: any key, model `covey`). Ctrl-C stops it.", flush=True)

@@ -1,0 +1,144 @@
+"""The node that runs on this device, if one does: found by its socket, asked as if it were here.
+
+The socket lies in Covey's folder and belongs to its owner alone. HTTP/1.0 is spoken over it by hand:
+one request, then lines until the end; a client library would cost more time than a short answer takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from runtime import documents
+from runtime.asking import Answer, Ask, Source, StreamItem
+from runtime.node import Node, open_node
+from runtime.wire import NodeError, ask_to_json, from_line
+
+SOCKET = "node.sock"
+MAX_ADDRESS_BYTES = 100
+"""A socket's address has 108 bytes on Linux and 104 on macOS; a longer path needs the way round below."""
+CONNECT_S = 2.0
+"""A node that does not accept in this time is hung; the request is then answered in-process."""
+MAX_LINE_BYTES = 32 * 1024 * 1024
+"""Of one line of an answer: the largest document that can be quoted is 20 MB."""
+GONE = "The running node ended before the answer was ready. Ask again: it is then answered without it."
+
+
+@contextmanager
+def socket_address(home: Path) -> Iterator[str]:
+    """Give the address of the node's socket, also where the folder's path is too long for one."""
+    path = home / SOCKET
+    if len(os.fsencode(path)) <= MAX_ADDRESS_BYTES or not os.path.isdir("/proc/self/fd"):
+        yield str(path)
+        return
+    folder = os.open(home, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{SOCKET}"
+    finally:
+        os.close(folder)
+
+
+@asynccontextmanager
+async def nearest_node(home: Path) -> AsyncIterator[Node | RunningNode]:
+    """Give the node that runs in this folder, with its models warm; if none does, one in this process."""
+    running = RunningNode(home)
+    if await running.answers():
+        yield running
+        return
+    async with open_node(home) as node:
+        yield node
+
+
+class RunningNode:
+    """A node in another process of the same owner. Offers what `covey ask` needs of a `Node`."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+
+    async def answers(self) -> bool:
+        """Return whether a node listens here. A socket that nobody listens on is a crash's remains."""
+        if not (self._home / SOCKET).exists():
+            return False
+        with contextlib.suppress(OSError, TimeoutError):
+            async with self._connection():
+                return True
+        return False
+
+    async def computed(self, ask: Ask) -> bool:
+        """See `Node.computed`."""
+        async with aclosing(self._lines("/covey/computed", _portable(ask))) as lines:
+            async for line in lines:
+                return bool(json.loads(line)["computed"])
+        raise NodeError(GONE)
+
+    async def stream(self, ask: Ask) -> AsyncGenerator[StreamItem, None]:
+        """See `Node.stream`. Closing it early hangs up, and the node cancels the work."""
+        async with aclosing(self._lines("/covey/ask", _portable(ask))) as lines:
+            async for line in lines:
+                item = from_line(line)
+                if isinstance(item, Exception):
+                    raise item
+                yield item
+                if isinstance(item, Answer):
+                    return
+        raise NodeError(GONE)
+
+    async def ask(self, ask: Ask) -> Answer:
+        """See `Node.ask`."""
+        async with aclosing(self.stream(ask)) as items:
+            async for item in items:
+                if isinstance(item, Answer):
+                    return item
+        raise AssertionError("a task's stream ended without an answer")
+
+    async def _lines(self, path: str, ask: Ask) -> AsyncGenerator[bytes, None]:
+        body = await asyncio.to_thread(ask_to_json, ask)
+        async with self._connection() as (reader, writer):
+            head = f"POST {path} HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            await writer.drain()
+            status = await reader.readline()
+            while (await reader.readline()).strip():
+                pass
+            if b" 200 " not in status:
+                raise NodeError(_reason(await reader.read()))
+            while line := await reader.readline():
+                if line.strip():
+                    yield line
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        with socket_address(self._home) as address:
+            async with asyncio.timeout(CONNECT_S):
+                reader, writer = await asyncio.open_unix_connection(address, limit=MAX_LINE_BYTES)
+        try:
+            yield reader, writer
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+
+def _portable(ask: Ask) -> Ask:
+    """Return the request so that another process reads the same files: standard input is read here."""
+    sources = list(ask.sources)
+    files: list[Path] = []
+    for file in ask.files:
+        if str(file) == documents.STDIN:
+            document = documents.read(file, label=ask.label)
+            sources.append(Source(document.name, document.text, document.label, document.trust, document.notes))
+        else:
+            files.append(file.expanduser().absolute())
+    return replace(ask, files=tuple(files), sources=tuple(sources))
+
+
+def _reason(body: bytes) -> str:
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        return str(json.loads(body)["error"]["message"])
+    return "The running node turned the request down without a reason. Stop it and start it again: covey up"
