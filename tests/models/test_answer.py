@@ -53,6 +53,35 @@ async def test_text_that_does_not_say_is_a_refusal_with_the_nearest_passage() ->
     assert "landlord" in result.refusal.found and result.output is None
 
 
+async def test_no_model_is_asked_when_no_sentence_is_about_the_question() -> None:
+    given: dict[str, Json] = {"question": "What is the recipe of goulash?", "documents": [document(LEASE)]}
+    model = ScriptedText([])
+    _, result = await told(over("answer", model, reranker=True), given)
+    assert result.refusal is not None and result.refusal.code is RefusalCode.NOT_FOUND
+    assert model.calls == [] and result.refusal.found
+
+
+async def test_only_the_nearest_sentences_are_shown_where_a_reranker_can_tell() -> None:
+    model = ScriptedText(quoting("Dr. Anna Weller"))
+    given: dict[str, Json] = {"question": "Who is the landlord?", "documents": [document(LEASE)], "short": True}
+    _, result = await told(over("answer", model, reranker=True), given)
+    shown = model.calls[0].messages[-1].content
+    assert "landlord" in shown and "Notice" not in shown
+    assert result.signals.scores["relevance"] > 0.9
+
+
+async def test_a_question_in_another_language_is_not_judged_by_the_english_reranker() -> None:
+    model = ScriptedText(quoting("drei Monate"))
+    text = "Die Frist beträgt drei Monate."
+    given: dict[str, Json] = {
+        "question": "Wie lang ist die Kündigungsfrist?",
+        "documents": [document(text)],
+        "short": True,
+    }
+    _, result = await told(over("answer", model, reranker=True), given)
+    assert result.output == "drei Monate"
+
+
 async def test_an_answer_from_memory_can_not_be_written() -> None:
     given: dict[str, Json] = {"question": "Who is the landlord?", "documents": [document(LEASE)]}
     with pytest.raises(AssertionError, match="breaks the constraint"):
