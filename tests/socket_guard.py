@@ -9,8 +9,9 @@ from __future__ import annotations
 import ipaddress
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 _SENDS = {"socket.connect", "socket.sendto", "socket.sendmsg"}
 _LOOKUPS = {"socket.getaddrinfo", "socket.gethostbyname"}
@@ -24,12 +25,19 @@ class ForbiddenSend(BaseException):
 
 
 class SocketGuard:
-    """Refuses and remembers sends to anything but loopback and Unix sockets."""
+    """Refuses and remembers sends to anything but loopback and Unix sockets.
 
-    def __init__(self) -> None:
+    A test may declare a loopback address to be another device's: then bytes go there only while a
+    release is live, just as they do in real life.
+    """
+
+    def __init__(self, live: Callable[[], bool] = lambda: False) -> None:
+        """`live`: whether the code that is running now sends a released value."""
         self.attempts: list[str] = []
         """Since the last `take`, oldest first."""
         self._released: list[object] = []
+        self._elsewhere: list[object] = []
+        self._live = live
 
     def install(self) -> None:
         """Start watching; an audit hook stays until the process ends."""
@@ -44,6 +52,15 @@ class SocketGuard:
         finally:
             self._released.remove(address)
 
+    @contextmanager
+    def elsewhere(self, address: object) -> Iterator[None]:
+        """Treat this loopback address as another device's: only a live release may send to it."""
+        self._elsewhere.append(address)
+        try:
+            yield
+        finally:
+            self._elsewhere.remove(address)
+
     def take(self) -> list[str]:
         """Return the attempts so far and forget them."""
         attempts, self.attempts = self.attempts, []
@@ -57,14 +74,18 @@ class SocketGuard:
             if family not in (socket.AF_INET, socket.AF_INET6) or address is None or address in self._released:
                 return
             host = address[0] if isinstance(address, tuple) and address else ""
+            if address in self._elsewhere and not self._live():
+                self._refuse(f"{event} {address!r}", "no release stands behind what is sent there")
         elif event in _LOOKUPS:
             host = arguments[0]
         else:
             return
         if not is_local(host):
-            attempt = f"{event} {host!r}"
-            self.attempts.append(attempt)
-            raise ForbiddenSend(f"{attempt}: tests send nothing off this machine")
+            self._refuse(f"{event} {host!r}", "tests send nothing off this machine")
+
+    def _refuse(self, attempt: str, why: str) -> NoReturn:
+        self.attempts.append(attempt)
+        raise ForbiddenSend(f"{attempt}: {why}")
 
 
 def is_local(host: object) -> bool:

@@ -114,6 +114,18 @@ def test_a_released_address_passes_only_while_released() -> None:
     assert guard.take() == ["socket.connect '192.0.2.1'"]
 
 
+def test_another_device_on_loopback_is_sent_to_only_while_a_release_is_live() -> None:
+    live = False
+    guard = SocketGuard(live=lambda: live)
+    here = ("127.0.0.1", 9)
+    with socket.socket() as sender, guard.elsewhere(here):
+        with pytest.raises(ForbiddenSend, match="no release stands behind"):
+            guard.watch("socket.connect", (sender, here))
+        live = True
+        guard.watch("socket.connect", (sender, here))
+    assert guard.take() == ["socket.connect ('127.0.0.1', 9)"]
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost", "", None, b"127.0.0.1"])
 def test_loopback_is_local(host: object) -> None:
     assert is_local(host)

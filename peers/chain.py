@@ -1,0 +1,181 @@
+"""An append-only file whose every line is bound to the one before it and signed; ledger and audit log are such files.
+
+A line is one JSON object: number `n`, the hash before it `prev`, what happened `body`, its own `hash`,
+and the node's signature `sig` over name, number and hash. The head (number, hash, signature of the
+last line) is kept in a file of its own. So an edited line breaks its hash, a removed or moved one the
+numbers and links, a chain that was built anew the signatures, and a cut tail the head. Whoever has
+the key *and* puts both files back can't be found here: heads that other devices remember find that.
+
+The line is written and synced before its head. A head that is behind the lines means that the power
+went: the lines carry signatures of their own, and the next append brings the head up to them.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from models.types import Json
+from peers.chain_check import Verdict, check
+from peers.chain_entry import NO_HASH, Entry, Head, Signer, canonical, decode, encode, hash_of, is_signed, signed
+from peers.errors import RecordBroken, RecordBusy, RecordError, RecordFull
+from peers.private_files import alone, append_synced, write_whole
+
+MAX_LINE_BYTES = 64 * 1024
+"""An entry holds figures and names, a few hundred bytes; a longer line is damage, and is not read into memory."""
+NO_ROOM = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+"""The disk is full, or the owner's share of it."""
+
+
+class Chain:
+    """The file and its head. Several processes and threads may append; calls block for the disk."""
+
+    def __init__(self, path: Path, signer: Signer, *, name: str) -> None:
+        """`name` (`ledger`, `audit`) is part of every hash, so that no line fits into another chain."""
+        self.path = path
+        self.head_path = path.with_suffix(".head")
+        self._signer = signer
+        self._name = name
+
+    def create(self) -> None:
+        """Write the head of an empty chain. From here on a missing head is a sign of tampering."""
+        with errors_of(self.path):
+            self._write_head(signed(self._name, 0, NO_HASH, self._signer))
+
+    def append(self, body: Mapping[str, Json]) -> Entry:
+        """Add one entry; when this returns it outlives a power cut. Raises RecordError and adds nothing."""
+        with errors_of(self.path), alone(self.path):
+            before, end = self._last(self.head())
+            number, digest = before.number + 1, hash_of(self._name, before.number + 1, before.hash, body)
+            entry = Entry(signed(self._name, number, digest, self._signer), before.hash, body)
+            line = encode(entry)
+            if len(line) > MAX_LINE_BYTES:
+                raise RecordError(f"An entry for {self.path} is longer than {MAX_LINE_BYTES} bytes. Shorten its names.")
+            append_synced(self.path, line, end)
+            self._write_head(entry.head)
+        return entry
+
+    def begin_anew(self) -> Path | None:
+        """Put the file and its head aside, begin an empty chain, and return where the old file is."""
+        with errors_of(self.path), alone(self.path):
+            aside = self.path.with_name(f"{self.path.stem}.until-{time.time_ns()}{self.path.suffix}")
+            kept = self.path.exists()
+            if kept:
+                self.path.rename(aside)
+            if self.head_path.exists():
+                self.head_path.rename(aside.with_suffix(".head"))
+            self._write_head(signed(self._name, 0, NO_HASH, self._signer))
+        return aside if kept else None
+
+    def head(self) -> Head:
+        """Return the signed head. Raises RecordBroken when it is missing or not signed by this node."""
+        with errors_of(self.path):
+            head = _read_head(self.head_path)
+        if head is None or not is_signed(self._name, head, self._signer):
+            raise self._broken()
+        return head
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield the entries, oldest first. Raises RecordBroken at a line that can't be read."""
+        for line in self._lines():
+            entry = decode(line)
+            if entry is None:
+                raise self._broken()
+            yield entry
+
+    def verify(self, witnesses: Sequence[Head] = ()) -> Verdict:
+        """Read the whole chain and return what is wrong. `witnesses`: heads that other devices remember."""
+        with errors_of(self.path):
+            head = _read_head(self.head_path)
+            return check(self._name, self._lines(), head, self._signer, witnesses, torn=self._torn())
+
+    def _last(self, head: Head) -> tuple[Head, int]:
+        """Return the head to follow and where to write."""
+        line, end = _last_line(self.path)
+        if line is None:
+            if head.number:
+                raise self._broken()
+            return head, end
+        last = decode(line)
+        if last is None or last.head.hash != hash_of(self._name, last.number, last.previous, last.body):
+            raise self._broken()
+        if last.head == head:
+            return head, end
+        if last.number <= head.number or not is_signed(self._name, last.head, self._signer):
+            raise self._broken()
+        return last.head, end
+
+    def _write_head(self, head: Head) -> None:
+        content = {"n": head.number, "hash": head.hash, "sig": head.signature}
+        write_whole(self.head_path, canonical(content) + b"\n", folder_synced=False)  # an older head does no harm
+
+    def _lines(self) -> Iterator[bytes]:
+        with errors_of(self.path):
+            if not self.path.exists():
+                return
+            with self.path.open("rb") as file:
+                while line := file.readline(MAX_LINE_BYTES + 1):
+                    if line.endswith(b"\n") or len(line) > MAX_LINE_BYTES:
+                        yield line
+
+    def _torn(self) -> bool:
+        try:
+            with self.path.open("rb") as file:
+                size = file.seek(0, 2)
+                file.seek(max(0, size - 1))
+                return size > 0 and file.read(1) != b"\n"
+        except FileNotFoundError:
+            return False
+
+    def _broken(self) -> RecordBroken:
+        return RecordBroken(
+            f"The {self._name} {self.path} is not as it was written, so nothing is added and nothing leaves. "
+            "Run `covey ledger verify` to see what is wrong, then `covey ledger verify --begin-anew` to go on "
+            "(the old file is kept)."
+        )
+
+
+def _last_line(path: Path) -> tuple[bytes | None, int]:
+    """Return the last finished line and where it ends."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            start = max(0, size - 2 * MAX_LINE_BYTES)
+            file.seek(start)
+            tail = file.read()
+    except FileNotFoundError:
+        return None, 0
+    end = tail.rfind(b"\n") + 1
+    if not end:
+        return (None, 0) if start == 0 else (tail, size)
+    return tail[tail.rfind(b"\n", 0, end - 1) + 1 : end], start + end
+
+
+def _read_head(path: Path) -> Head | None:
+    try:
+        with path.open("rb") as file:
+            data = json.loads(file.read(MAX_LINE_BYTES))
+        head = Head(data["n"], data["hash"], data["sig"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+    fits = isinstance(head.number, int) and isinstance(head.hash, str) and isinstance(head.signature, str)
+    return head if fits else None
+
+
+@contextmanager
+def errors_of(path: Path) -> Iterator[None]:
+    """Turn the system's errors about this file into ours."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise RecordBusy(f"Another program holds {path}. Try again in a moment.") from error
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise RecordFull(f"The disk that holds {path} is full, so nothing leaves. Free some space.") from error
+        raise RecordError(
+            f"{path} can't be used ({error.strerror}). Make it writable; until then nothing leaves."
+        ) from error

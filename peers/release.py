@@ -1,0 +1,99 @@
+"""The only door: policy, then a ledger entry on the disk, then a value that the send functions take.
+
+Every function that sends takes a `Released[...]`, and nothing but `Releaser.release` can make one, so
+a fallback or a retry can't slip round the ledger: it would not type-check, and would raise when run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Generic, NoReturn, TypeVar
+
+from models.types import Label
+from peers import policy
+from peers.errors import NotReleased, ReleaseRefused
+from peers.ledger import Ledger
+from peers.policy import Recipient
+
+T_co = TypeVar("T_co", covariant=True)
+
+_SEAL = object()
+"""Known to this module alone; a test searches the whole tree for other uses."""
+_live: ContextVar[frozenset[str]] = ContextVar("live", default=frozenset())
+
+
+class Released(Generic[T_co]):
+    """A value that may go to one recipient, because a ledger entry says so. Can't be built, copied or changed."""
+
+    __slots__ = ("_value", "entry", "label", "recipient")
+
+    _value: T_co
+    recipient: Recipient
+    label: Label
+    entry: int
+    """Number of the ledger entry."""
+
+    def __init__(self, seal: object, value: T_co, recipient: Recipient, label: Label, entry: int) -> None:
+        if seal is not _SEAL:
+            raise NotReleased("Only a release makes a Released value: call Releaser.release.")
+        put = object.__setattr__
+        put(self, "_value", value)
+        put(self, "recipient", recipient)
+        put(self, "label", label)
+        put(self, "entry", entry)
+
+    def value_for(self, recipient_id: str) -> T_co:
+        """Return the value, to the one who sends it to this very recipient. Raises NotReleased."""
+        if recipient_id != self.recipient.id:
+            raise NotReleased(f"Ledger entry {self.entry} is for {self.recipient.name}, not for {recipient_id}.")
+        return self._value
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise NotReleased("A released value can't be changed: release the other one.")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise NotReleased("A released value can't be changed: release the other one.")
+
+    def __reduce__(self) -> NoReturn:
+        raise NotReleased("A released value can't be copied: its ledger entry stands for one sending.")
+
+    def __repr__(self) -> str:
+        return f"Released(entry={self.entry}, to={self.recipient.name})"
+
+
+class Releaser:
+    """Lets values go, each with an entry in the ledger of this node."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def release(
+        self, value: bytes, label: Label, *, capability: str, recipient: Recipient, reason: str
+    ) -> Released[bytes]:
+        """Return the value as one that may be sent to the recipient.
+
+        The call blocks for the disk: the entry is there before the first byte can go.
+        Raises ReleaseRefused when the policy says no, RecordError when it can't be written down.
+        """
+        verdict = policy.decide(label, capability, recipient)
+        if isinstance(verdict, policy.Refuse):
+            raise ReleaseRefused(f"Nothing was sent to {recipient.name}. {verdict.reason}")
+        written = self._ledger.record(value, label, capability=capability, recipient=recipient, reason=reason)
+        return Released(_SEAL, value, recipient, label, written.number)
+
+
+@contextmanager
+def sending(released: Released[object]) -> Iterator[None]:
+    """Mark that, in this task, bytes for this recipient are on their way out; every send function does so."""
+    token = _live.set(_live.get() | {released.recipient.id})
+    try:
+        yield
+    finally:
+        _live.reset(token)
+
+
+def live_recipients() -> frozenset[str]:
+    """Return the ids of those whom this task is sending a released value to."""
+    return _live.get()
