@@ -48,6 +48,8 @@ class Settings:
     """Processor threads that models may use; None takes the physical cores."""
     content_days: Annotated[int, Field(strict=True, ge=0, le=3650)] = 30
     """Days for which the journal keeps texts; 0 keeps none. Digests and figures stay."""
+    ledger_days: Annotated[int, Field(strict=True, ge=0, le=3650)] = 30
+    """Days for which the ledger keeps the exact bytes that left; 0 keeps none. Its entries stay for good."""
     label: Annotated[Label, BeforeValidator(_label)] = Label.PERSONAL
     """Label of a request that names none: public, personal, sensitive or secret."""
     models: Mapping[Name, tuple[str, ...]] = field(default_factory=dict)

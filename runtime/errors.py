@@ -22,6 +22,7 @@ CoveyError
 from __future__ import annotations
 
 from models.errors import InputError, ModelsError, UnknownModel
+from peers.errors import BadCode, BadNodeId, PeersError, UnknownPeer
 
 
 class CoveyError(Exception):
@@ -132,8 +133,12 @@ EXIT_CODES: tuple[tuple[type[BaseException], int], ...] = (
     (ConfigError, 2),
     (UnknownModel, 2),
     (InputError, 2),
+    (UnknownPeer, 2),
+    (BadNodeId, 2),
+    (BadCode, 2),
     (CoveyError, 1),
     (ModelsError, 1),
+    (PeersError, 1),
     (KeyboardInterrupt, 130),
 )
 """First match wins. 1: it failed; 2: it was asked wrongly; 130: the shell's convention for an interrupt."""

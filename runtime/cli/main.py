@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from models.errors import ModelsError
+from peers.errors import PeersError
 from runtime.cli import commands
 from runtime.errors import CoveyError, UsageError, exit_code
 
@@ -104,7 +105,7 @@ def _report(error: BaseException, *, as_object: bool) -> int:
 
 def _sentence(error: BaseException) -> str:
     match error:
-        case CoveyError() | ModelsError():
+        case CoveyError() | ModelsError() | PeersError():
             return str(error)
         case KeyboardInterrupt():
             return "Interrupted."
