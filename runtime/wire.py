@@ -89,7 +89,7 @@ def _error(code: str, message: str) -> CoveyError | ModelsError:
 
 @cache
 def _classes() -> dict[str, type[CoveyError] | type[ModelsError]]:
-    found: dict[str, type[CoveyError] | type[ModelsError]] = {}
+    found: dict[str, type[CoveyError] | type[ModelsError]] = {NodeError.code: NodeError}
     for module in (runtime_errors, models_errors):
         for kind in vars(module).values():
             if isinstance(kind, type) and issubclass(kind, CoveyError | ModelsError):

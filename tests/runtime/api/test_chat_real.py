@@ -1,0 +1,64 @@
+"""The API over a real model in its real process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from models.pool import ModelPool
+from models.store import Store
+from runtime import paths
+from runtime.api.server import serving
+from runtime.node import open_node
+from tests.runtime.api.serving import MODEL, Door, events
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
+
+
+@asynccontextmanager
+async def _real_door(home: Path, models_home: Path) -> AsyncIterator[Door]:
+    pool = ModelPool(Store(models_home / "models"), budget_bytes=10**9, threads=2)
+    try:
+        async with (
+            open_node(paths.ensure_home(home), pool=pool) as node,
+            serving(node, 0) as server,
+            aiohttp.ClientSession(f"http://127.0.0.1:{server.port}") as client,
+        ):
+            yield Door(node, server, client)
+    finally:
+        await pool.close()
+
+
+async def test_a_real_model_streams_counts_reuses_and_keeps_to_a_schema(tmp_path: Path, models_home: Path) -> None:
+    messages = [{"role": "user", "content": "What is photosynthesis? " + "Explain it to a child. " * 8}]
+    schema = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}
+    form = {"type": "json_schema", "json_schema": {"name": "ok", "schema": schema}}
+    async with _real_door(tmp_path, models_home) as at:
+        fields = {"messages": messages, "temperature": 0, "max_tokens": 24}
+        async with at.chat(**fields) as response:
+            whole = await response.json()
+        async with at.chat(**fields, stream=True, stream_options={"include_usage": True}) as response:
+            *chunks, last = events(await response.read())
+        async with at.chat(messages=messages, max_tokens=40, response_format=form) as response:
+            formed = json.loads((await response.json())["choices"][0]["message"]["content"])
+    text = whole["choices"][0]["message"]["content"]
+    assert "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks) == text
+    assert whole["usage"]["completion_tokens"] == last["usage"]["completion_tokens"] == 24
+    assert last["usage"]["prompt_tokens_details"]["cached_tokens"] > 40
+    assert isinstance(formed["ok"], bool)
+
+
+async def test_a_client_that_leaves_makes_room_for_the_next(tmp_path: Path, models_home: Path) -> None:
+    async with _real_door(tmp_path, models_home) as at:
+        story = {"messages": [{"role": "user", "content": "Tell me a very long story."}], "max_tokens": 1900}
+        for _ in range(4):  # each alone would take all of the context
+            async with at.chat(stream=True, **story) as response:
+                await response.content.readline()
+        async with asyncio.timeout(20), at.chat(max_tokens=4) as response:
+            assert response.status == 200
