@@ -16,7 +16,7 @@ from models.store import Store
 from runtime import paths
 from runtime.api.server import serving
 from runtime.node import open_node
-from tests.runtime.api.serving import MODEL, Door, events
+from tests.runtime.api.serving import Door, events
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
 
@@ -37,7 +37,7 @@ async def _real_door(home: Path, models_home: Path) -> AsyncIterator[Door]:
 
 async def test_a_real_model_streams_counts_reuses_and_keeps_to_a_schema(tmp_path: Path, models_home: Path) -> None:
     messages = [{"role": "user", "content": "What is photosynthesis? " + "Explain it to a child. " * 8}]
-    schema = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}
+    schema = {"enum": [{"ok": True}, {"ok": False}]}
     form = {"type": "json_schema", "json_schema": {"name": "ok", "schema": schema}}
     async with _real_door(tmp_path, models_home) as at:
         fields = {"messages": messages, "temperature": 0, "max_tokens": 24}
