@@ -7,8 +7,7 @@ than the context is read part by part; the first part that names a value wins.
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -21,6 +20,7 @@ from models.specialist import Pool, SpecialistSpec
 from models.specialists.cues import Cues, cues_of, unspoken
 from models.specialists.examples import Worked, examples_in, nearest
 from models.specialists.fields import fields_in, instructed
+from models.specialists.records import digits_of, empty, merged, numbers, spans, stripped
 from models.specialists.turn import LEAST_ANSWER_TOKENS, Turn, certainty, documents_in, prompt_tokens
 from models.types import Chunk, Evidence, Json, RefusalCode, Request, Result, Signals
 
@@ -29,8 +29,6 @@ MOST_PARTS = 32
 LEAST_PART_TOKENS = 64
 MOST_DECIDED = 12
 """Fields up to which each absent one is written as null, a decision of its own; of more, absent ones are left out."""
-_RUN = re.compile(r"\d(?:[\d.,' ]*\d)?")
-"""A number with its grouping; at most a line long in practice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +122,7 @@ def task_in(request: Request, spec: SpecialistSpec) -> Task:
             )
         wanted = cast(Json, fields_in(instruction))
     promised = schema.schema_of(wanted)
-    written = schema.mark_copied(promised)
+    written = bare_numbers(schema.mark_copied(promised))
     if len(properties_of(written)) <= MOST_DECIDED:
         written = schema.may_be_null(written)
     description = given.get("description")
@@ -139,6 +137,42 @@ def closed_in(wanted: Mapping[str, Json]) -> list[str]:
     """Return the fields that may be null and otherwise hold one of a list of values."""
     parts = ((name, part.get("enum")) for name, part in properties_of(wanted).items() if isinstance(part, dict))
     return [name for name, values in parts if isinstance(values, list) and None in values]
+
+
+def bare_numbers(wanted: Mapping[str, Json]) -> dict[str, Json]:
+    """Return the schema in which a copied field may also be written as a bare number.
+
+    Models write `"total": 238.50` whatever they are told; forbidding it makes them write null instead.
+    `as_copies` turns such a number back into the words of the text.
+    """
+    parts = properties_of(wanted)
+    if not parts:
+        return dict(wanted)
+    opened: dict[str, Json] = {}
+    for name, part in parts.items():
+        if isinstance(part, dict) and part.get(schema.SUBSTRING) is True:
+            kinds = part.get("type")
+            opened[name] = {**part, "type": [*(kinds if isinstance(kinds, list) else [kinds]), "number"]}
+        else:
+            opened[name] = part
+    return {**wanted, "properties": opened}
+
+
+def as_copies(value: Json, written: Mapping[str, Json], text: str) -> Json:
+    """Return the record with each bare number in a copied field as it stands in the text, else as null."""
+    if not isinstance(value, dict):
+        return value
+    parts = properties_of(written)
+
+    def copy(name: str, item: Json) -> Json:
+        part = parts.get(name)
+        if isinstance(item, bool) or not isinstance(item, int | float):
+            return item
+        if not isinstance(part, dict) or part.get(schema.SUBSTRING) is not True:
+            return item
+        return digits_of(item, text)
+
+    return {name: copy(name, item) for name, item in value.items()}
 
 
 def properties_of(wanted: Mapping[str, Json]) -> Mapping[str, Json]:
@@ -212,7 +246,7 @@ def _ended(turn: Turn, task: Task, found: Sequence[tuple[Passage, Json, Finish]]
     output: Json = None
     evidence: list[Evidence] = []
     for part, value, _ in found:
-        value, dropped = spoken(stripped(value), part, task.cues)
+        value, dropped = spoken(as_copies(stripped(value), task.written, part.text), part, task.cues)
         turn.notes += [f"Left {name} out: nothing in the text speaks for it." for name in dropped]
         evidence += [spot for spot in spans(value, part) if spot.quote not in {seen.quote for seen in evidence}]
         output = value if output is None else merged(output, value)
@@ -225,7 +259,7 @@ def _ended(turn: Turn, task: Task, found: Sequence[tuple[Passage, Json, Finish]]
         reason = f"The record does not fit the schema ({problem}); loosen the schema or give a fuller text."
         return turn.refuse(RefusalCode.NOT_SURE, reason, found=_shown(promised), signals=signals)
     text = " ".join(part.text for part, _, _ in found)
-    loose = sorted(path for path, number in numbers(promised) if not in_digits(number, text))
+    loose = sorted(path for path, number in numbers(promised) if digits_of(number, text) is None)
     confidence = certainty(signals) * (0.5 if loose else 1.0)
     if loose:
         turn.notes.append(f"Not found as digits in the text, so check: {', '.join(loose)}.")
@@ -248,77 +282,6 @@ def _shown(output: Json) -> str:
         for name, value in output.items()
     )
     return "\n".join(lines)
-
-
-def stripped(value: Json) -> Json:
-    """Return the value with white space around its strings removed."""
-    match value:
-        case str():
-            return value.strip()
-        case list():
-            return [stripped(item) for item in value]
-        case dict():
-            return {key: stripped(item) for key, item in value.items()}
-        case _:
-            return value
-
-
-def merged(first: Json, second: Json) -> Json:
-    """Return two records as one: what the first leaves open comes from the second, lists are joined."""
-    if isinstance(first, dict) and isinstance(second, dict):
-        return {key: merged(first.get(key), second.get(key)) for key in {**first, **second}}
-    if isinstance(first, list) and isinstance(second, list):
-        return first + [item for item in second if item not in first]
-    return second if first is None else first
-
-
-def empty(value: Json) -> bool:
-    """Return whether a record says nothing at all."""
-    if isinstance(value, dict):
-        return all(empty(item) for item in value.values())
-    return value is None or value == [] or value == ""
-
-
-def leaves(value: Json, path: str = "") -> Iterator[tuple[str, Json]]:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from leaves(item, f"{path}.{key}" if path else key)
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from leaves(item, f"{path}.{index}")
-    else:
-        yield path, value
-
-
-def spans(value: Json, part: Passage) -> list[Evidence]:
-    """Return where each string of a record stands in the part it was read from."""
-    found: list[Evidence] = []
-    for _, leaf in leaves(value):
-        at = part.text.find(leaf) if isinstance(leaf, str) and leaf else -1
-        if at >= 0:
-            start = part.start + at
-            found.append(Evidence(part.source, start, start + len(str(leaf)), str(leaf)))
-    return found
-
-
-def numbers(value: Json) -> Iterator[tuple[str, int | float]]:
-    for path, leaf in leaves(value):
-        if isinstance(leaf, int | float) and not isinstance(leaf, bool):
-            yield path, leaf
-
-
-def in_digits(number: int | float, text: str) -> bool:
-    """Return whether a number stands in the text, however its digits are grouped: 1250.5 in `1.250,50`."""
-    wanted = abs(number)
-    return any(wanted in readings(run) for run in _RUN.findall(text))
-
-
-def readings(run: str) -> set[float]:
-    """Return what a run of digits and separators may mean: `1,250` is 1250 or 1.25, and also 1 and 250."""
-    digits = re.sub(r"\D", "", run)
-    whole, _, part = re.sub(r"[^\d]", ".", run).rpartition(".")
-    read = {float(digits), *(float(piece) for piece in re.findall(r"\d+", run))}
-    return read | {float(f"{re.sub(r'[^0-9]', '', whole)}.{part}")} if whole and part else read
 
 
 def joined(signals: Sequence[Signals]) -> Signals:

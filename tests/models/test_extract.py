@@ -9,8 +9,8 @@ import pytest
 from models.backends.scripted import ScriptedText
 from models.errors import ConstraintError, InputError
 from models.specialists.examples import Worked, nearest
-from models.specialists.extract import in_digits, merged
 from models.specialists.fields import fields_in
+from models.specialists.records import digits_of, merged
 from models.types import Json, RefusalCode
 from tests.models.asking import document, over, told
 
@@ -55,6 +55,13 @@ async def test_schema_of_the_caller_is_kept_and_optional_fields_left_out() -> No
     _, result = await told(over("extract", model), {"text": INVOICE, "schema": wanted})
     assert result.output == {"vendor": "Blue & Sons", "total": 1250.0, "currency": "EUR"}
     assert result.notes == () and result.confidence > 0.9
+
+
+async def test_bare_number_in_a_copied_field_becomes_the_words_of_the_text() -> None:
+    given: dict[str, Json] = {"text": INVOICE, "fields": ["total", "discount"]}
+    _, result = await told(over("extract", ScriptedText(['{"total": 1250.0, "discount": 7}'])), given)
+    assert result.output == {"total": "1,250.00", "discount": None}
+    assert result.evidence[0].quote == "1,250.00"
 
 
 async def test_number_that_is_not_in_the_text_halves_the_confidence_and_is_named() -> None:
@@ -176,7 +183,7 @@ async def test_bad_input_is_refused_in_a_sentence(bad: dict[str, Json]) -> None:
     ],
 )
 def test_numbers_are_found_however_they_are_grouped(number: float, text: str, there: bool) -> None:
-    assert in_digits(number, text) is there
+    assert (digits_of(number, text) is not None) is there
 
 
 def test_records_of_parts_are_joined_and_the_first_value_wins() -> None:
