@@ -52,6 +52,9 @@ class BatchSettings:
     """Further sequences, for weighing labels."""
     rows: int
     """Most rows of one step."""
+    never_alone: bool = False
+    """Compute at least two rows in each step: a lone row takes another path through the attention code,
+    whose rounding differs, so that an answer would depend on whether others run beside it."""
     shares_prefixes: bool = True
     """False for a model whose state can't be cut in the middle (recurrent ones)."""
 
@@ -130,7 +133,7 @@ class Batch:
             return
         began = time.monotonic()
         try:
-            logits = self._library.decode(rows)
+            logits = self._compute(rows)
         except NoRoom:
             self._make_room(takers)
             return
@@ -312,6 +315,15 @@ class Batch:
             takers.append((seat, taken))
         return rows, takers
 
+    def _compute(self, rows: list[Row]) -> list[NDArray[np.float32]]:
+        if len(rows) > 1 or not self._settings.never_alone:
+            return self._library.decode(rows)
+        spare = self._scratch[-1]
+        try:
+            return self._library.decode([*rows, Row(rows[0].token, 0, spare, False)])
+        finally:
+            self._library.cut(spare, 0)
+
     def _account(self, rows: list[Row]) -> None:
         for row in rows:
             self._cells.append(row.sequence, row.token)
@@ -347,7 +359,7 @@ class Batch:
             self._copy(sequence, scratch, start)
             plan += [Row(token, start + i, scratch, i == len(path) - 1) for i, token in enumerate(path)]
         try:
-            logits = self._library.decode(plan)
+            logits = self._compute(plan)
             return {path: row.copy() for path, row in zip(group, logits, strict=True)}
         finally:
             for scratch in self._scratch:

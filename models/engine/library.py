@@ -19,6 +19,8 @@ from models.errors import BackendError, BadArtifact, OutOfMemory
 
 MAX_PIECE_BYTES = 4096
 """Bytes of the longest token text that is believed; the longest in public vocabularies is 256."""
+SPARE_CELLS = 8
+"""Tokens of state beyond those that requests may use, for a row that only keeps another one company."""
 
 _log_lines: list[str] = []
 _LOG_LINES_KEPT = 40
@@ -40,13 +42,15 @@ class ContextSettings:
     """How the context of a model is laid out."""
 
     kv_tokens: int
-    """Tokens of state that all sequences share."""
+    """Tokens of state, all sequences together."""
     sequences: int
     """Sequence numbers 0..sequences-1 may be used."""
     threads: int
     batch_rows: int = 512
     """Most rows of one decode call."""
-    flash_attention: bool = False
+    reproducible: bool = False
+    """Flash attention, and a piece of memory of its own for each sequence: tokens of state then always
+    lie in the order of the text, so that sums over them are rounded alike whatever else is running."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +94,16 @@ class Library:
 
     def _open(self, settings: ContextSettings) -> Any:
         params = llama.llama_context_default_params()
-        params.n_ctx = settings.kv_tokens
+        params.n_ctx = settings.kv_tokens + SPARE_CELLS
         params.n_batch = settings.batch_rows
         params.n_ubatch = settings.batch_rows
         params.n_seq_max = settings.sequences
         params.n_outputs_max = settings.sequences
         params.n_threads = settings.threads
         params.n_threads_batch = settings.threads
-        params.kv_unified = True
+        params.kv_unified = not settings.reproducible
         params.flash_attn_type = (
-            llama.LLAMA_FLASH_ATTN_TYPE_ENABLED if settings.flash_attention else llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
+            llama.LLAMA_FLASH_ATTN_TYPE_ENABLED if settings.reproducible else llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
         )
         context = llama.llama_init_from_model(self._model, params)
         if not context:
@@ -144,8 +148,12 @@ class Library:
         return np.ctypeslib.as_array(pointer, shape=(self.vocabulary.size,))
 
     def copy(self, source: int, target: int, length: int) -> None:
-        """Let `target` share the first `length` tokens of `source`'s state."""
-        llama.llama_memory_seq_cp(self._memory, source, target, 0, length)
+        """Give an empty `target` the first `length` tokens of `source`'s state."""
+        if self.settings.reproducible:  # between pieces of memory only whole states can be copied
+            llama.llama_memory_seq_cp(self._memory, source, target, 0, -1)
+            self.cut(target, length)
+        else:
+            llama.llama_memory_seq_cp(self._memory, source, target, 0, length)
 
     def cut(self, sequence: int, length: int) -> None:
         """Forget a sequence's state from place `length` on."""

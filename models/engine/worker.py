@@ -45,7 +45,7 @@ class Worker:
                 sequences=slots + scratch,
                 threads=int(load["threads"]),
                 batch_rows=rows,
-                flash_attention=bool(load["flash_attention"]),
+                reproducible=bool(load["reproducible"]),
             ),
         )
         self._vocabulary = self._library.vocabulary
@@ -64,6 +64,7 @@ class Worker:
                 slots=slots,
                 scratch=scratch,
                 rows=rows,
+                never_alone=bool(load["reproducible"]),
                 shares_prefixes=self._library.shares_prefixes,
             ),
             progressed=self._progressed,

@@ -8,13 +8,14 @@ import json
 import os
 import signal
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
-from models.backend import Constraint, Delta, Finish, GenerateCall, Message, whole
+from models.backend import Constraint, Delta, Finish, GenerateCall, Message, Sampling, whole
 from models.backends.llama import LlamaModel, LlamaSettings
 from models.errors import BadArtifact, ConstraintError, ContextOverflow, DeadlineExceeded, WorkerDied
 from models.store import Store
@@ -62,6 +63,19 @@ async def test_a_resumed_answer_gives_only_what_is_missing(models_home: Path) ->
     assert pieces and all(isinstance(piece, Delta) and piece.index >= 5 for piece in pieces)
     missing = "".join(piece.text for piece in pieces if isinstance(piece, Delta))
     assert finish.text.endswith(missing) and len(missing) < len(finish.text)
+
+
+async def test_in_reproducible_mode_an_answer_depends_on_no_company_and_no_interruption(models_home: Path) -> None:
+    wishes = [
+        call(f"Tell me about {topic}.", 12, sampling=Sampling(temperature=0.8, seed=seed))
+        for seed, topic in enumerate(("the sea", "rivers", "cats"))
+    ]
+    async with smollm(models_home, reproducible=True, context_tokens=128, slots=3, scratch=1) as model:
+        alone = [await whole(model.generate(wish)) for wish in wishes]
+        together = await asyncio.gather(*(whole(model.generate(wish)) for wish in wishes))
+        resumed = await whole(model.generate(replace(wishes[0], resume_tokens=alone[0].token_ids[:5])))
+    assert [finish.token_ids for finish in together] == [finish.token_ids for finish in alone]
+    assert resumed.token_ids == alone[0].token_ids
 
 
 async def test_output_under_a_schema_is_valid(models_home: Path) -> None:
