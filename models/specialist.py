@@ -67,6 +67,10 @@ class SpecialistSpec:
     examples: tuple[Example, ...] = ()
     max_tokens: Annotated[int, Field(gt=0, le=8192)] = 256
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
+    presence_penalty: Annotated[float, Field(ge=0, le=2)] = 0.0
+    """Nats off for a token that the answer holds already; keeps a small model from looping."""
+    frequency_penalty: Annotated[float, Field(ge=0, le=2)] = 0.0
+    """Nats off for each time that the answer holds it."""
     floor: Annotated[float, Field(ge=0, le=1)] = 0.0
     """An answer whose confidence is below this is given as 'not sure'."""
     schema: dict[str, Any] | None = None

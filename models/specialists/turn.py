@@ -75,6 +75,8 @@ class Turn:
             sampling=Sampling(
                 temperature=self.spec.temperature if temperature is None else temperature,
                 seed=self.request.seed if seed is None else seed,
+                presence_penalty=self.spec.presence_penalty,
+                frequency_penalty=self.spec.frequency_penalty,
             ),
             constraint=constraint,
             stop=stop,
