@@ -19,11 +19,10 @@ from numpy.typing import NDArray
 from models.engine.answering import Answer, Scoring
 from models.engine.cells import Cells, common_prefix
 from models.engine.library import NoRoom, Row
+from models.engine.pace import Pace
 from models.errors import BackendError, ContextOverflow, DeadlineExceeded, ModelsError
 from models.types import Usage
 
-PROMPT_ROWS_BESIDE_ANSWERS = 32
-"""Most prompt rows of a step in which answers are being written: bounds the gap between their tokens."""
 WORTH_WAITING_TOKENS = 16
 """A request waits for another to compute their common prefix only when it is longer than this."""
 
@@ -98,6 +97,7 @@ class Batch:
         self._waiting: deque[Job] = deque()
         self._progressed, self._done, self._failed = progressed, done, failed
         self._clock = 0
+        self._pace = Pace()
 
     @property
     def busy(self) -> bool:
@@ -145,6 +145,8 @@ class Batch:
             return
         spent = time.monotonic() - began
         self._account(rows)
+        answers = sum(1 for _, taken in takers if taken == 1)
+        self._pace.observe(answers=answers, prompt_rows=len(rows) - answers, seconds=spent)
         given = iter(logits)
         for seat, taken in takers:
             seat.model_seconds += spent
@@ -298,7 +300,7 @@ class Batch:
         answering = any(len(seat.job.pending) == 1 for seat in ready if seat.job)
         rows: list[Row] = []
         takers: list[tuple[_Seat, int]] = []
-        prompt_rows = PROMPT_ROWS_BESIDE_ANSWERS if answering else self._settings.rows
+        prompt_rows = self._pace.rows(self._settings.rows) if answering else self._settings.rows
         for seat in ready:
             assert seat.job is not None
             room = self._settings.rows - len(rows)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from models.backend import Sampling
 from models.engine.answering import Answer, Scoring
-from models.engine.batch import PROMPT_ROWS_BESIDE_ANSWERS, Batch, BatchSettings, Job
+from models.engine.batch import Batch, BatchSettings, Job
 from models.engine.library import NoRoom, Row, Vocabulary
 from models.engine.text import TextStream
 from models.errors import ContextOverflow, DeadlineExceeded, ModelsError
@@ -188,7 +188,8 @@ def test_a_long_prompt_does_not_stall_those_who_are_answering() -> None:
     bench.library.calls.clear()
     while 1 not in bench.done:
         bench.batch.step()
-    assert max(bench.library.calls) <= PROMPT_ROWS_BESIDE_ANSWERS + 1
+    assert max(bench.library.calls) < 600
+    assert len(bench.library.calls) > 3
     bench.run()
     assert bench.answer(2) == expected([5] * 600, 2)
 

@@ -1,0 +1,23 @@
+"""A prompt comes forward beside answers, without holding them up for long."""
+
+from models.engine.pace import FEWEST_ROWS, FIRST_GUESS_ROWS, LONGEST_STEP, Pace
+
+
+def test_rows_fill_the_time_that_a_step_may_take() -> None:
+    pace = Pace()
+    for _ in range(50):
+        pace.observe(answers=4, prompt_rows=0, seconds=0.02)
+        pace.observe(answers=4, prompt_rows=16, seconds=0.02 + 16 * 0.001)
+    assert abs(pace.rows(512) * 0.001 - (LONGEST_STEP - 1) * 0.02) < 0.002
+
+
+def test_before_anything_is_known_a_guess_is_made() -> None:
+    assert Pace().rows(512) == FIRST_GUESS_ROWS
+    assert Pace().rows(4) == 4
+
+
+def test_on_a_slow_device_a_prompt_still_comes_forward() -> None:
+    pace = Pace()
+    pace.observe(answers=1, prompt_rows=0, seconds=0.01)
+    pace.observe(answers=0, prompt_rows=10, seconds=10.0)
+    assert pace.rows(512) == FEWEST_ROWS
