@@ -21,6 +21,18 @@ HAND_WEIGHT = 4.0
 WITH_FILE = frozenset({"answer", "extract", "summarize", "find", "filetype", "classify"})
 """Capabilities whose requests often come with a file."""
 
+WITH_TEXT = frozenset({"answer", "extract", "summarize", "find", "classify", "generate"})
+PLACE_QUESTIONS = (
+    "What kind of food is there?",
+    "Where is it?",
+    "Is it good for children?",
+    "how expensive is it",
+    "What is the name of the restaurant?",
+    "What do customers think of it?",
+    "which place is it close to?",
+)
+"""Questions about a restaurant that a short text describes."""
+
 ASKS_GENERATE = (
     "definition fun_fact tell_joke meaning_of_life recipe ingredient_substitution travel_suggestion translate greeting "
     "thank_you goodbye what_are_your_hobbies are_you_a_bot cook_time calories meal_suggestion what_can_i_ask_you "
@@ -61,6 +73,8 @@ class Ask:
     has_functions: bool = False
     source: str = "hand"
     weight: float = 1.0
+    root: str = ""
+    """The hand-written request that this one was made from, so that both stay on one side of a split."""
 
 
 def hand_written() -> list[Ask]:
@@ -102,6 +116,7 @@ def from_data(sources: Sources) -> list[Ask]:
         *_wrapped({name: sources.tuning(name) for name in WRAPPED}, draw, WRAPS),
         *_intents(sources, draw),
         *_passages(sources, draw),
+        *_short_texts(sources, draw),
         *_twisted(sources, draw),
     ]
 
@@ -121,9 +136,13 @@ WRAPS = {
     "answer": [
         "{p}\n\n{q}",
         "{q}\n\n{p}",
+        "{q}\n{p}",
         "Context: {p}\n\nQuestion: {q}",
         "Based on this text: {p}\n{q}",
         "Text: {p}\nQuestion: {q}\nAnswer:",
+        "Read this: {p} Now answer: {q}",
+        "{p} According to this, {q}",
+        "In the text below, {q} {p}",
     ],
     "extract": [
         "Extract the fields {f} from this text: {p}",
@@ -176,11 +195,11 @@ def _wrapped(rows: dict[str, list[dict[str, Any]]], draw: random.Random, wraps: 
     for row in rows["pubmedqa"][:110]:
         yield Ask(wrap("answer", " ".join(row["contexts"])[:900], row["question"]), "answer", source="pubmedqa")
         yield Ask(row["question"], "answer", has_files=True, source="pubmedqa file")
-    for row in rows["nq_open_rag"][:170]:
+    for row in rows["nq_open_rag"][:300]:
         yield Ask(_asked(row["question"], draw), "generate", source="nq")
-    for row in rows["nq_open_rag"][170:290]:
+    for row in rows["nq_open_rag"][300:420]:
         yield Ask(wrap("answer", row["passage"], row["question"]), "answer", source="nq passage")
-    for row in rows["nq_open_rag"][290:390]:
+    for row in rows["nq_open_rag"][420:500]:
         yield Ask(_asked(row["question"], draw), "answer", has_files=True, source="nq file")
     for row in rows["e2e_extraction"][:180]:
         yield Ask(wrap("extract", row["text"], f=", ".join(row["slots"])), "extract", source="e2e")
@@ -204,7 +223,7 @@ def _wrapped(rows: dict[str, list[dict[str, Any]]], draw: random.Random, wraps: 
     for row in rows["mmlu"][:120]:
         options = "\n".join(f"{letter}) {choice}" for letter, choice in zip("ABCD", row["choices"], strict=True))
         yield Ask(f"{row['question']}\n{options}", "generate", source="mmlu")
-    for row in rows["truthfulqa"][:90]:
+    for row in rows["truthfulqa"][:200]:
         yield Ask(row["question"], "generate", source="truthfulqa")
     for row in rows["mt_bench"]:
         if row["category"] in {"writing", "roleplay", "stem", "humanities", "reasoning"}:
@@ -237,18 +256,18 @@ def _intents(sources: Sources, draw: random.Random) -> Iterator[Ask]:
             yield Ask(row["text"], "generate", source="clinc")
         elif intent in ASKS_COMPUTED and some(intent, 70):
             yield Ask(row["text"], ASKS_COMPUTED[intent], source="clinc")
-        elif intent not in LEFT_OUT and intent not in ASKS_GENERATE and intent not in ASKS_COMPUTED and some(intent, 8):
+        elif intent not in LEFT_OUT and intent not in ASKS_GENERATE and intent not in ASKS_COMPUTED and some(intent, 5):
             yield Ask(row["text"], "none", has_files=draw.random() < 0.1, source="clinc")
     for row in sources.train("hwu64"):
         scenario, intent = row["scenario"], row["intent"]
-        if (scenario in HOME_NONE or intent in {"qa_stock", "qa_currency"}) and some(intent, 12):
+        if (scenario in HOME_NONE or intent in {"qa_stock", "qa_currency"}) and some(intent, 8):
             yield Ask(row["text"], "none", source="hwu")
         elif intent in {"qa_definition", "cooking_recipe", "general_joke"} and some(intent, 40):
             yield Ask(row["text"], "generate", source="hwu")
         elif intent == "qa_maths" and some(intent, 70):
             yield Ask(row["text"], "calculate", source="hwu")
     for row in sources.train("snips"):
-        if row["intent"] not in {"SearchCreativeWork", "RateBook"} and some(row["intent"], 25):
+        if row["intent"] not in {"SearchCreativeWork", "RateBook"} and some(row["intent"], 15):
             yield Ask(row["text"], "none", source="snips")
 
 
@@ -257,11 +276,36 @@ def _passages(sources: Sources, draw: random.Random) -> Iterator[Ask]:
     texts = [row["context"] for row in sources.tuning("xquad") if row["lang"] == "en"]
     texts += [row["text"] for row in sources.tuning("e2e_extraction")[200:260]]
     texts += [" ".join(row["contexts"]) for row in sources.tuning("pubmedqa")[120:180]]
-    texts += [row["passage"] for row in sources.tuning("nq_open_rag")[400:500]]
+    texts += [row["passage"] for row in sources.tuning("nq_open_rag")[500:600]]
     for template, capability in passage_templates():
-        for text in draw.sample(texts, 9):
-            cut = draw.choice((120, 300, 700))
-            yield Ask(template.replace("{passage}", text[:cut]), capability, source="templates", weight=1.5)
+        for text in draw.sample(texts, 7):
+            cut = draw.choice((70, 150, 300, 700))
+            yield Ask(
+                template.replace("{passage}", text[:cut]), capability, source="templates", weight=1.5, root=template
+            )
+
+
+def _short_texts(sources: Sources, draw: random.Random) -> Iterator[Ask]:
+    """Yield the hand-written requests that carry their text after a colon, around other short texts.
+
+    What is wanted stands before the colon; the text behind it may speak of anything.
+    """
+    texts = [row["text"] for name in ("clinc150", "banking77", "snips") for row in sources.train(name)[:3000]]
+    texts += [row["text"] for row in sources.tuning("e2e_extraction")[260:600]]
+    texts += [" ".join(row["tokens"]) for row in sources.train("wnut17")[:600]]
+    texts += [" ".join(row["context"].split()[:18]) for row in sources.tuning("xquad") if row["lang"] == "en"]
+    for ask in hand_written():
+        front, colon, back = ask.text.partition(": ")
+        if ask.capability in WITH_TEXT and colon and not ask.has_files and len(back) > 15:
+            for text in draw.sample(texts, 6):
+                yield Ask(f"{front}: {text}", ask.capability, source="short texts", weight=1.5, root=ask.text)
+    places = [row for row in sources.tuning("e2e_extraction")[600:] if len(row["slots"]) > 2]
+    for row in places[:100]:
+        yield Ask(
+            draw.choice(WRAPS["answer"]).format(p=row["text"], q=draw.choice(PLACE_QUESTIONS)),
+            "answer",
+            source="short texts",
+        )
 
 
 def _twisted(sources: Sources, draw: random.Random) -> Iterator[Ask]:

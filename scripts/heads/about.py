@@ -1,0 +1,37 @@
+"""Writes a head and the `.json` beside it: what it is, what it was fitted on, how good it was, how to build it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+
+from models.heads import head
+from models.heads.head import Head
+from scripts.heads.sources import Sources
+
+
+def write(
+    known: Head,
+    *,
+    summary: str,
+    sources: Sources,
+    measured: Mapping[str, object],
+    notes: str = "",
+    folder: Path = head.FOLDER,
+) -> None:
+    """Write `<name>.npz` and `<name>.json`. Neither holds any text of the data."""
+    path = head.save(known, folder)
+    about = {
+        "name": known.name,
+        "summary": summary,
+        "labels": len(known.labels),
+        "encoder": known.encoder,
+        "sha256": sha256(path.read_bytes()).hexdigest(),
+        "data": sources.described(),
+        "measured": measured,
+        "notes": notes,
+        "command": f"scripts/build_heads {known.name}",
+    }
+    path.with_suffix(".json").write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
