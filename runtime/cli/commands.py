@@ -59,6 +59,7 @@ COMMANDS = (
         "Measure specialists and the router on data sets.",
         "covey eval --suite trec --limit 50",
     ),
+    Command("bench", "runtime.cli.bench", "Measure what this device is good for, in a minute or two.", "covey bench"),
     Command("doctor", "runtime.cli.doctor", "Check this device and say what to mend.", "covey doctor"),
 )
 

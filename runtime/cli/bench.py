@@ -1,0 +1,94 @@
+"""`covey bench`: what the models here do on this device, in a minute or two."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from models.backend import TextModel
+from models.errors import NotInstalled
+from models.pool import ModelPool
+from models.store import Store
+from models.types import Json
+from runtime import paths
+from runtime.cli.paper import aside
+from runtime.cli.running import run
+from runtime.config import load
+from runtime.measure import STREAMS, Measured, measure, verdict
+
+app = typer.Typer()
+
+
+@app.command()
+def bench(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Models to measure; all text models here by default.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> int:
+    """Measure load, speed and memory of each text model, and say what this device is good for."""
+    found = run(_measured(names or []))
+    print(json.dumps(as_object(found)) if as_json else as_text(found))
+    return 0
+
+
+async def _measured(names: Sequence[str]) -> list[Measured]:
+    import psutil  # heavy, first use only
+
+    home = paths.ensure_home(paths.home())
+    settings = load(paths.settings_file(home))
+    store = Store(paths.models_dir(home))
+    here = sorted((m for m in store.installed().values() if m.kind == "text"), key=lambda m: m.size_bytes)
+    chosen = [store.get(name).id for name in names] or [manifest.id for manifest in here]
+    if not chosen:
+        raise NotInstalled("There is no text model on this device yet. Run `covey models pull`, then measure again.")
+    found: list[Measured] = []
+    for name in chosen:
+        aside(f"measuring {name}")
+        pool = ModelPool(
+            store,
+            budget_bytes=settings.memory_budget_bytes(psutil.virtual_memory().total),
+            threads=settings.threads or psutil.cpu_count(logical=False) or 1,
+        )
+
+        async def lease(pool: ModelPool = pool, name: str = name) -> AsyncIterator[TextModel]:
+            async with pool.text((name,)) as model:
+                yield model
+
+        try:
+            found.append(await measure(name, lease))
+        finally:
+            await pool.close()
+    return found
+
+
+def as_text(found: Sequence[Measured]) -> str:
+    """Return the table and the sentence under it."""
+    header = ["model", "load s", "prompt tok/s", *(f"{n} at once" for n in STREAMS), "memory MB"]
+    rows = [header, *(_cells(one) for one in found)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
+    lines = [
+        "  ".join(text.ljust(width) if not column else text.rjust(width) for column, (text, width) in enumerate(cells))
+        for cells in (list(zip(row, widths, strict=True)) for row in rows)
+    ]
+    return "\n".join(
+        [*lines, "", "The middle columns are decoded tokens a second, all answers together.", verdict(found)]
+    )
+
+
+def _cells(one: Measured) -> list[str]:
+    rates = [one.decode_tokens_s.get(streams) for streams in STREAMS]
+    return [
+        one.model,
+        f"{one.load_s:.1f}",
+        *(f"{rate:.0f}" if rate else "-" for rate in (one.prompt_tokens_s, *rates)),
+        f"{one.memory_bytes / 1e6:.0f}",
+    ]
+
+
+def as_object(found: Sequence[Measured]) -> dict[str, Json]:
+    return {"models": [asdict(one) for one in found], "sentence": verdict(found)}
