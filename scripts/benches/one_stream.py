@@ -1,0 +1,64 @@
+"""One answer at a time: prompt and decode speed at the client, against llama-bench on the bare library."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+from scripts.benches import build, servers, texts
+from scripts.benches.client import Client, chat
+from scripts.benches.figures import Report, compared
+from scripts.benches.setup import Setup, say
+
+ABOUT = "one answer at a time over HTTP, against llama-bench at the same depth"
+SIDES = ("Covey over HTTP", "llama-bench")
+PROMPT_TOKENS = 300
+ANSWER_TOKENS = 64
+
+
+async def run(setup: Setup) -> Report:
+    decode: tuple[list[float], list[float]] = ([], [])
+    prompt: tuple[list[float], list[float]] = ([], [])
+    rounds = setup.count(3, 15)
+    flash = "0"
+    async with servers.covey(setup.home) as node, Client(node.url, setup.model) as client:
+        await servers.warm(node.url, setup.model)
+        depth = (await client.ask(chat(texts.system(PROMPT_TOKENS, 0), texts.question(0)), 2)).prompt_tokens
+        if setup.full:
+            rates = {choice: (await _bare(setup, depth, choice))[1] for choice in ("0", "1")}
+            flash = max(rates, key=rates.__getitem__)
+        for number in range(rounds):
+            heard = await client.ask(
+                chat(texts.system(PROMPT_TOKENS, number + 1), texts.question(number)), ANSWER_TOKENS
+            )
+            bare_prompt, bare_decode = await _bare(setup, heard.prompt_tokens, flash)
+            prompt[0].append(heard.prompt_rate)
+            decode[0].append(heard.decode_rate)
+            prompt[1].append(bare_prompt)
+            decode[1].append(bare_decode)
+            say(f"round {number + 1} of {rounds}: decode {heard.decode_rate:.0f} against {bare_decode:.0f} tok/s")
+    return Report(
+        "one_stream",
+        ABOUT,
+        (compared("decode", "tok/s", decode), compared("prompt", "tok/s", prompt)),
+        SIDES,
+        {"depth_tokens": depth, "answer_tokens": ANSWER_TOKENS, "rounds": rounds, "llama_bench_flash_attention": flash},
+    )
+
+
+async def _bare(setup: Setup, depth: int, flash: str) -> tuple[float, float]:
+    """Return llama-bench's prompt and decode speed."""
+    common = [str(build.program("llama-bench")), "-m", str(setup.model_file), "-t", str(setup.threads)]
+    common += ["-fa", flash, "-r", "1", "-o", "json"]
+    prompt = await _rates([*common, "-p", str(depth), "-n", "0"])
+    decode = await _rates([*common, "-p", "0", "-n", str(ANSWER_TOKENS), "-d", str(depth)])
+    return prompt, decode
+
+
+async def _rates(command: list[str]) -> float:
+    quiet = asyncio.subprocess.DEVNULL
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, stderr=quiet)
+    out, _ = await process.communicate()
+    if process.returncode:
+        raise servers.NotStarted(f"llama-bench ended with {process.returncode}")
+    return float(json.loads(out)[0]["avg_ts"])

@@ -1,0 +1,100 @@
+"""scripts/bench NAME [--full] [--json] [--page] [--model M]: runs one bench, or `all`.
+
+    one_stream     prompt and decode speed over HTTP, against llama-bench
+    eight          8 answers at a time, against llama-server with 8 slots
+    shared_prefix  16 requests with one long system prompt, cold and warm, against llama-server
+    long_prompt    a 2,000-token prompt beside 4 running answers, against llama-server
+    cancel         from hanging up to the next request's first token, against llama-server
+    labels         20 labels weighed by trie, against one written under a constraint
+    constrained    decode speed under a JSON Schema, against free decoding
+    company        the same answer alone and in a full batch
+    overhead       what of an answer's time is not the model's
+    startup        start-up times and memory
+    soak           mixed requests, some hang up: nothing lost, nothing crossed, memory flat
+    worker_kill    the model's process is killed while answers are written
+
+Small counts by default, to see that it works; --full runs the counts that figures are told with.
+The models are those of COVEY_HOME. llama.cpp's tools come from scripts/build_reference.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib import import_module
+
+from models.errors import ModelsError
+from runtime import paths
+from scripts.benches import build, machine, page
+from scripts.benches.client import Unanswered
+from scripts.benches.figures import Report, as_text
+from scripts.benches.servers import NotStarted
+from scripts.benches.setup import MODEL, Setup, say
+
+AGAINST_REFERENCE = ("one_stream", "eight", "shared_prefix", "long_prompt", "cancel")
+NAMES = (
+    *AGAINST_REFERENCE,
+    "labels",
+    "constrained",
+    "company",
+    "overhead",
+    "startup",
+    "soak",
+    "worker_kill",
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    given = _parser().parse_args(argv)
+    names = NAMES if given.name == "all" else (given.name,)
+    setup = Setup(paths.home(), given.model, given.full)
+    try:
+        if set(names) & set(AGAINST_REFERENCE) and not build.is_built():
+            raise NotStarted(
+                "llama-server is not built. Run scripts/build_reference, about 10 minutes, then this again"
+            )
+        setup.model_file  # noqa: B018  # refuses early, in one sentence
+        reports = [_one(setup, name, write_page=given.page) for name in names]
+    except (ModelsError, NotStarted, Unanswered) as error:
+        sentence = f"{str(error).rstrip('.')}."
+        if given.json:
+            print(json.dumps({"status": "failed", "error": {"code": "bench_failed", "message": sentence}}))
+        print(sentence, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    if given.json:
+        print(json.dumps({"machine": machine.describe(), "full": given.full, "benches": [asdict(r) for r in reports]}))
+    else:
+        print(*(as_text(report) for report in reports), sep="\n\n")
+    return 0
+
+
+def _one(setup: Setup, name: str, *, write_page: bool) -> Report:
+    if machine.is_busy():
+        say(f"{name}: other programs use this machine now; the figures will say more about them")
+    where = machine.describe()
+    report: Report = asyncio.run(import_module(f"scripts.benches.{name}").run(setup))
+    if write_page:
+        page.PAGE.write_text(page.with_section(page.PAGE.read_text(), name, page.section(report, where)))
+    return report
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("name", choices=[*NAMES, "all"], metavar="NAME")
+    parser.add_argument("--full", action="store_true", help="the counts that figures are told with")
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    parser.add_argument("--page", action="store_true", help=f"write the section of {page.PAGE.name}")
+    parser.add_argument("--model", default=MODEL, help=f"catalog id, {MODEL} by default")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

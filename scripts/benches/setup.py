@@ -1,0 +1,59 @@
+"""What every bench is given: the models, how many times to measure, and where to say how far it is."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from models.backends.llama import LlamaModel, LlamaSettings
+from models.store import Store
+from models.types import ModelId
+from runtime import paths
+
+MODEL = "smollm2-135m"
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """One run of a bench."""
+
+    home: Path
+    """Covey's folder that holds the models."""
+    model: str
+    full: bool
+
+    def count(self, small: int, full: int) -> int:
+        """Return how many times to do something."""
+        return full if self.full else small
+
+    @property
+    def model_file(self) -> Path:
+        """The weights. Raises NotInstalled."""
+        store = Store(paths.models_dir(self.home))
+        return store.path(store.get(self.model), "model")
+
+    @property
+    def threads(self) -> int:
+        """The physical cores: what a node uses by default, and what the reference is given."""
+        return psutil.cpu_count(logical=False) or 1
+
+    @asynccontextmanager
+    async def loaded(self, **settings: Any) -> AsyncIterator[LlamaModel]:
+        """Give the model in a worker of its own, without a node around it."""
+        chosen = LlamaSettings(**{"threads": self.threads, **settings})
+        model = await LlamaModel.load(ModelId(self.model), self.model_file, (), chosen)
+        try:
+            yield model
+        finally:
+            await model.close()
+
+
+def say(text: str) -> None:
+    """Show how far it is."""
+    print(f"  {text}", file=sys.stderr, flush=True)
