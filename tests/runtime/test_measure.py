@@ -1,0 +1,73 @@
+"""What `covey bench` counts and says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from models.backend import TextModel
+from models.backends.scripted import ScriptedText
+from runtime.cli.bench import as_text
+from runtime.cli.main import main
+from runtime.measure import Measured, measure, together, verdict
+
+
+async def test_a_model_is_measured_at_every_number_of_streams() -> None:
+    model = ScriptedText(lambda call: "word " * 60, seconds_per_token=0.002)
+
+    async def load() -> AsyncIterator[TextModel]:
+        yield model
+
+    found = await measure("made-up", load)
+    assert set(found.decode_tokens_s) == {1, 4, 8}
+    assert 100 < found.decode_tokens_s[1] <= 500
+    assert found.decode_tokens_s[8] > 2 * found.decode_tokens_s[1]
+    assert found.prompt_tokens_s and model.running == 0
+
+
+@pytest.mark.parametrize(
+    ("times", "rate"),
+    [
+        ([], 0.0),
+        ([[(1.0, 1)]], 0.0),
+        ([[(0.0, 1), (1.0, 2), (2.0, 2)]], 2.0),
+        ([[(0.0, 1), (1.0, 1)], [(2.0, 1), (3.0, 1)]], 0.0),
+    ],
+)
+def test_only_the_time_in_which_all_write_is_counted(times: list[list[tuple[float, int]]], rate: float) -> None:
+    assert together(times) == rate
+
+
+def _one(rate: float, *, name: str = "small", memory: int = 10**8) -> Measured:
+    return Measured(name, 1.0, 100.0, {1: rate, 4: 2 * rate, 8: 3 * rate} if rate else {}, memory)
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (
+            [_one(100)],
+            "Good for conversation with small: it writes 15 times as fast as one reads, for about 8 at a time",
+        ),
+        ([_one(100), _one(20, name="big", memory=10**9)], "Good for conversation with big: it writes 3 times"),
+        ([_one(100), _one(2, name="big", memory=10**9)], "Good for conversation with small"),
+        ([_one(2)], "small writes 2 tokens a second here, slower than one reads"),
+        ([_one(0)], "too slow"),
+    ],
+)
+def test_the_sentence_fits_the_device(found: list[Measured], words: str) -> None:
+    assert words in verdict(found)
+    assert verdict(found).endswith(".")
+
+
+def test_what_was_not_measured_is_a_dash() -> None:
+    line = as_text([Measured("small", 1.0, None, {}, 10**8)]).splitlines()[1]
+    assert line.split() == ["small", "1.0", "-", "-", "-", "-", "100"]
+
+
+def test_without_a_model_it_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--json"]) == 1
+    assert "covey models pull" in json.loads(capsys.readouterr().out)["error"]["message"]

@@ -1,0 +1,85 @@
+"""The arithmetic and the looks of the benches."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from scripts.benches import figures, page, run, texts
+from scripts.benches.figures import Report, Row, alone, as_text, compared, number, percentile, spread
+
+
+@pytest.mark.parametrize(
+    ("values", "share", "expected"),
+    [([5.0], 0.95, 5.0), ([1.0, 2.0], 0.5, 1.5), ([3.0, 1.0, 2.0], 0.0, 1.0), ([1.0, 2.0, 3.0], 1.0, 3.0)],
+)
+def test_percentiles_lie_between_neighbours(values: list[float], share: float, expected: float) -> None:
+    assert percentile(values, share) == expected
+
+
+def test_ratios_are_taken_round_by_round() -> None:
+    """A machine that slows down for both sides must not move the ratio."""
+    row = compared("decode", "tok/s", ([100.0, 50.0, 20.0], [50.0, 25.0, 10.0]))
+    assert row.ratio == figures.Spread(2.0, 2.0, 2.0, 3)
+    assert spread([1.0, 2.0, 3.0, 4.0, 5.0]) == figures.Spread(3.0, 2.0, 4.0, 5)
+
+
+def test_series_of_different_length_are_not_compared() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        compared("x", "s", ([1.0], [1.0, 2.0]))
+
+
+@pytest.mark.parametrize(("value", "shown"), [(0, "0"), (1234.5, "1234"), (99.96, "100"), (0.012345, "0.0123")])
+def test_numbers_have_three_digits(value: float, shown: str) -> None:
+    assert number(value) == shown
+
+
+def _report(name: str = "made_up", value: float = 3.0) -> Report:
+    rows: tuple[Row, ...] = (compared("speed", "tok/s", ([value, 4.0], [2.0, 2.0])), alone("memory", "MB", [41.0]))
+    settings: dict[str, object] = {"rounds": 2, "tried": [{"options": "-fa on", "figure": 9.5}]}
+    return Report(name, "a made-up bench", rows, settings=settings)
+
+
+def test_a_report_is_readable_on_a_terminal() -> None:
+    lines = as_text(_report()).splitlines()
+    assert lines[0] == "made_up: a made-up bench"
+    assert "3.5 (3.25 to 3.75)" in lines[2]
+    assert lines[3].split() == ["memory", "MB", "41", "1"]
+
+
+def test_a_run_replaces_its_own_section_of_the_page_and_no_other() -> None:
+    machine = {"processor": "p", "cores": 2, "llama_cpp_python": "1", "load_before": 0.0}
+    first = page.with_section("# Title\n", "one", page.section(_report("one"), machine))
+    both = page.with_section(first, "two", page.section(_report("two"), machine))
+    again = page.with_section(both, "one", page.section(_report("one", 8.0), machine))
+    assert again.count("## one") == again.count("## two") == 1
+    assert again.startswith("# Title\n")
+    assert "| speed | tok/s | 6 (5 to 7)" in again
+    assert "| `-fa on` | 9.5 |" in again
+
+
+def test_prompts_are_the_same_on_every_run_and_differ_by_seed() -> None:
+    assert texts.filler(50, 1) == texts.filler(50, 1) != texts.filler(50, 2)
+    assert len({texts.question(n) for n in range(200)}) == 200
+
+
+@pytest.mark.parametrize("name", run.NAMES)
+def test_every_bench_can_be_imported_and_says_what_it_is_for(name: str) -> None:
+    module = __import__(f"scripts.benches.{name}", fromlist=["ABOUT"])
+    assert module.ABOUT and callable(module.run)
+    assert name in (run.__doc__ or "")
+
+
+def test_a_wrong_name_is_wrong_use() -> None:
+    with pytest.raises(SystemExit) as ended:
+        run.main(["dance"])
+    assert ended.value.code == 2
+
+
+def test_a_model_that_is_missing_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run.main(["labels", "--json"]) == 1
+    said = json.loads(capsys.readouterr().out)
+    assert said["status"] == "failed"
+    assert "covey models pull" in said["error"]["message"]
