@@ -52,7 +52,7 @@ RUN_S = 20.0
 _OVER = -1
 
 Counters = Callable[[NodeId], int]
-"""Returns the highest number of a pairing with that node that this node has seen; 0 for none."""
+"""Returns milliseconds since 1970, or the highest number of a pairing with that node that was seen, if higher."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Paired:
     name: str
     addresses: tuple[str, ...]
     counter: int
-    """Number of this pairing; higher than any that either side has seen."""
+    """Number of this pairing: about the milliseconds since 1970, and higher than any that either side has seen."""
 
 
 @dataclass(slots=True)

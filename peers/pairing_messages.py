@@ -16,7 +16,8 @@ MAX_PAIRING_BYTES = 8 * 1024
 PAIRING_VERSION = 1
 NONCE_BYTES = 16
 MAX_DETAILS_BYTES = 4096
-MAX_COUNTER = 2**32
+MAX_COUNTER = 2**53 - 1
+"""Exact in every language's numbers."""
 
 Share = Annotated[bytes, Field(min_length=SHARE_BYTES, max_length=SHARE_BYTES)]
 Nonce = Annotated[bytes, Field(min_length=NONCE_BYTES, max_length=NONCE_BYTES)]
@@ -91,6 +92,6 @@ class Details(WireMessage):
     name: Name
     """What the owner calls this device."""
     counter: Annotated[int, Field(ge=0, le=MAX_COUNTER)]
-    """Highest number of a pairing with the other side that this side has seen, also of a revoked one."""
+    """Milliseconds since 1970 here, or the highest number of a pairing with the other side that was seen, if higher."""
     addresses: Annotated[list[Annotated[str, Field(max_length=120)]], Field(max_length=8)]
     """`host:port`, where this device can be found."""

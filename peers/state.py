@@ -17,6 +17,7 @@ from peers.errors import IdentityError
 from peers.identity import Identity
 from peers.ledger import KEEP_DAYS, Ledger
 from peers.node_id import short
+from peers.peerstore import PeerStore
 from peers.private_files import alone, make_folder, sync_folder, write_whole
 
 FOLDER = "node"
@@ -31,6 +32,7 @@ class NodeState:
     identity: Identity
     ledger: Ledger
     audit: Audit
+    peers: PeerStore
     notice: str = ""
     """A sentence that the owner should see, or nothing."""
 
@@ -54,7 +56,9 @@ def open_state(home: Path, *, machine: str, ledger_days: int = KEEP_DAYS) -> Nod
             f"This device's key can't be kept in {folder} ({error.strerror}). Make that folder writable."
         ) from error
     own = identity.load(folder)
-    return NodeState(folder, own, Ledger(folder, own, keep_days=ledger_days), Audit(folder, own), notice)
+    return NodeState(
+        folder, own, Ledger(folder, own, keep_days=ledger_days), Audit(folder, own), PeerStore(folder), notice
+    )
 
 
 def _put_aside_copy(folder: Path, machine: str) -> str:

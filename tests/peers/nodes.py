@@ -7,6 +7,7 @@ from pathlib import Path
 from models.types import Label
 from peers import identity
 from peers.identity import Identity
+from peers.pairing import Paired
 from peers.policy import Place, Recipient, RecipientKind
 
 DAY_NS = 24 * 3600 * 10**9
@@ -45,3 +46,8 @@ def recipient(
     capabilities: frozenset[str] | None = None,
 ) -> Recipient:
     return Recipient(kind, id, name, place, ceiling, capabilities)
+
+
+def paired_with(identity: Identity, name: str, *, counter: int = 1) -> Paired:
+    """What a pairing with this device comes to."""
+    return Paired(identity.public, name, ("192.168.1.20:4489",), counter)

@@ -1,0 +1,101 @@
+"""What an owner does with other devices: admit, change a grant, revoke, forget; and hearing what other owners did.
+
+Each act changes the book and is written into the audit log. A revocation is in the book before it is
+in the log: should the log be broken, the device is out all the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from peers import tombstones
+from peers.audit import Act, Happening
+from peers.book import (
+    Book,
+    Effect,
+    Peer,
+    counter_of,
+    find,
+    forgotten,
+    with_heard,
+    with_paired,
+    with_peer,
+    with_revoked,
+)
+from peers.errors import UnknownPeer
+from peers.grants import Grant
+from peers.node_id import NodeId, short
+from peers.pairing import Me, Paired
+from peers.state import NodeState
+from peers.tombstones import Tombstone
+
+
+def me(state: NodeState, name: str, addresses: tuple[str, ...] = ()) -> Me:
+    """Return what this node says about itself when it is paired."""
+
+    def number(node: NodeId) -> int:
+        return max(state.peers.now_ns() // 10**6, counter_of(state.peers.book(), node))
+
+    return Me(state.identity.public, name, addresses, number)
+
+
+def admit(state: NodeState, paired: Paired, grant: Grant) -> Peer:
+    """Write down a device that was just paired. Raises PeerBookError, RecordError."""
+    now = state.peers.now_ns()
+    book = state.peers.change(lambda known: with_paired(known, paired, grant, now_ns=now))
+    peer = book.peers[paired.identity.node_id]
+    state.audit.record(Happening(Act.PAIRED, peer.node_id, grant.whose, label=grant.label))
+    return peer
+
+
+def set_grant(state: NodeState, name: str, grant: Grant) -> Peer:
+    """Replace what a device may do; it holds from its next request on. Raises UnknownPeer."""
+    node = find(state.peers.book(), name).node_id
+    book = state.peers.change(lambda known: with_peer(known, replace(_paired(known, node), grant=grant)))
+    state.audit.record(Happening(Act.GRANTED, node, label=grant.label))
+    return book.peers[node]
+
+
+def revoke(state: NodeState, name: str) -> Tombstone:
+    """End the pairing with a device and return the signed statement to pass on. Raises UnknownPeer."""
+    peer = find(state.peers.book(), name)
+    now = state.peers.now_ns()
+    number = min(max(now // 10**6, counter_of(state.peers.book(), peer.node_id)), tombstones.MAX_COUNTER)
+    stone = tombstones.sign(state.identity, peer.node_id, number, now_ns=now)
+    state.peers.change(lambda known: with_revoked(known, stone))
+    state.audit.record(Happening(Act.REVOKED, peer.node_id, note="by the owner, here"))
+    return stone
+
+
+def hear(state: NodeState, stone: Tombstone) -> Effect:
+    """Take note of a revocation that another device passed on; a forged one does nothing."""
+    if not tombstones.is_genuine(stone):
+        return Effect.NOTHING
+    _, effect = with_heard(state.peers.book(), stone, state.identity.node_id)
+    if effect is Effect.NOTHING:
+        return effect
+    state.peers.change(lambda known: with_heard(known, stone, state.identity.node_id)[0])
+    act = Act.REVOKED if effect is Effect.BINDS else Act.WARNED
+    state.audit.record(Happening(act, stone.subject, note=f"{short(stone.issuer)} says so"))
+    return effect
+
+
+def forget(state: NodeState, name: str) -> NodeId:
+    """Remove the names and warnings that are kept of a revoked device. Raises UnknownPeer when it is still paired."""
+    book = state.peers.book()
+    wanted = name.strip().casefold()
+    if any(wanted in (peer.name.casefold(), short(peer.node_id).casefold()) for peer in book.peers.values()):
+        raise UnknownPeer(f"{name} is still paired. End that first with `covey peers revoke {name}`.")
+    subjects = {notice.tombstone.subject: notice.name for notice in book.notices}
+    found = [node for node, known in subjects.items() if wanted in (known.casefold(), short(node).casefold())]
+    if not found or not wanted:
+        raise UnknownPeer(f"Nothing is kept of a revoked device {name!r}. Run `covey peers list --all` to see them.")
+    state.peers.change(lambda known: forgotten(known, found[0]))
+    return found[0]
+
+
+def _paired(book: Book, node: NodeId) -> Peer:
+    """Return the device, unless it was revoked a moment ago. Raises UnknownPeer."""
+    if node not in book.peers:
+        raise UnknownPeer(f"{short(node)} was revoked a moment ago. Run `covey peers list` to see who is paired.")
+    return book.peers[node]

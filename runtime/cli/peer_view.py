@@ -1,0 +1,132 @@
+"""A paired device as its owner reads it, and as programs do. Pure: values in, lines or JSON out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from models.types import Json
+from peers.audit import Happening
+from peers.book import Notice, Peer, is_expired
+from peers.grants import Grant, Limits, clock
+from peers.node_id import readable, short
+
+
+def peer_json(peer: Peer, now_ns: int) -> dict[str, Json]:
+    """Return a device for programs."""
+    return {
+        "name": peer.name,
+        "node_id": readable(peer.node_id),
+        "grant": grant_json(peer.grant),
+        "expired": is_expired(peer, now_ns),
+        "addresses": list(peer.addresses),
+        "paired_ns": peer.paired_ns,
+        "seen_ns": peer.seen_ns,
+        "tasks_in": peer.figures.tasks_in,
+        "tasks_out": peer.figures.tasks_out,
+        "bytes_in": peer.figures.bytes_in,
+        "bytes_out": peer.figures.bytes_out,
+    }
+
+
+def grant_json(granted: Grant) -> dict[str, Json]:
+    """Return a grant for programs."""
+    quiet = granted.quiet
+    capabilities: list[Json] | None = None if granted.capabilities is None else [*sorted(granted.capabilities)]
+    return {
+        "whose": granted.whose,
+        "label": granted.label.name.lower(),
+        "capabilities": capabilities,
+        "copy_models": granted.copy_models,
+        "relay": granted.relay,
+        "admin": granted.admin,
+        "quiet": None if quiet is None else f"{clock(quiet.start)}-{clock(quiet.end)}",
+        "expires_ns": granted.expires_ns,
+        "tasks": granted.tasks,
+        "tasks_per_minute": granted.limits.tasks_per_minute,
+        "at_once": granted.limits.at_once,
+        "tokens_per_task": granted.limits.tokens_per_task,
+    }
+
+
+def notice_json(notice: Notice) -> dict[str, Json]:
+    """Return a revocation for programs."""
+    stone = notice.tombstone
+    return {
+        "name": notice.name,
+        "node_id": readable(stone.subject),
+        "revoked_by": readable(stone.issuer),
+        "time_ns": stone.time_ns,
+    }
+
+
+def happening_json(one: Happening) -> dict[str, Json]:
+    """Return an entry of the audit log for programs."""
+    return {
+        "act": one.act.value,
+        "time_ns": one.time_ns,
+        "scope": one.scope,
+        "bytes": one.size_bytes,
+        "label": one.label.name.lower(),
+        "note": one.note,
+    }
+
+
+def rows(peers: Sequence[Peer], now_ns: int) -> Iterator[str]:
+    """Yield one line per device."""
+    width = max(len(peer.name) for peer in peers)
+    for peer in peers:
+        over = "  (its time is over)" if is_expired(peer, now_ns) else ""
+        name = f"{peer.name:<{width}}  {short(peer.node_id)}"
+        yield f"{name}  {grant_words(peer.grant)}  seen {when(peer.seen_ns)}{over}"
+
+
+def lines(peer: Peer, now_ns: int) -> Iterator[str]:
+    """Yield all there is to say about one device."""
+    figures = peer.figures
+    yield f"{peer.name}, {'your own device' if peer.grant.whose == 'own' else 'a guest’s device'}"
+    yield f"id         {readable(peer.node_id)}"
+    yield f"may        {grant_words(peer.grant)}"
+    yield f"limits     {_limit_words(peer.grant.limits)}"
+    if is_expired(peer, now_ns):
+        yield "over       its time is over; pair it again, or `covey peers grant --for`"
+    yield f"found at   {', '.join(peer.addresses) or '(nowhere yet)'}"
+    yield f"paired     {when(peer.paired_ns)}, seen {when(peer.seen_ns)}"
+    yield f"it asked   {figures.tasks_in} tasks, {figures.bytes_in} B"
+    yield f"we asked   {figures.tasks_out} tasks, {figures.bytes_out} B"
+
+
+def grant_words(granted: Grant) -> str:
+    """Return a grant as a person reads it."""
+    work = "any work" if granted.capabilities is None else ", ".join(sorted(granted.capabilities)) or "no work"
+    powers = {"copies models": granted.copy_models, "uses the hub": granted.relay, "admin": granted.admin}
+    words = [f"sees {granted.label.name.lower()}", work, *(word for word, held in powers.items() if held)]
+    if granted.quiet is not None:
+        words.append(f"quiet {clock(granted.quiet.start)}-{clock(granted.quiet.end)}")
+    if granted.expires_ns is not None:
+        words.append(f"until {when(granted.expires_ns)}")
+    if granted.tasks is not None:
+        words.append(f"{granted.tasks} tasks in all")
+    return ", ".join(words)
+
+
+def _limit_words(limits: Limits) -> str:
+    return f"{limits.at_once} at once, {limits.tasks_per_minute} a minute, {limits.tokens_per_task} tokens each"
+
+
+def warning(notice: Notice, name: str) -> str:
+    """Return the sentence about a revocation that does not bind here."""
+    return (
+        f"{short(notice.tombstone.issuer)} says that its owner revoked {name} {when(notice.tombstone.time_ns)}. "
+        f"If that was you: `covey peers revoke {name}`."
+    )
+
+
+def when(time_ns: int) -> str:
+    """Return a time on this device's clock."""
+    if not time_ns:
+        return "never"
+    try:
+        return datetime.fromtimestamp(time_ns / 1e9).strftime("%Y-%m-%d %H:%M")
+    except (ValueError, OverflowError, OSError):
+        return "at an unknown time"

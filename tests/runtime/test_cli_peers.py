@@ -1,0 +1,178 @@
+"""`covey peers` as it is typed: an owner sees who is paired, changes what each may do, and ends it."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models.types import Label
+from peers import membership, tombstones
+from peers.audit import Act
+from peers.book import Effect, find
+from peers.errors import UnknownPeer
+from peers.grants import Ask, Now, What, allows, guest_device, own_device
+from peers.identity import Identity
+from runtime.cli.main import main
+from runtime.cli.node_state import opened
+from tests.peers.nodes import new_identity, paired_with
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("COVEY_HOME", str(tmp_path / "home"))
+    return tmp_path
+
+
+@pytest.fixture
+def kitchen(home: Path) -> Identity:
+    """The kitchen's key; the kitchen is paired."""
+    made = new_identity(home / "kitchen")
+    membership.admit(opened(), paired_with(made, "kitchen"), own_device())
+    return made
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> str:
+    assert main(["peers", *arguments]) == code
+    return capsys.readouterr().out
+
+
+def one_object(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> dict[str, Any]:
+    found = json.loads(run(capsys, *arguments, "--json", code=code))
+    assert isinstance(found, dict)
+    return found
+
+
+def test_a_device_alone_is_told_how_to_pair(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "covey pair" in run(capsys, "list")
+    found = one_object(capsys, "list")
+    assert found["peers"] == []
+    assert len(found["node_id"]) == 63
+
+
+def test_list_and_show_say_who_and_what(kitchen: Identity, capsys: pytest.CaptureFixture[str]) -> None:
+    row = run(capsys, "list")
+    assert "kitchen" in row
+    assert "sees personal, any work, copies models" in row
+    shown = run(capsys, "show", "kitchen")
+    assert "your own device" in shown
+    assert "192.168.1.20:4489" in shown
+    assert "paired" in shown
+    found = one_object(capsys, "show", kitchen.node_id[:7])
+    assert found["grant"]["label"] == "personal"
+    assert [one["act"] for one in found["lately"]] == ["paired"]
+
+
+def test_an_unknown_device_is_wrong_use(kitchen: Identity, capsys: pytest.CaptureFixture[str]) -> None:
+    error = one_object(capsys, "show", "garage", code=2)["error"]
+    assert error["code"] == "unknown_peer"
+    assert "Paired are kitchen." in error["message"]
+
+
+def test_a_grant_changes_only_what_is_named(kitchen: Identity, capsys: pytest.CaptureFixture[str]) -> None:
+    options = [
+        "--label",
+        "public",
+        "--may",
+        "extract,embed",
+        "--quiet",
+        "22:00-07:00",
+        "--for",
+        "2h",
+        "--no-copy-models",
+    ]
+    before = one_object(capsys, "show", "kitchen")["grant"]
+    after = one_object(capsys, "grant", "kitchen", *options)["grant"]
+    assert after["label"] == "public"
+    assert after["capabilities"] == ["embed", "extract"]
+    assert after["quiet"] == "22:00-07:00"
+    assert after["copy_models"] is False
+    assert after["expires_ns"] > time.time_ns() + 7100 * 10**9
+    assert (after["relay"], after["admin"], after["at_once"]) == (before["relay"], before["admin"], before["at_once"])
+    back = one_object(capsys, "grant", "kitchen", "--may", "all", "--quiet", "none", "--for", "ever")["grant"]
+    assert (back["capabilities"], back["quiet"], back["expires_ns"], back["label"]) == (None, None, None, "public")
+
+
+def test_admin_and_hub_are_given_by_name_only(kitchen: Identity, capsys: pytest.CaptureFixture[str]) -> None:
+    after = one_object(capsys, "grant", "kitchen", "--admin", "--relay", "--tasks", "5", "--tokens", "100")["grant"]
+    assert (after["admin"], after["relay"], after["tasks"], after["tokens_per_task"]) == (True, True, 5, 100)
+    assert "admin" in run(capsys, "list")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        [],
+        ["--label", "secret"],
+        ["--label", "everything"],
+        ["--may", "extract, Bad Name"],
+        ["--quiet", "25:00-07:00"],
+        ["--quiet", "late"],
+        ["--for", "2 weeks"],
+        ["--for", "0h"],
+        ["--tasks", "-1"],
+    ],
+)
+def test_what_can_not_be_granted_is_wrong_use_and_changes_nothing(
+    kitchen: Identity, capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    assert one_object(capsys, "grant", "kitchen", *options, code=2)["error"]["code"] == "usage"
+    assert find(opened().peers.book(), "kitchen").grant == own_device()
+
+
+def test_a_revoked_device_is_gone_at_once_and_written_down(
+    kitchen: Identity, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "in person" in run(capsys, "revoke", "kitchen")
+    assert one_object(capsys, "list")["peers"] == []
+    assert one_object(capsys, "list", "--all")["revoked"][0]["name"] == "kitchen"
+    assert [one.act for one in opened().audit.newest(5)] == [Act.REVOKED, Act.PAIRED]
+    stone = opened().peers.book().notices[0].tombstone
+    assert tombstones.is_genuine(stone)
+    assert stone.counter > 1
+
+
+def test_forget_takes_the_name_of_a_revoked_device(kitchen: Identity, capsys: pytest.CaptureFixture[str]) -> None:
+    assert one_object(capsys, "forget", "kitchen", code=2)["error"]["code"] == "unknown_peer"
+    run(capsys, "revoke", "kitchen")
+    run(capsys, "forget", "kitchen")
+    assert "kitchen" not in (opened().folder / "peers.json").read_text()
+    assert one_object(capsys, "list", "--all")["revoked"][0]["name"] == ""
+
+
+def test_a_revocation_by_another_device_is_shown_as_a_warning(
+    kitchen: Identity, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    phone = new_identity(home / "phone")
+    state = opened()
+    membership.admit(state, paired_with(phone, "phone"), own_device())
+    stone = tombstones.sign(phone, kitchen.node_id, 10**15, now_ns=10**18)
+    assert membership.hear(state, stone) is Effect.WARNING
+    assert f"{phone.node_id[:7]} says that its owner revoked kitchen" in run(capsys, "list")
+    assert one_object(capsys, "list")["warnings"][0]["name"] == "kitchen"
+    assert membership.hear(state, replace(stone, counter=10**15 + 1)) is Effect.NOTHING  # forged
+
+
+def test_a_revocation_by_a_device_with_admin_binds_and_is_written_down(kitchen: Identity, home: Path) -> None:
+    phone = new_identity(home / "phone")
+    state = opened()
+    membership.admit(state, paired_with(phone, "phone"), replace(own_device(), admin=True))
+    stone = tombstones.sign(phone, kitchen.node_id, 10**15, now_ns=10**18)
+    assert membership.hear(state, stone) is Effect.BINDS
+    with pytest.raises(UnknownPeer):
+        find(state.peers.book(), "kitchen")
+    assert state.audit.newest(1)[0].note == f"{phone.node_id[:7]} says so"
+
+
+def test_a_guests_time_ends_by_itself(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    state = opened()
+    visitor = new_identity(home / "visitor")
+    membership.admit(state, paired_with(visitor, "visitor"), guest_device(expires_ns=1))
+    assert "its time is over" in run(capsys, "list")
+    assert one_object(capsys, "show", "visitor")["expired"] is True
+    verdict = allows(find(state.peers.book(), "visitor").grant, Ask(What.RUN, "extract", Label.PUBLIC), Now(2, 0))
+    assert verdict.rule == "expired"
