@@ -1,0 +1,94 @@
+"""What two paired devices tell each other while nothing is asked: load, skills, revocations, ledger heads."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from peers.identity import MAX_CERTIFICATE_BYTES
+from peers.messages import Capability, Share
+from peers.tombstones import MAX_COUNTER
+from peers.wire import Count, DigestText, Name, NodeIdText, Seconds, WireMessage
+
+MAX_CARDS = 256
+MAX_STONES = 256
+"""Per message; more go in the next."""
+
+Speed = Annotated[float, Field(ge=0, lt=1e9)]
+
+
+class LedgerHead(WireMessage):
+    """How far the sender's ledger reaches. The receiver remembers it, so that it can't be shortened unseen."""
+
+    kind: Literal["ledger_head"] = "ledger_head"
+    number: Count
+    hash: DigestText
+    signature: Annotated[str, Field(max_length=128)]
+    """Base64 of an ECDSA signature (DER) over `covey ledger head\\n<number>\\n<hash>`."""
+
+
+class Beat(WireMessage):
+    """How I am. Every five seconds on an idle link."""
+
+    kind: Literal["beat"] = "beat"
+    running: Count = 0
+    queued: Count = 0
+    draining: bool = False
+    """I am about to sleep or stop: send no new work."""
+    battery: Share | None = None
+    """None on a device without one."""
+    plugged: bool | None = None
+    temperature_c: Annotated[float, Field(ge=-50, le=150)] | None = None
+    free_bytes: Count | None = None
+    """Memory that is free for models."""
+    head: LedgerHead | None = None
+
+
+class SkillCard(WireMessage):
+    """One thing that a device can do, as measured there."""
+
+    kind: Literal["skill"] = "skill"
+    capability: Capability
+    model: Name = ""
+    """Catalog id; empty for a deterministic specialist."""
+    artifacts: Annotated[list[DigestText], Field(max_length=16)] = Field(default_factory=list)
+    """Digests of the weights: work resumes only where they are the same."""
+    prefill_tps: Speed | None = None
+    """Tokens of a prompt read per second."""
+    decode_tps: Speed | None = None
+    """Tokens written per second."""
+    load_s: Seconds | None = None
+    """To load the model; None when it is loaded."""
+    context_tokens: Count | None = None
+    prefixes: Annotated[list[DigestText], Field(max_length=64)] = Field(default_factory=list)
+    """Specialist prompts whose state is warm. Never a conversation's."""
+    success: Share | None = None
+    """Calibrated share of its answers that pass their checks."""
+
+
+class Skills(WireMessage):
+    """All that a device can do; it replaces what it said before."""
+
+    kind: Literal["skills"] = "skills"
+    cards: Annotated[list[SkillCard], Field(max_length=MAX_CARDS)]
+
+
+class Revocation(WireMessage):
+    """A signed statement that a device was revoked."""
+
+    kind: Literal["revocation"] = "revocation"
+    issuer: NodeIdText
+    subject: NodeIdText
+    counter: Annotated[int, Field(ge=0, le=MAX_COUNTER)]
+    time_ns: Annotated[int, Field(ge=0, lt=2**63)]
+    certificate: Annotated[bytes, Field(max_length=MAX_CERTIFICATE_BYTES)]
+    signature: Annotated[bytes, Field(max_length=128)]
+    """ECDSA (DER) over `covey revocation 1\\n<issuer>\\n<subject>\\n<counter>\\n<time_ns>`."""
+
+
+class Revocations(WireMessage):
+    """Revocations that the sender knows of."""
+
+    kind: Literal["revocations"] = "revocations"
+    stones: Annotated[list[Revocation], Field(max_length=MAX_STONES)]
