@@ -55,6 +55,8 @@ class GenerateCall:
 
     messages: tuple[Message, ...]
     max_tokens: int
+    own_messages: int = 0
+    """How many of the first messages are the specialist's own; the state of these may be kept on disk."""
     prefill: str = ""
     """Text the assistant's turn begins with; not part of the answer."""
     sampling: Sampling = Sampling()

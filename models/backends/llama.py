@@ -58,6 +58,9 @@ class LlamaSettings:
     reproducible: bool = False
     """Make answers independent of what else runs in the batch, at some cost in memory and speed."""
 
+    prefix_folder: Path | None = None
+    """Where the state of specialists' own prompts is kept; None keeps none."""
+
     @property
     def state_tokens(self) -> int:
         """Tokens of state to allocate."""
@@ -125,6 +128,7 @@ class LlamaModel:
         message = {
             "op": "generate",
             "messages": [(m.role, m.content) for m in call.messages],
+            "own_messages": call.own_messages,
             "prefill": call.prefill,
             "max_tokens": call.max_tokens,
             "sampling": astuple(call.sampling),
@@ -246,6 +250,8 @@ class LlamaModel:
                     "threads": settings.threads,
                     "rows": min(settings.rows, REPRODUCIBLE_ROWS) if settings.reproducible else settings.rows,
                     "reproducible": settings.reproducible,
+                    "prefix_folder": str(settings.prefix_folder or ""),
+                    "digest": "".join(self.artifacts),
                 }
             )
             try:
@@ -318,5 +324,7 @@ async def open_model(manifest: Manifest, store: Store, threads: int) -> LlamaMod
     """Load an installed model for the pool. Raises as `LlamaModel.load`."""
     path = store.path(manifest, "model")
     await asyncio.to_thread(gguf.read, path)  # a damaged file is refused before llama.cpp sees it
-    settings = LlamaSettings(context_tokens=manifest.context_tokens, threads=threads)
+    settings = LlamaSettings(
+        context_tokens=manifest.context_tokens, threads=threads, prefix_folder=store.root / "prefixes"
+    )
     return await LlamaModel.load(manifest.model_id, path, manifest.digests, settings)

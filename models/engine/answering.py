@@ -40,6 +40,8 @@ class Answer:
     """Tokens whose state is not computed yet: first the prompt, later what was chosen last."""
     cached: int = 0
     """Tokens of the prompt whose state was there already."""
+    keep: int = 0
+    """First tokens of the prompt that are a specialist's own: their state is kept on disk."""
     signals: SignalSum = field(default_factory=SignalSum)
     ending: Ending | None = None
     owed: list[Piece] = field(default_factory=list)
@@ -130,6 +132,7 @@ class Scoring:
     started: float = field(default_factory=time.monotonic)
     deadline: float | None = None
     cached: int = 0
+    keep: int = 0
 
     def begin(self) -> None:
         self.pending = list(self.prompt)

@@ -20,6 +20,7 @@ from models.engine.answering import Answer, Scoring
 from models.engine.cells import Cells, common_prefix
 from models.engine.library import NoRoom, Row
 from models.engine.pace import Pace
+from models.engine.prefixes import FEWEST_TOKENS, PrefixFiles
 from models.errors import BackendError, ContextOverflow, DeadlineExceeded, ModelsError
 from models.types import Usage
 
@@ -35,6 +36,8 @@ class Computes(Protocol):
     def decode(self, rows: list[Row]) -> list[NDArray[np.float32]]: ...
     def copy(self, source: int, target: int, length: int) -> None: ...
     def cut(self, sequence: int, length: int) -> None: ...
+    def state(self, sequence: int) -> bytes: ...
+    def restore(self, sequence: int, state: bytes) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,7 @@ class Batch:
         progressed: Callable[[Answer], None],
         done: Callable[[Job, Usage, list[float]], None],
         failed: Callable[[Job, ModelsError], None],
+        prefixes: PrefixFiles | None = None,
     ) -> None:
         self._library = library
         self._settings = settings
@@ -98,6 +102,7 @@ class Batch:
         self._progressed, self._done, self._failed = progressed, done, failed
         self._clock = 0
         self._pace = Pace()
+        self._prefixes = prefixes
 
     @property
     def busy(self) -> bool:
@@ -152,6 +157,7 @@ class Batch:
             seat.model_seconds += spent
             assert seat.job is not None
             del seat.job.pending[:taken]
+            self._keep(seat)
             if not seat.job.pending:
                 self._advance(seat, next(given))
 
@@ -210,6 +216,7 @@ class Batch:
         if isinstance(job, Answer) and job.ending is not None:  # nothing left to compute
             self._end(_Seat(-1), job)
             return True
+        self._restore(job, free)
         source, reused = self._longest_prefix(job)
         if not self._room_for(job.promised - reused, source, reused):
             return False
@@ -226,6 +233,38 @@ class Batch:
         del job.pending[:reused]
         self._find_leader(target, reused)
         return True
+
+    def _restore(self, job: Job, free: list[_Seat]) -> None:
+        """Bring the state of a specialist's own prompt back from disk, unless it is in memory."""
+        if self._prefixes is None or job.keep < FEWEST_TOKENS or self._longest_prefix(job)[1] >= job.keep:
+            return
+        tokens = job.pending[: job.keep]
+        state = self._prefixes.read(tokens)
+        if state is None or not self._room_for(job.promised, None, 0):
+            return
+        target = self._target(free, None)
+        self._cut(target.sequence, 0)
+        if self._library.restore(target.sequence, state):
+            for token in tokens:
+                self._cells.append(target.sequence, token)
+            job.keep = 0
+        else:
+            self._library.cut(target.sequence, 0)
+
+    def _keep(self, seat: _Seat) -> None:
+        """Write the state of a specialist's own prompt to disk once it is computed."""
+        job = seat.job
+        if self._prefixes is None or job is None or job.keep < FEWEST_TOKENS:
+            return
+        tokens = self._cells.tokens(seat.sequence)[: job.keep]
+        if len(tokens) < job.keep:
+            return
+        job.keep = 0
+        if not self._prefixes.has(tokens):
+            spare = self._scratch[-1]
+            self._copy(seat.sequence, spare, len(tokens))
+            self._prefixes.write(tokens, self._library.state(spare))
+            self._cut(spare, 0)
 
     def _longest_prefix(self, job: Job) -> tuple[int | None, int]:
         """Return the sequence that holds the longest beginning of the request, and its length."""

@@ -159,6 +159,18 @@ class Library:
         """Forget a sequence's state from place `length` on."""
         llama.llama_memory_seq_rm(self._memory, sequence, length, -1)
 
+    def state(self, sequence: int) -> bytes:
+        """Return the state of a sequence as bytes that `restore` takes."""
+        size = llama.llama_state_seq_get_size(self._context, sequence)
+        buffer = (ctypes.c_uint8 * size)()
+        written = llama.llama_state_seq_get_data(self._context, buffer, size, sequence)
+        return bytes(memoryview(buffer)[:written])
+
+    def restore(self, sequence: int, state: bytes) -> bool:
+        """Give an empty sequence a state; False where it does not fit this context."""
+        buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
+        return bool(llama.llama_state_seq_set_data(self._context, buffer, len(state), sequence))
+
     def close(self) -> None:
         llama.llama_batch_free(self._batch)
         llama.llama_free(self._context)

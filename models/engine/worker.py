@@ -15,14 +15,19 @@ import sys
 import threading
 import time
 from dataclasses import astuple
+from pathlib import Path
 from typing import Any, BinaryIO
+
+import llama_cpp
 
 from models.backend import Constraint, Message, Sampling
 from models.engine import framing
 from models.engine.answering import Answer, Scoring
 from models.engine.batch import Batch, BatchSettings, Job
+from models.engine.cells import common_prefix
 from models.engine.constrain import Constrainer, Matcher
 from models.engine.library import ContextSettings, Library
+from models.engine.prefixes import PrefixFiles
 from models.engine.template import FALLBACK, ChatTemplate
 from models.engine.text import TextStream
 from models.errors import BackendError, InputError, ModelsError
@@ -56,6 +61,7 @@ class Worker:
             eos=self._vocabulary.name(self._vocabulary.eos),
         )
         self._template.render([Message("user", "probe")])  # a hostile template fails here, not in a request
+        self._prefixes = self._open_prefixes(load)
         self._batch = Batch(
             self._library,
             BatchSettings(
@@ -70,10 +76,17 @@ class Worker:
             progressed=self._progressed,
             done=self._done,
             failed=self._failed,
+            prefixes=self._prefixes,
         )
         self._constrainer: Constrainer | None = None
         self._resumed: dict[int, int] = {}
         self._send({"op": "loaded", "trained_context": self._library.trained_context})
+
+    def _open_prefixes(self, load: Frame) -> PrefixFiles | None:
+        if not load["prefix_folder"] or not self._library.shares_prefixes:
+            return None
+        scope = [load["digest"], llama_cpp.__version__, load["reproducible"], load["kv_tokens"], load["threads"]]
+        return PrefixFiles(Path(load["prefix_folder"]), "\n".join(map(str, scope)))
 
     def serve(self, inbox: queue.SimpleQueue[Frame | None]) -> None:
         """Answer messages until the input ends."""
@@ -116,11 +129,21 @@ class Worker:
             tokens.insert(0, bos)
         return tokens
 
+    def _own(self, prompt: list[int], message: Frame) -> int:
+        """Return how many tokens the prompt begins with that come from the specialist, whatever the user writes."""
+        own = int(message["own_messages"])
+        if not own or self._prefixes is None:
+            return 0
+        other = {"messages": [*message["messages"][:own], ["user", "\x00"]]}
+        return common_prefix(prompt, self._prompt(other))
+
     def _generate(self, number: int, message: Frame) -> None:
         resumed = tuple(message["resume_tokens"])
+        prompt = self._prompt(message)
         answer = Answer(
             id=number,
-            prompt=self._prompt(message),
+            prompt=prompt,
+            keep=self._own(prompt, message),
             max_tokens=int(message["max_tokens"]),
             sampling=Sampling(*message["sampling"]),
             vocabulary=self._vocabulary,

@@ -71,6 +71,7 @@ class Turn:
         return GenerateCall(
             messages=tuple(messages),
             max_tokens=self.tokens(max_tokens),
+            own_messages=int(bool(messages) and messages[0] == Message("system", self.spec.system)),
             prefill=prefill,
             sampling=Sampling(
                 temperature=self.spec.temperature if temperature is None else temperature,

@@ -115,6 +115,18 @@ async def test_a_schema_that_no_output_satisfies_is_refused_and_others_go_on(mod
         assert (await whole(model.generate(call("Say hi.", 4)))).text
 
 
+async def test_a_specialists_prompt_survives_a_restart(models_home: Path, tmp_path: Path) -> None:
+    system = Message("system", "You sort letters by what they are about. " * 12)
+    wish = GenerateCall((system, Message("user", "Dear Sir, my tap drips.")), 6, own_messages=1)
+    outcomes = []
+    for _ in range(2):
+        async with smollm(models_home, prefix_folder=tmp_path) as model:
+            outcomes.append(await whole(model.generate(wish)))
+    assert outcomes[0].usage.cached_tokens == 0
+    assert outcomes[1].usage.cached_tokens > 100
+    assert outcomes[1].text == outcomes[0].text
+
+
 async def test_labels_are_weighed(models_home: Path) -> None:
     async with smollm(models_home) as model:
         weights = await model.score(

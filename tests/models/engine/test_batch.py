@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from models.backend import Sampling
 from models.engine.answering import Answer, Scoring
 from models.engine.batch import Batch, BatchSettings, Job
 from models.engine.library import NoRoom, Row, Vocabulary
+from models.engine.prefixes import PrefixFiles
 from models.engine.text import TextStream
 from models.errors import ContextOverflow, DeadlineExceeded, ModelsError
 from models.types import Usage
@@ -82,11 +84,21 @@ class ScriptedLibrary:
     def cut(self, sequence: int, length: int) -> None:
         del self.states[sequence][length:]
 
+    def state(self, sequence: int) -> bytes:
+        return bytes(self.states[sequence])
+
+    def restore(self, sequence: int, state: bytes) -> bool:
+        assert not self.states[sequence]
+        self.states[sequence] = list(state)
+        return True
+
 
 class Bench:
     """A batch on a scripted library, and what came out of it."""
 
-    def __init__(self, *, kv: int = 256, slots: int = 4, rows: int = 64, context: int | None = None) -> None:
+    def __init__(
+        self, *, kv: int = 256, slots: int = 4, rows: int = 64, context: int | None = None, folder: Path | None = None
+    ) -> None:
         self.library = ScriptedLibrary(kv, slots + 2)
         self.done: dict[int, tuple[Job, Usage, list[float]]] = {}
         self.failed: dict[int, ModelsError] = {}
@@ -97,6 +109,7 @@ class Bench:
             progressed=lambda answer: (answer.take_owed(), self.progress.append(answer.id))[1],
             done=lambda job, usage, weights: self.done.__setitem__(job.id, (job, usage, weights)),
             failed=lambda job, error: self.failed.__setitem__(job.id, error),
+            prefixes=None if folder is None else PrefixFiles(folder, "scripted"),
         )
 
     def ask(self, number: int, prompt: list[int], most: int, resumed: tuple[int, ...] = (), **more: float) -> Answer:
@@ -266,3 +279,44 @@ def test_weighing_labels_leaves_the_prompt_for_the_next_request() -> None:
     weights = bench.done[1][2]
     assert sum(weights) == pytest.approx(1.0)
     assert bench.answer(2) == expected([1, 2, 3, 4], 4)
+
+
+OWN = [i % 50 for i in range(100)]
+"""A specialist's own prompt."""
+
+
+def test_a_specialists_prompt_is_computed_once_even_over_restarts(tmp_path: Path) -> None:
+    first = Bench(kv=400, folder=tmp_path)
+    first.ask(1, [*OWN, 7, 8], 3, keep=100)
+    first.run()
+    second = Bench(kv=400, folder=tmp_path)
+    second.ask(2, [*OWN, 9], 3, keep=100)
+    second.run()
+    assert second.answer(2) == expected([*OWN, 9], 3)
+    assert second.library.rows <= 4
+    assert second.done[2][1].cached_tokens == 100
+
+
+def test_what_the_user_wrote_is_never_written_to_disk(tmp_path: Path) -> None:
+    bench = Bench(kv=400, folder=tmp_path)
+    bench.ask(1, [*OWN, 61, 62], 3, keep=100)
+    bench.ask(2, [61] * 100, 3)
+    bench.run()
+    written = b"".join(path.read_bytes()[32:] for path in tmp_path.iterdir())
+    assert written == bytes(OWN)
+
+
+def test_a_damaged_or_foreign_file_is_ignored(tmp_path: Path) -> None:
+    bench = Bench(kv=400, folder=tmp_path)
+    bench.ask(1, [*OWN, 7], 3, keep=100)
+    bench.run()
+    (file,) = tmp_path.iterdir()
+    content = bytearray(file.read_bytes())
+    content[60] ^= 1
+    file.write_bytes(content)
+    again = Bench(kv=400, folder=tmp_path)
+    again.ask(1, [*OWN, 7], 3, keep=100)
+    again.run()
+    assert again.answer(1) == expected([*OWN, 7], 3)
+    assert again.done[1][1].cached_tokens == 0
+    assert PrefixFiles(tmp_path, "another model").read(OWN) is None
