@@ -10,8 +10,7 @@ import pytest
 from models.backend import Message
 from models.backends.scripted import ScriptedText
 from models.errors import ConstraintError, InputError
-from models.specialists.call import NONE, likeliest
-from models.specialists.call import Function as Offered
+from models.specialists.call import NONE, fits, spoken_for, weighed
 from models.types import Json, RefusalCode
 from tests.models.asking import over, told
 
@@ -37,7 +36,9 @@ LIGHT: dict[str, Json] = {
 
 def choosing(name: str, *replies: str, sure: float = 0.9) -> ScriptedText:
     def score(messages: Sequence[Message], labels: Sequence[str], prefill: str) -> list[float]:
-        return [sure if label == name else (1 - sure) / (len(labels) - 1) for label in labels]
+        rest = [label for label in labels if label not in (name, NONE)]
+        given = {label: (1 - sure) / max(1, len(rest)) for label in rest}
+        return [sure if label == name else given.get(label, 0.001) for label in labels]
 
     return ScriptedText(list(replies), scorer=score)
 
@@ -58,8 +59,9 @@ async def test_no_function_that_fits_is_a_refusal_and_nothing_is_written() -> No
 
 
 async def test_an_undecided_choice_is_a_refusal() -> None:
-    model = choosing("set_light", sure=0.34)
-    _, result = await told(over("call", model), {"prompt": "hm", "functions": [WEATHER, LIGHT]})
+    many: list[Json] = [{"name": f"f{n}", "description": "thing"} for n in range(6)]
+    model = choosing("set_light", sure=0.25)
+    _, result = await told(over("call", model), {"prompt": "hm", "functions": [LIGHT, *many]})
     assert result.refusal is not None and result.refusal.code is RefusalCode.NOT_CAPABLE
 
 
@@ -86,10 +88,53 @@ async def test_of_many_functions_the_likeliest_are_shown_and_the_result_says_so(
     assert "8 of 41" in result.notes[0]
 
 
-def test_preselection_keeps_the_given_order() -> None:
-    many = [Offered(f"f{n}", "thing", {}) for n in range(9)] + [Offered("playMusic", "plays songs", {})]
-    shown = likeliest("play some music", many)
-    assert len(shown) == 8 and shown[-1].name == "playMusic"
+async def test_preselection_keeps_the_given_order() -> None:
+    music: dict[str, Json] = {"name": "playMusic", "description": "plays songs"}
+    many: list[Json] = [{"name": f"f{n}", "description": "thing"} for n in range(9)]
+    model = choosing("playMusic", "{}")
+    await told(over("call", model), {"prompt": "play some music", "functions": [*many, music]})
+    lines = model.calls[0].messages[-1].content
+    assert lines.startswith("Function playMusic")
+
+
+@pytest.mark.parametrize(
+    ("none", "likeness", "fit"),
+    [
+        (0.01, [0.7, 0.4], True),
+        (0.01, [0.45, 0.4], False),
+        (0.9, [0.68, 0.4], False),
+        (0.01, [None, None], True),
+        (0.2, [None, None], False),
+    ],
+)
+def test_none_fits_when_likeness_is_low_or_the_model_says_none(
+    none: float, likeness: list[float | None], fit: bool
+) -> None:
+    assert fits(none, likeness) is fit
+
+
+def test_likeness_decides_between_functions_that_the_model_finds_equal() -> None:
+    shares = weighed([0.4, 0.4], [0.6, 0.7])
+    assert shares[1] > 0.8 and sum(shares) == pytest.approx(1)
+    assert weighed([0.4, 0.2], [None, None]) == pytest.approx([2 / 3, 1 / 3])
+
+
+def test_optional_arguments_that_nothing_speaks_for_are_left_out() -> None:
+    parameters: dict[str, Json] = {
+        "type": "object",
+        "properties": {
+            "city": {"type": "string"},
+            "days": {"type": "integer"},
+            "unit": {"type": "string", "enum": ["metric", "imperial"], "default": "metric"},
+            "include_wind": {"type": "boolean"},
+            "tags": {"type": "array"},
+        },
+        "required": ["city"],
+    }
+    written: dict[str, Json] = {"city": "x", "days": 3, "unit": "metric", "include_wind": False, "tags": []}
+    assert spoken_for(written, parameters, "Weather in Rome") == {"city": "x"}
+    asked = spoken_for({**written, "unit": "imperial"}, parameters, "Rome, 3 days, imperial, with wind")
+    assert asked == {"city": "x", "days": 3, "unit": "imperial", "include_wind": False}
 
 
 async def test_function_without_parameters_is_called_with_none() -> None:
