@@ -58,8 +58,3 @@ def models_dir(root: Path) -> Path:
 def specialists_dir(root: Path) -> Path:
     """Specialists that the owner added, one TOML file each."""
     return root / "specialists"
-
-
-def prefix_dir(root: Path) -> Path:
-    """Saved prompt states."""
-    return root / "prefix"

@@ -57,7 +57,6 @@ def test_everything_lies_in_the_folder(tmp_path: Path) -> None:
         paths.journal_file(tmp_path),
         paths.models_dir(tmp_path),
         paths.specialists_dir(tmp_path),
-        paths.prefix_dir(tmp_path),
     ]
     assert len(set(inside)) == len(inside)
     assert all(path.parent == tmp_path for path in inside)
