@@ -13,6 +13,7 @@ from models.types import Json
 from runtime.api import sse
 from runtime.api.answering import Ended, Reply, Said, from_model, from_node
 from runtime.api.errors import fault_of
+from runtime.api.guard import body_of
 from runtime.api.listing import Offered
 from runtime.api.openai import ORCHESTRATOR, ChatBody, read_body, usage_object
 from runtime.node import Node
@@ -30,7 +31,7 @@ class Chat:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request. Leaving early (the client has gone) cancels the generation."""
-        body = read_body(await request.read())
+        body = read_body(await body_of(request))
         form = _Form(body)
         async with aclosing(self._reply(body)) as reply:
             if body.stream:

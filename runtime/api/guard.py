@@ -8,6 +8,7 @@ form here without reading the answer: its place stands in `Origin`.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
@@ -20,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
 """2 MiB: more text than any small model's context holds; a larger body would only fill the memory."""
+BODY_S = 30.0
+"""Seconds for a body to arrive. A client that stops half-way would hold its place for ever."""
 OWN_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -70,6 +73,16 @@ async def only_from_here(request: web.Request, handler: Handler) -> web.StreamRe
         message = "Pages from elsewhere may not use this node. Call it from a program instead."
         raise Refused(Fault(403, WRONG, "forbidden_origin", message))
     return await handler(request)
+
+
+async def body_of(request: web.Request) -> bytes:
+    """Return the whole body. Raises Refused when it does not come in time."""
+    try:
+        async with asyncio.timeout(BODY_S):
+            return await request.read()
+    except TimeoutError as error:
+        message = f"The body did not arrive within {BODY_S:.0f} seconds. Send the request again."
+        raise Refused(Fault(408, WRONG, "timeout", message)) from error
 
 
 def _of_http(error: web.HTTPException, request: web.Request) -> Fault:

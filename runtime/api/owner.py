@@ -15,7 +15,7 @@ from aiohttp import web
 
 from models.errors import ModelsError
 from runtime.api.errors import WRONG, Fault, Refused
-from runtime.api.guard import Handler
+from runtime.api.guard import Handler, body_of
 from runtime.errors import CoveyError
 from runtime.node import Node
 from runtime.wire import NodeError, ask_from_json, to_line
@@ -53,7 +53,7 @@ class Owner:
 
     async def ask(self, request: web.Request) -> web.StreamResponse:
         """Stream an answer as it is made. Hanging up cancels it."""
-        ask = ask_from_json(await request.read())
+        ask = ask_from_json(await body_of(request))
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
         await response.prepare(request)
         try:
@@ -74,5 +74,5 @@ class Owner:
 
     async def computed(self, request: web.Request) -> web.Response:
         """Say whether rules alone settle the request."""
-        ask = ask_from_json(await request.read())
+        ask = ask_from_json(await body_of(request))
         return web.json_response({"computed": await self._node.computed(ask)})

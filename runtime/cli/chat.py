@@ -25,7 +25,8 @@ from runtime.cli.running import run_in
 from runtime.cli.starter import Starter
 from runtime.errors import CoveyError
 from runtime.history import Turn, fit
-from runtime.node import Node, open_node
+from runtime.node import Node
+from runtime.running import RunningNode, nearest_node
 
 HISTORY_TOKENS = 1200
 """Of the starter model's 2,048 tokens of context; the rest is for the new question and the answer."""
@@ -61,10 +62,10 @@ def chat(
     return 0
 
 
-async def _open(stack: AsyncExitStack) -> tuple[Node, Starter]:
+async def _open(stack: AsyncExitStack) -> tuple[Node | RunningNode, Starter]:
     home = paths.ensure_home(paths.home())
     starter = Starter(home)
-    node = await stack.enter_async_context(open_node(home))
+    node = await stack.enter_async_context(nearest_node(home))
     await starter.ensure(computed=False)
     return node, starter
 
@@ -105,7 +106,7 @@ def _lines() -> Iterator[str]:
 class Conversation:
     """The turns so far, and where they are answered."""
 
-    def __init__(self, node: Node, starter: Starter, pattern: Ask, *, silent: bool) -> None:
+    def __init__(self, node: Node | RunningNode, starter: Starter, pattern: Ask, *, silent: bool) -> None:
         """`pattern` is what every turn has in common."""
         self.history: tuple[Turn, ...] = ()
         self.spoken: list[Json] = []

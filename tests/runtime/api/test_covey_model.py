@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from models.backends.scripted import ScriptedText
+from models.types import Chunk, Result, Tier
+from runtime.api.answering import Ended, Said, from_node
+from runtime.api.openai import ChatBody
+from runtime.asking import Answer, Ask, Restarted, StreamItem
+from runtime.config import Settings
+from runtime.router import route
+from runtime.task import Status, TaskId
 from tests.runtime.api.serving import door, events, fault
 
 SUM = [{"role": "user", "content": "What is 17.5% of 2,340 plus 12?"}]
@@ -65,6 +73,28 @@ async def test_an_answer_under_a_schema_is_json_and_nothing_else(tmp_path: Path)
             chunks = events(await response.read())
     text = "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks)
     assert json.loads(text) == {"name": "Ann"}
+
+
+class _Withdraws:
+    """A node that takes back what it has said and says something else."""
+
+    settings = Settings()
+
+    async def stream(self, ask: Ask) -> AsyncIterator[StreamItem]:
+        yield Chunk(0, "Wrong", (1,))
+        yield Restarted("a check failed")
+        yield Chunk(0, "Right", (2,))
+        result = Result(output="Right", text="Right")
+        yield Answer(TaskId("t"), Status.COMPLETED, result, route([]), (), Tier.DEVICE, "here", (), 0.1)
+
+
+async def test_what_is_withdrawn_is_marked_and_is_not_in_the_whole_answer() -> None:
+    body = ChatBody.model_validate({"model": "covey", "messages": SUM})
+    items = [item async for item in from_node(_Withdraws(), body)]  # type: ignore[arg-type]
+    ended = items.pop()
+    said = "".join(item.text for item in items if isinstance(item, Said))
+    assert said.startswith("Wrong\n\n[Withdrawn") and said.endswith("]\n\nRight")
+    assert isinstance(ended, Ended) and ended.text == "Right"
 
 
 async def test_a_conversation_without_a_question_is_refused(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ import pytest
 
 from models.backends.scripted import ScriptedPool, ScriptedText
 from runtime import paths
+from runtime.api import guard
+from runtime.api.gate import Gate
 from runtime.api.guard import MAX_BODY_BYTES, is_own, is_own_page
 from runtime.api.server import PortInUse, serving
 from runtime.node import open_node
@@ -90,6 +92,18 @@ async def test_a_body_that_is_too_large_is_refused(tmp_path: Path) -> None:
         async with at.client.post("/v1/chat/completions", data=io.BytesIO(b"x" * (MAX_BODY_BYTES + 1))) as response:
             status, error = await fault(response)
     assert (status, error["code"]) == (413, "request_too_large")
+
+
+async def test_half_a_body_does_not_hold_a_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "BODY_S", 0.1)
+    gate = Gate(1)
+    async with door(tmp_path, gate=gate) as at:
+        reader, writer = await asyncio.open_connection("127.0.0.1", at.server.port)
+        writer.write(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
+        assert b" 408 " in await reader.readline()
+        await gate.empty()
+        writer.close()
+        await writer.wait_closed()
 
 
 @pytest.mark.parametrize(
