@@ -17,7 +17,7 @@ PeersError
 ├── PeerBookError          the file of paired devices could not be read or written
 ├── UnknownPeer            no paired device of that name
 ├── GrantRefused           a paired device asked for more than it was granted
-├── LinkError              a paired device could not be used just now
+├── LinkError              a paired device could not be used just now (also a ModelsError)
 │   ├── PeerUnreachable        nobody answers at its addresses
 │   ├── WrongPeer              somebody else answers there; nothing was sent
 │   ├── PeerBusy               it has no room now and says when to come back
@@ -29,6 +29,8 @@ PeersError
 """
 
 from __future__ import annotations
+
+from models.errors import ModelsError
 
 
 class PeersError(Exception):
@@ -136,8 +138,11 @@ class GrantRefused(PeersError):
     code = "grant_refused"
 
 
-class LinkError(PeersError):
-    """A paired device could not be used just now."""
+class LinkError(PeersError, ModelsError):
+    """A paired device could not be used just now.
+
+    Also a ModelsError: a remote specialist fails as a local one does, and the work is tried elsewhere.
+    """
 
     code = "link_error"
 

@@ -35,7 +35,8 @@ class Leaving:
     time_ns: int
     """Nanoseconds since 1970."""
     act: str
-    """`release`: bytes were given to the recipient. `lowered`: the owner let a label come down."""
+    """`release`: bytes were given to the recipient. `opened`: an answer began to go, its bytes are in a later entry.
+    `lowered`: the owner let a label come down."""
     recipient: RecipientKind
     recipient_id: str
     recipient_name: str
@@ -82,6 +83,17 @@ class Ledger:
     def record(self, value: bytes, label: Label, *, capability: str, recipient: Recipient, reason: str) -> Leaving:
         """Write down that these bytes are about to go; when this returns it is on the disk."""
         return self._append("release", value, label, capability=capability, recipient=recipient, reason=reason)
+
+    def record_opened(self, label: Label, *, capability: str, recipient: Recipient, reason: str) -> Leaving:
+        """Write down that an answer is about to go piece by piece."""
+        return self._append("opened", b"", label, capability=capability, recipient=recipient, reason=reason)
+
+    def record_streamed(self, value: bytes, opened: Leaving, *, recipient: Recipient) -> Leaving:
+        """Write down all that went since entry `opened`."""
+        reason = f"all of the answer that was begun in entry {opened.number}"
+        return self._append(
+            "release", value, opened.label, capability=opened.capability, recipient=recipient, reason=reason
+        )
 
     def record_lowered(self, value: bytes, label: Label, *, recipient: Recipient, reason: str) -> Leaving:
         """Write down that the owner let a value's label come down to `label` for this recipient."""

@@ -14,7 +14,7 @@ from typing import Generic, NoReturn, TypeVar
 from models.types import Label
 from peers import policy
 from peers.errors import NotReleased, ReleaseRefused
-from peers.ledger import Ledger
+from peers.ledger import Leaving, Ledger
 from peers.policy import Recipient
 
 T_co = TypeVar("T_co", covariant=True)
@@ -77,11 +77,40 @@ class Releaser:
         The call blocks for the disk: the entry is there before the first byte can go.
         Raises ReleaseRefused when the policy says no, RecordError when it can't be written down.
         """
-        verdict = policy.decide(label, capability, recipient)
-        if isinstance(verdict, policy.Refuse):
-            raise ReleaseRefused(f"Nothing was sent to {recipient.name}. {verdict.reason}")
+        _check(label, capability, recipient)
         written = self._ledger.record(value, label, capability=capability, recipient=recipient, reason=reason)
         return Released(_SEAL, value, recipient, label, written.number)
+
+    def open_stream(self, label: Label, *, capability: str, recipient: Recipient, reason: str) -> Stream:
+        """Begin an answer that leaves piece by piece. Blocks and raises as `release` does."""
+        _check(label, capability, recipient)
+        opened = self._ledger.record_opened(label, capability=capability, recipient=recipient, reason=reason)
+        return Stream(self._ledger, opened, recipient)
+
+
+class Stream:
+    """An answer that leaves piece by piece: one ledger entry before the first, one with all bytes after the last.
+
+    When the process dies in between, the first entry stands alone and says that something was begun.
+    """
+
+    def __init__(self, ledger: Ledger, opened: Leaving, recipient: Recipient) -> None:
+        self._ledger = ledger
+        self._opened = opened
+        self._recipient = recipient
+        self._said = bytearray()
+        self._closed = False
+
+    def piece(self, value: bytes) -> Released[bytes]:
+        """Return the next bytes as ones that may be sent to the recipient."""
+        self._said += value
+        return Released(_SEAL, value, self._recipient, self._opened.label, self._opened.number)
+
+    def close(self) -> None:
+        """Write down all that went, once. The call blocks for the disk. Raises RecordError."""
+        if not self._closed:
+            self._closed = True
+            self._ledger.record_streamed(bytes(self._said), self._opened, recipient=self._recipient)
 
 
 @contextmanager
@@ -97,3 +126,9 @@ def sending(released: Released[object]) -> Iterator[None]:
 def live_recipients() -> frozenset[str]:
     """Return the ids of those whom this task is sending a released value to."""
     return _live.get()
+
+
+def _check(label: Label, capability: str, recipient: Recipient) -> None:
+    verdict = policy.decide(label, capability, recipient)
+    if isinstance(verdict, policy.Refuse):
+        raise ReleaseRefused(f"Nothing was sent to {recipient.name}. {verdict.reason}")

@@ -119,7 +119,7 @@ def export(
 
 def line(one: Leaving) -> str:
     """Return an entry as one line: when, how far, to whom, under which label, how much, for what."""
-    what = one.capability if one.act == "release" else "label lowered"
+    what = {"lowered": "label lowered", "opened": f"{one.capability}, begun"}.get(one.act, one.capability)
     return (
         f"{one.number:>6}  {local_time(one.time_ns)}  {one.place.words}  to {one.recipient.value} "
         f"{one.recipient_name}  {one.label.name.lower()}  {one.size_bytes} B  {what}"

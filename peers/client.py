@@ -1,0 +1,199 @@
+"""Gives work to a paired device and reads what comes back. Nothing of it is said to anybody else."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+
+from peers import codec, tls
+from peers.book import Peer
+from peers.codes import Address, parse_address
+from peers.errors import BadCode, PeerLost, PeersError, PeerUnreachable, RemoteProtocolError, WrongPeer
+from peers.identity import Identity
+from peers.messages import STREAMED, Done, Failed, Hello, Streamed
+from peers.node_id import NodeId
+from peers.release import Released, sending
+from peers.version import agree
+from peers.wire import check, read
+from peers.wire_errors import error_of
+
+CONNECT_S = 3.0
+"""In a home, a device that is there answers within a few milliseconds."""
+SILENCE_S = 3.0
+"""A running task speaks every second; three silent ones make its device suspect, and the work goes on elsewhere."""
+SLOWEST_BYTES_PER_S = 500_000
+"""A poor radio; what is slower than that is as good as gone."""
+MAX_REFUSAL_BYTES = 64 * 1024
+READ_BYTES = 64 * 1024
+
+Worked = Callable[[Peer, Address], None]
+"""Told which address worked, so that it is tried first the next time."""
+
+
+class PeerClient:
+    """Keeps one session per device. Use as `async with`."""
+
+    def __init__(self, own: Identity, *, worked: Worked = lambda peer, address: None, boot: str = "") -> None:
+        self._own = own
+        self._worked = worked
+        self._boot = boot
+        self._sessions: dict[tuple[NodeId, bytes], aiohttp.ClientSession] = {}
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    def hello(self) -> Hello:
+        """Return what this side says first."""
+        return Hello(boot=self._boot)
+
+    async def work(self, peer: Peer, released: Released[bytes]) -> AsyncIterator[Streamed]:
+        """Send a hello and a subtask (as frames) and yield what comes back, up to the last message.
+
+        Closing the iterator cancels the work over there. Raises WrongPeer, PeerUnreachable, PeerBusy,
+        PeerLost, RemoteProtocolError, and what the device says went wrong before it began.
+        """
+        async with self._connected(peer, released) as response:
+            if response.status != 200:
+                raise await _refusal(response, peer)
+            async for message in self._messages(response, peer):
+                yield message
+                if isinstance(message, Done | Failed):
+                    return
+        raise PeerLost(f"{peer.name} stopped in the middle of its answer. The work goes on elsewhere, if it can.")
+
+    @asynccontextmanager
+    async def _connected(self, peer: Peer, released: Released[bytes]) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Try the addresses one after the other; another device at one of them is told nothing."""
+        body = released.value_for(peer.node_id)
+        impostors: list[Address] = []
+        for address in addresses_of(peer):
+            try:
+                with sending(released):
+                    async with asyncio.timeout(CONNECT_S + SILENCE_S + len(body) / SLOWEST_BYTES_PER_S):
+                        response = await self._session(peer).post(_url(address), data=body)
+            except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError, ssl.SSLError):
+                impostors.append(address)
+                continue
+            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+                continue
+            except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                raise PeerLost(f"{peer.name} did not answer. Check that it is on and not asleep.") from error
+            self._worked(peer, address)
+            try:
+                yield response
+            finally:
+                response.close()
+            return
+        if impostors:
+            raise WrongPeer(
+                f"Another device answers at {impostors[0]} in place of {peer.name}, so nothing was sent. If you set it "
+                f"up afresh, pair it again with `covey pair`."
+            )
+        known = ", ".join(peer.addresses) or "none is known"
+        raise PeerUnreachable(f"{peer.name} can't be reached ({known}). Check that it is on and runs `covey up`.")
+
+    async def _messages(self, response: aiohttp.ClientResponse, peer: Peer) -> AsyncIterator[Streamed]:
+        """Yield the messages of an answer; silence, nonsense and a broken connection are errors."""
+        reader, hello = codec.FrameReader(), False
+        while True:
+            try:
+                async with asyncio.timeout(SILENCE_S):
+                    data = await response.content.read(READ_BYTES)
+            except TimeoutError as error:
+                raise PeerLost(f"{peer.name} has said nothing for {SILENCE_S:g} s. It may be asleep.") from error
+            except (aiohttp.ClientError, OSError) as error:
+                raise PeerLost(
+                    f"The connection to {peer.name} broke. The work goes on elsewhere, if it can."
+                ) from error
+            if not data:
+                return
+            for packed in reader.feed(data):
+                if not hello:
+                    agree(self.hello(), read(packed, Hello), before=peer.version)
+                    hello = True
+                elif (message := _streamed(packed)) is not None:
+                    yield message
+
+    def _session(self, peer: Peer) -> aiohttp.ClientSession:
+        """Return the session that speaks to the holder of this peer's key alone."""
+        key = (peer.node_id, peer.certificate)
+        if key not in self._sessions:
+            context = tls.client_context(self._own, peer.certificate)
+            session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=context, limit=0, force_close=True),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=None, connect=CONNECT_S),
+                auto_decompress=False,
+                skip_auto_headers=("User-Agent",),
+            )
+            self._stack.push_async_callback(session.close)
+            self._sessions[key] = session
+        return self._sessions[key]
+
+
+def addresses_of(peer: Peer) -> Sequence[Address]:
+    """Return the addresses of a device that can be read, the last that worked first."""
+    found = []
+    for text in peer.addresses:
+        try:
+            found.append(parse_address(text))
+        except BadCode:
+            continue
+    return found
+
+
+async def whole(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    """Return the body of a short answer. Raises RemoteProtocolError when it is longer than the limit."""
+    data = bytearray()
+    async for part in response.content.iter_any():
+        data += part
+        if len(data) > limit:
+            raise codec.refused(f"its answer has more than {limit} bytes")
+    return bytes(data)
+
+
+def _url(address: Address) -> str:
+    return f"https://{address}/peer/1/subtasks"
+
+
+def _streamed(packed: bytes) -> Streamed | None:
+    """Return a message of an answer; None for a kind that only newer versions know."""
+    message = codec.decode(packed)
+    kind = STREAMED.get(message.get("kind", ""))
+    return None if kind is None else check(message, kind)
+
+
+async def _refusal(response: aiohttp.ClientResponse, peer: Peer) -> Exception:
+    """Return why the work was not begun."""
+    try:
+        async with asyncio.timeout(SILENCE_S):
+            data = await whole(response, MAX_REFUSAL_BYTES)
+        (packed,) = codec.FrameReader().feed(data)
+        return error_of(read(packed, Failed), peer.name)
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError, PeersError):
+        pass
+    match response.status:
+        case 403:
+            return RemoteProtocolError(
+                f"{peer.name} does not know this device any more. Pair them again: `covey pair`."
+            )
+        case 508:
+            return RemoteProtocolError(
+                f"{peer.name} gave this work to us and can't take it back. Ask with `--tier device`."
+            )
+        case 413:
+            return RemoteProtocolError(f"This is too large for {peer.name}. Ask with less text.")
+        case status:
+            return RemoteProtocolError(f"{peer.name} refused with the status {status}. Update Covey on both devices.")

@@ -1,0 +1,140 @@
+"""Accepts connections on the peers' port, with a bound on everything that a stranger can hold open."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+import ssl
+from collections.abc import Callable
+
+HANDSHAKE_S = 10.0
+"""A slow board with a poor radio needs two seconds; a socket that says nothing is given up."""
+MAX_HANDSHAKES = 32
+"""Sockets that are in the TLS handshake at once. More come from a flood, and each costs a file descriptor."""
+MAX_UNPAIRED = 16
+"""Connections without a client certificate at once: the owner's other device, and room for those who lost their way."""
+UNPAIRED_S = 30.0
+"""How long such a connection lives: longer than a pairing's messages take, too short to hold a place by dribbling."""
+_NO_DESCRIPTORS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_PAUSE_S = 0.1
+"""After running out of descriptors; connections end in the meantime."""
+
+logger = logging.getLogger(__name__)
+
+Protocols = Callable[[], asyncio.Protocol]
+
+
+class Door:
+    """One listening socket. It serves until it is closed."""
+
+    def __init__(self, protocols: Protocols, context: Callable[[], ssl.SSLContext]) -> None:
+        """`protocols` makes what handles one connection; `context` is asked anew for each, as pairings change."""
+        self._protocols = protocols
+        self._context = context
+        self._handshakes: set[asyncio.Task[None]] = set()
+        self._unpaired = 0
+
+    async def serve(self, listening: socket.socket) -> None:
+        """Accept until cancelled. `listening` is bound, listening and non-blocking."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.TaskGroup() as group:
+                while True:
+                    try:
+                        accepted, _ = await loop.sock_accept(listening)
+                    except OSError as error:
+                        if error.errno not in _NO_DESCRIPTORS:
+                            raise
+                        await asyncio.sleep(_PAUSE_S)
+                        continue
+                    if len(self._handshakes) >= MAX_HANDSHAKES:
+                        accepted.close()
+                        continue
+                    task = group.create_task(self._shake(accepted))
+                    self._handshakes.add(task)
+                    task.add_done_callback(self._handshakes.discard)
+        finally:
+            listening.close()
+
+    async def _shake(self, accepted: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.connect_accepted_socket(
+                lambda: _Guest(self._protocols(), self),
+                accepted,
+                ssl=self._context(),
+                ssl_handshake_timeout=HANDSHAKE_S,
+                ssl_shutdown_timeout=1.0,
+            )
+        except Exception as error:  # top of a task: what one connection does must not close the door for all
+            logger.debug("a connection ended in its handshake: %s", error)
+            accepted.close()
+
+    def enter(self, transport: asyncio.Transport) -> bool:
+        """Count a connection without a certificate; False when there is no place for it."""
+        if self._unpaired >= MAX_UNPAIRED:
+            return False
+        self._unpaired += 1
+        asyncio.get_running_loop().call_later(UNPAIRED_S, transport.abort)
+        return True
+
+    def leave(self) -> None:
+        """Count the end of a connection without a certificate."""
+        self._unpaired -= 1
+
+
+class _Guest(asyncio.Protocol):
+    """Stands before the protocol of one connection and turns strangers away when there are too many."""
+
+    def __init__(self, inside: asyncio.Protocol, door: Door) -> None:
+        self._inside = inside
+        self._door = door
+        self._counted = False
+        self._entered = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        if not peer_certificate(transport):
+            if not self._door.enter(transport):
+                transport.abort()
+                return
+            self._counted = True
+        self._entered = True
+        self._inside.connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self._entered:
+            self._inside.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        return self._inside.eof_received() if self._entered else None
+
+    def pause_writing(self) -> None:
+        if self._entered:
+            self._inside.pause_writing()
+
+    def resume_writing(self) -> None:
+        if self._entered:
+            self._inside.resume_writing()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._counted:
+            self._door.leave()
+        if self._entered:
+            self._inside.connection_lost(error)
+
+
+def peer_certificate(transport: asyncio.BaseTransport | None) -> bytes:
+    """Return the DER certificate that the other side showed, or nothing."""
+    secured = transport.get_extra_info("ssl_object") if transport is not None else None
+    return (secured.getpeercert(True) or b"") if secured is not None else b""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket for the door. Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.create_server((host, port), family=family, backlog=64)
+    listening.setblocking(False)
+    return listening

@@ -1,0 +1,112 @@
+"""A specialist that runs on a paired device. The orchestrator can't tell it from a local one."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+from models.types import Chunk, Request, Result, Tier
+from peers import codec
+from peers.audit import Act, Happening
+from peers.book import Peer, with_peer
+from peers.client import PeerClient
+from peers.conversions import chunk_of, result_of, subtask_of
+from peers.errors import LinkError, PeerLost, PeersError
+from peers.messages import Accepted, Delta, Done, Failed, Progress, Subtask
+from peers.node_id import NodeId
+from peers.release import Released, Releaser
+from peers.state import NodeState
+from peers.wire_errors import error_of
+
+
+class RemoteSpecialist:
+    """One capability of one paired device."""
+
+    def __init__(
+        self, node: NodeId, capability: str, *, state: NodeState, client: PeerClient, reason: str = "it is placed there"
+    ) -> None:
+        """`reason`: why the work goes there, for the ledger."""
+        self._node = node
+        self._capability = capability
+        self._state = state
+        self._client = client
+        self._releaser = Releaser(state.ledger)
+        self._reason = reason
+
+    @property
+    def name(self) -> str:
+        return f"{self._capability}@{self._peer().name}"
+
+    @property
+    def capability(self) -> str:
+        return self._capability
+
+    async def run(self, request: Request) -> AsyncIterator[Chunk | Result]:
+        """Send the request and yield what comes back.
+
+        Closing the iterator cancels the work over there. Raises ModelsError; a device that can't be
+        used, or answers nonsense, is a LinkError.
+        """
+        try:
+            async for piece in self._run(request):
+                yield piece
+        except LinkError:
+            raise
+        except PeersError as error:
+            raise LinkError(str(error)) from error
+
+    async def _run(self, request: Request) -> AsyncIterator[Chunk | Result]:
+        peer = self._peer()
+        subtask = subtask_of(replace(request, ceiling=Tier.DEVICE), secrets.token_hex(16), self._state.identity.node_id)
+        released = await asyncio.to_thread(self._release, peer, subtask, request)
+        order = _Order(len(request.resume_tokens), peer.name)
+        async for message in self._client.work(peer, released):
+            match message:
+                case Accepted() | Progress():
+                    continue
+                case Delta():
+                    yield order.next(chunk_of(message))
+                case Done():
+                    yield result_of(message)
+                    return
+                case Failed():
+                    raise error_of(message, peer.name)
+
+    def _release(self, peer: Peer, subtask: Subtask, request: Request) -> Released[bytes]:
+        """Let the request go and write down that it went; blocks for the disk."""
+        body = codec.frames(self._client.hello().pack()) + codec.frames(subtask.pack())
+        released = self._releaser.release(
+            body, request.label, capability=request.capability, recipient=peer.recipient(), reason=self._reason
+        )
+        self._state.audit.record(Happening(Act.TASK_OUT, peer.node_id, request.capability, len(body), request.label))
+
+        def count(known: Peer) -> Peer:
+            figures = known.figures
+            counted = replace(figures, tasks_out=figures.tasks_out + 1, bytes_out=figures.bytes_out + len(body))
+            return replace(known, figures=counted)
+
+        self._state.peers.change(lambda book: with_peer(book, count(book.peers.get(peer.node_id, peer))), synced=False)
+        return released
+
+    def _peer(self) -> Peer:
+        """Return the device as it is paired now. Raises LinkError when it is not any more."""
+        peer = self._state.peers.book().peers.get(self._node)
+        if peer is None:
+            raise LinkError("That device is no longer paired. Run `covey peers list` to see those that are.")
+        return peer
+
+
+class _Order:
+    """Sees to it that no token of an answer comes twice or is lost."""
+
+    def __init__(self, first: int, name: str) -> None:
+        self._next = first
+        self._name = name
+
+    def next(self, chunk: Chunk) -> Chunk:
+        if chunk.index < self._next or (chunk.token_ids and chunk.index != self._next):
+            raise PeerLost(f"{self._name} left out or repeated a part of its answer. The work goes on elsewhere.")
+        self._next = chunk.index + len(chunk.token_ids)
+        return chunk

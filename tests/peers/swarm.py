@@ -1,0 +1,103 @@
+"""Whole nodes on loopback, with real keys, real TLS and a scripted specialist, for tests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from models.types import Chunk, Request, Result, Usage
+from peers import membership, offer
+from peers.book import Peer
+from peers.client import PeerClient
+from peers.codes import Address, Invitation, Pin
+from peers.grants import Grant, own_device
+from peers.joining import join
+from peers.offer import Offer
+from peers.pairing import Paired
+from peers.pairing_host import PairingHost
+from peers.remote import RemoteSpecialist
+from peers.server import PeerServer
+from peers.state import NodeState, open_state
+
+Script = Callable[[Request], AsyncIterator[Chunk | Result]]
+
+
+async def count_to_five(request: Request) -> AsyncIterator[Chunk | Result]:
+    """Answer with five words; a resumed answer goes on behind those that are there."""
+    words = ["one", " two", " three", " four", " five"]
+    for index in range(len(request.resume_tokens), len(words)):
+        await asyncio.sleep(0)
+        yield Chunk(index, words[index], (100 + index,))
+    yield Result(output="".join(words), text="".join(words), confidence=0.9, usage=Usage(completion_tokens=5))
+
+
+@dataclass
+class Node:
+    """One node that serves on loopback."""
+
+    name: str
+    state: NodeState
+    server: PeerServer
+    client: PeerClient
+    asked: list[Request] = field(default_factory=list)
+    """What its specialist was asked."""
+    ended: list[str] = field(default_factory=list)
+    """`done` or `closed`, one for each request."""
+    script: Script = count_to_five
+
+    @property
+    def address(self) -> Address:
+        return Address("127.0.0.1", self.server.port)
+
+    async def handle(self, request: Request, peer: Peer) -> AsyncIterator[Chunk | Result]:
+        self.asked.append(request)
+        stream = self.script(request)
+        try:
+            async for piece in stream:
+                yield piece
+            self.ended.append("done")
+        except (GeneratorExit, asyncio.CancelledError):
+            self.ended.append("closed")
+            raise
+
+    def knows(self, other: Node, grant: Grant | None = None, *, addresses: Sequence[str] | None = None) -> Peer:
+        """Write the other node down as paired, without the ceremony."""
+        places = tuple(addresses) if addresses is not None else (str(other.address),)
+        return membership.admit(
+            self.state, Paired(other.state.identity.public, other.name, places, 1), grant or own_device()
+        )
+
+    def specialist(self, other: Node, capability: str = "generate") -> RemoteSpecialist:
+        """Return the other node's specialist as this node sees it."""
+        return RemoteSpecialist(other.state.identity.node_id, capability, state=self.state, client=self.client)
+
+    def open_window(self, *codes: Pin | Invitation, grant: Grant | None = None) -> None:
+        offer.write(self.state.folder, Offer(codes, grant or own_device(), self.state.peers.now_ns()))
+
+    async def join(self, code: Pin | Invitation, *addresses: Address, grant: Grant | None = None) -> Peer:
+        me = membership.me(self.state, self.name, (str(self.address),))
+        return await join(self.state, me, code, addresses, grant or own_device())
+
+
+@asynccontextmanager
+async def running(home: Path, name: str) -> AsyncIterator[Node]:
+    """A node that serves on a free port of loopback, as long as the block lasts."""
+    state = open_state(home / name, machine="")
+    host = PairingHost(state, membership.me(state, name))
+    nodes: list[Node] = []
+    server = PeerServer(state, lambda request, peer: nodes[0].handle(request, peer), pairing=host.answer)
+    async with server.serving("127.0.0.1", 0), PeerClient(state.identity) as client:
+        nodes.append(Node(name, state, server, client))
+        yield nodes[0]
+
+
+@asynccontextmanager
+async def pair(home: Path) -> AsyncIterator[tuple[Node, Node]]:
+    """A laptop and a kitchen that are paired with each other."""
+    async with running(home, "laptop") as laptop, running(home, "kitchen") as kitchen:
+        laptop.knows(kitchen)
+        kitchen.knows(laptop)
+        yield laptop, kitchen

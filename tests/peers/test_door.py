@@ -1,0 +1,131 @@
+"""Strangers can hold only so much open, for so long; afterwards the owner's devices are served as before."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import struct
+from pathlib import Path
+
+import pytest
+
+from models.types import last
+from peers import codec, door, tls
+from peers.server import MAX_BODY_BYTES
+from tests.peers.swarm import Node, pair, running
+from tests.peers.test_remote import REQUEST, WORDS, until
+
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def stranger(node: Node) -> Connection:
+    return await asyncio.open_connection("127.0.0.1", node.server.port, ssl=tls.probing_context())
+
+
+async def is_cut(reader: asyncio.StreamReader) -> bool:
+    try:
+        async with asyncio.timeout(3):
+            return await reader.read(1) == b""
+    except OSError:
+        return True
+
+
+async def test_strangers_beyond_their_number_are_turned_away_and_paired_devices_are_not(tmp_path: Path) -> None:
+    async with pair(tmp_path) as (laptop, kitchen):
+        inside = [await stranger(kitchen) for _ in range(door.MAX_UNPAIRED)]
+        reader, writer = await stranger(kitchen)
+        assert await is_cut(reader)
+        assert (await last(laptop.specialist(kitchen).run(REQUEST))).output == WORDS
+        for _, held in [*inside, (reader, writer)]:
+            held.transport.abort()
+        await asyncio.sleep(0.1)
+        reader, writer = await stranger(kitchen)
+        writer.write(b"POST /pair/1 HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+        assert b"200" in await reader.readline()
+        writer.transport.abort()
+
+
+async def test_a_stranger_who_dribbles_loses_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "UNPAIRED_S", 0.3)
+    async with running(tmp_path, "kitchen") as kitchen:
+        reader, writer = await stranger(kitchen)
+        writer.write(b"POST /pair/1 HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+        assert await is_cut(reader)
+        writer.transport.abort()
+
+
+async def test_sockets_that_say_nothing_are_bounded_and_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "HANDSHAKE_S", 1.0)
+    async with pair(tmp_path) as (laptop, kitchen):
+        silent = [await asyncio.open_connection("127.0.0.1", kitchen.server.port) for _ in range(door.MAX_HANDSHAKES)]
+        await asyncio.sleep(0.1)
+        reader, extra = await asyncio.open_connection("127.0.0.1", kitchen.server.port)
+        assert await is_cut(reader)
+        assert await is_cut(silent[0][0])
+        await asyncio.sleep(0.2)
+        assert (await last(laptop.specialist(kitchen).run(REQUEST))).output == WORDS
+        for writer in [*(held for _, held in silent), extra]:
+            writer.transport.abort()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="this system does not show descriptors")
+async def test_a_flood_of_sockets_leaves_memory_and_descriptors_as_they_were(tmp_path: Path) -> None:
+    def descriptors() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    async with pair(tmp_path) as (laptop, kitchen):
+        await last(laptop.specialist(kitchen).run(REQUEST))
+        before, memory = descriptors(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        for _ in range(10):
+            flood = [await asyncio.open_connection("127.0.0.1", kitchen.server.port) for _ in range(50)]
+            for _, writer in flood:
+                writer.transport.abort()
+        await asyncio.sleep(0.3)
+        await until(lambda: descriptors() <= before + 4)
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 50 * 1024
+        assert (await last(laptop.specialist(kitchen).run(REQUEST))).output == WORDS
+
+
+async def send(laptop: Node, kitchen: Node, head: bytes, body: bytes) -> bytes:
+    """Speak HTTP by hand with the laptop's certificate and return the status line."""
+    context = tls.client_context(laptop.state.identity, kitchen.state.identity.certificate_der)
+    reader, writer = await asyncio.open_connection("127.0.0.1", kitchen.server.port, ssl=context)
+    try:
+        writer.write(b"POST /peer/1/subtasks HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n" + body)
+        return await reader.readline()
+    finally:
+        writer.transport.abort()
+
+
+async def test_a_paired_device_that_announces_too_much_is_refused_unread(tmp_path: Path) -> None:
+    async with pair(tmp_path) as (laptop, kitchen):
+        assert b"413" in await send(laptop, kitchen, b"Content-Length: %d\r\n" % (MAX_BODY_BYTES + 1), b"")
+
+
+async def test_a_paired_device_that_sends_too_much_unannounced_is_stopped(tmp_path: Path) -> None:
+    async with pair(tmp_path) as (laptop, kitchen):
+        size = 2**20
+        chunk = b"%x\r\n" % size + b"x" * size + b"\r\n"
+        assert b"413" in await send(laptop, kitchen, b"Transfer-Encoding: chunked\r\n", chunk * 18)
+        assert kitchen.asked == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\x00\x00\x00\x05hello",
+        struct.pack(">I", codec.MAX_FRAME_BYTES + 1),
+        codec.frames(codec.encode({"kind": "hello"})),
+        codec.frames(codec.encode({"kind": "hello"})) * 3,
+        codec.frames(codec.encode({"kind": "hello"})) + codec.frames(codec.encode({"kind": "subtask"})),
+    ],
+    ids=["nothing", "no map", "oversize frame", "a hello alone", "three hellos", "an empty subtask"],
+)
+async def test_a_paired_device_that_talks_nonsense_is_told_so(tmp_path: Path, body: bytes) -> None:
+    async with pair(tmp_path) as (laptop, kitchen):
+        assert b"400" in await send(laptop, kitchen, b"Content-Length: %d\r\n" % len(body), body)
+        assert kitchen.asked == []
+        assert (await last(laptop.specialist(kitchen).run(REQUEST))).output == WORDS
