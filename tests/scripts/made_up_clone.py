@@ -108,7 +108,7 @@ def make(folder: Path) -> Clone:
     """Lay out a made-up clone in an empty folder."""
     root = folder / "clone"
     leave_out = shutil.ignore_patterns("__pycache__", "*.npz")
-    for name in ("scripts", "runtime", "models"):
+    for name in ("scripts", "runtime", "hub", "peers", "models"):
         shutil.copytree(ROOT / name, root / name, ignore=leave_out)
     (root / "constraints").mkdir()
     (root / "constraints" / "constraints.txt").write_text("llama-cpp-python==0.3.36\n")
