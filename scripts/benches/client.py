@@ -66,7 +66,7 @@ class Client:
         self._session = aiohttp.ClientSession(
             url,
             timeout=aiohttp.ClientTimeout(TIMEOUT_S),
-            connector=aiohttp.TCPConnector(limit=0),
+            connector=aiohttp.TCPConnector(limit=0, force_close=True),  # llama-server closes kept ones at any moment
         )
 
     async def __aenter__(self) -> Self:
@@ -90,6 +90,12 @@ class Client:
             "stream_options": {"include_usage": True},
             **more,
         }
+        try:
+            return await self._heard(body, heard)
+        except aiohttp.ClientError as error:
+            raise Unanswered(f"the connection broke: {error}") from error
+
+    async def _heard(self, body: dict[str, Any], heard: Callable[[str], None] | None) -> Heard:
         began = time.perf_counter()
         pieces: list[str] = []
         arrivals: list[float] = []

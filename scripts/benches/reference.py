@@ -5,10 +5,11 @@ The search goes through the options one by one, keeps what is fastest, and repor
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from scripts.benches import servers
+from scripts.benches.client import Unanswered
 from scripts.benches.servers import Running
 from scripts.benches.setup import Setup, say
 
@@ -39,11 +40,23 @@ async def started(setup: Setup, options: Options) -> AsyncIterator[Running]:
         yield running
 
 
-async def best(setup: Setup, measure: Measure) -> tuple[Options, list[dict[str, object]]]:
+Tried = list[dict[str, object]]
+
+
+async def best_of(setup: Setup, candidates: Sequence[Options], measure: Measure) -> tuple[Options, Tried]:
+    """Return the best of these configurations and how all did; without `full` the first one, untried."""
+    if not setup.full:
+        return candidates[0], []
+    tried: Tried = []
+    figures = [await _tried(setup, options, measure, tried) for options in candidates]
+    return candidates[figures.index(max(figures))], tried
+
+
+async def best(setup: Setup, measure: Measure) -> tuple[Options, Tried]:
     """Return the fastest configuration and all that were tried; without `full` the first one, untried."""
     if not setup.full:
         return start(setup), []
-    tried: list[dict[str, object]] = []
+    tried: Tried = []
     chosen = [choices[0] for _, choices in DIMENSIONS]
     threads = setup.threads
 
@@ -67,12 +80,12 @@ async def best(setup: Setup, measure: Measure) -> tuple[Options, list[dict[str, 
     return options(), tried
 
 
-async def _tried(setup: Setup, options: Options, measure: Measure, tried: list[dict[str, object]]) -> float:
+async def _tried(setup: Setup, options: Options, measure: Measure, tried: Tried) -> float:
     try:
         async with started(setup, options) as running:
             await servers.warm(running.url, setup.model)
             figure = await measure(running.url)
-    except servers.NotStarted as error:
+    except (servers.NotStarted, Unanswered) as error:
         tried.append({"options": " ".join(options), "failed": str(error)})
         return 0.0
     tried.append({"options": " ".join(options), "figure": round(figure, 2)})

@@ -59,15 +59,23 @@ def _held(process: psutil.Process) -> int:
 
 
 @asynccontextmanager
-async def covey(home: Path, *, settings: Path | None = None) -> AsyncIterator[Running]:
-    """Start a node with a fresh folder over the models of `home`. Raises NotStarted."""
+async def covey(
+    home: Path, *, settings: Path | None = None, state: tuple[int, int] | None = None
+) -> AsyncIterator[Running]:
+    """Start a node with a fresh folder over the models of `home`. Raises NotStarted.
+
+    `state`: tokens of state of a model, and of one request's context, where the usual ones are too few.
+    """
     with tempfile.TemporaryDirectory(prefix="covey-bench-") as made:
         (Path(made) / "models").symlink_to(home / "models")
         if settings is not None:
             shutil.copy(settings, made)
         environ = {**os.environ, "COVEY_HOME": made, "COVEY_DISCOVERY": "off", "COVEY_OFFLINE": "1"}
         began = time.perf_counter()
-        command = [sys.executable, "-m", "runtime.cli.main", "up", "--port", "0", "--json"]
+        words = ["runtime.cli.main", "up", "--port", "0"]
+        if state is not None:
+            words = ["scripts.benches.roomy_node", *map(str, state)]
+        command = [sys.executable, "-m", *words, "--json"]
         async with _process(command, environ) as process:
             assert process.stdout is not None
             line = await asyncio.wait_for(process.stdout.readline(), READY_S)
