@@ -78,7 +78,8 @@ class SpecialistSpec:
     labels: tuple[str, ...] = ()
     """Closed choices, for a classifier."""
     head: str = ""
-    """Fitted head in `models/heads/`, for a classifier; empty means the one named like the capability, if any."""
+    """Fitted head in `models/heads/` or beside an owner's spec, for a classifier; empty means the one named like the
+    capability, if any."""
     postconditions: tuple[str, ...] = ()
     """Names of deterministic checks in `runtime/checks.py` that the output must pass."""
     requests: tuple[str, ...] = ()

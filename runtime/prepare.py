@@ -110,7 +110,7 @@ class Preparer:
         return Claim("asked", ask.capability, 1.0, "the caller asked for it by name", slots)
 
     async def _rules(self, ask: Ask) -> Claim:
-        seen = rules.Seen(ask.text, self._today(), ask.names, ask.functions, ask.schema)
+        seen = rules.Seen(ask.text, self._today(), ask.names, ask.functions, ask.schema, self._registry.own)
         return await asyncio.to_thread(rules.claim, seen)
 
     async def _similar(self, ask: Ask) -> Claim:

@@ -99,6 +99,12 @@ class Registry:
         return tuple(sorted({entry.capability for entry in self.entries}))
 
     @property
+    def own(self) -> frozenset[str]:
+        """Return the capabilities that no built-in specialist has: the owner's and those of packages."""
+        built_in = {entry.capability for entry in self.entries if entry.origin == "built-in"}
+        return frozenset(self.capabilities) - built_in
+
+    @property
     def specs(self) -> tuple[SpecialistSpec, ...]:
         return tuple(entry.spec for entry in self.entries)
 
@@ -148,9 +154,15 @@ def remove(name: str, folder: Path) -> Path:
 def _files(folder: Path, origin: Origin) -> Iterable[Entry | Broken]:
     for file in sorted(folder.glob("*.toml")):
         try:
-            yield Entry(_checked(file), origin, str(file))
+            yield Entry(_with_own_head(_checked(file), file), origin, str(file))
         except ManifestError as error:
             yield Broken(str(file), str(error))
+
+
+def _with_own_head(spec: SpecialistSpec, file: Path) -> SpecialistSpec:
+    """Return the spec with the place of its head, where one of that name lies beside the spec."""
+    beside = file.parent / f"{spec.head}.npz"
+    return replace(spec, head=str(beside.with_suffix(""))) if spec.head and beside.is_file() else spec
 
 
 def _checked(file: Path) -> SpecialistSpec:

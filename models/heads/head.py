@@ -20,7 +20,7 @@ from models.types import Digest
 
 FOLDER = Path(__file__).parent
 MAX_HEAD_BYTES = 4_000_000
-"""Unpacked size; the largest shipped head has 0.2 MB. Stops a small file that unpacks to fill the memory."""
+"""Unpacked size; the largest shipped file has 0.8 MB. Stops a small file that unpacks to fill the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,8 @@ class Head:
         if self.encoder not in encoder.artifacts:
             raise BadArtifact(
                 f"The head {self.name} was fitted on another encoder than the installed {encoder.id}; "
-                f"run `covey models verify {encoder.id}`, or fit the head again with `scripts/build_heads {self.name}`."
+                f"run `covey models verify {encoder.id}`, or fit the head again: a shipped one with "
+                "`scripts/build_heads`, your own with `covey specialists add --examples`."
             )
 
 
@@ -98,11 +99,14 @@ def save(head: Head, folder: Path) -> Path:
     return path
 
 
-def read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
-    """Return the arrays of a `.npz` file, without running anything in it. Raises BadArtifact."""
+def read_arrays(path: Path, max_bytes: int = MAX_HEAD_BYTES) -> dict[str, NDArray[np.generic]]:
+    """Return the arrays of a `.npz` file, without running anything in it. Raises BadArtifact.
+
+    `max_bytes`: unpacked size that is accepted.
+    """
     try:
         with zipfile.ZipFile(path) as members:
-            if sum(member.file_size for member in members.infolist()) > MAX_HEAD_BYTES:
+            if sum(member.file_size for member in members.infolist()) > max_bytes:
                 raise _damaged(path)
         with np.load(path, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
@@ -111,4 +115,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
 
 
 def _damaged(path: Path) -> BadArtifact:
-    return BadArtifact(f"{path.name} is damaged or not a head; fit it again with `scripts/build_heads {path.stem}`.")
+    again = "fit it again from your examples with `covey specialists add --examples`"
+    if path.parent == FOLDER:
+        again = f"fit it again with `scripts/build_heads {path.stem}`"
+    return BadArtifact(f"{path.name} is damaged or not a head; {again}.")

@@ -99,7 +99,8 @@ class Classify:
     async def _by_head(self, text: str, fitted: str) -> Verdict:
         from models.heads import head  # numpy: heavy, first use only
 
-        known = head.load(fitted, HEADS)
+        file = HEADS / f"{fitted}.npz"  # an owner's head comes with its whole path, which stays as it is
+        known = head.load(file.stem, file.parent)
         async with self._pool.encoder(ENCODERS) as encoder:
             known.require(encoder)
             begun = time.perf_counter()

@@ -31,6 +31,8 @@ class Seen:
     """Paths or names of the documents that came along."""
     functions: tuple[Mapping[str, Json], ...] = ()
     schema: Mapping[str, Json] | None = None
+    own: frozenset[str] = frozenset()
+    """Names of specialists that are not built in: `triage: my parcel is lost` asks for `triage`."""
 
 
 Rule = Callable[[Seen], Claim | None]
@@ -91,6 +93,15 @@ def _schema(seen: Seen) -> Claim | None:
     if seen.schema is None:
         return None
     return _sure("extract", "the caller gave the schema of the answer")
+
+
+def _named(seen: Seen) -> Claim | None:
+    name, mark, rest = seen.text.strip().partition(":")
+    asked = name.strip().lower()
+    if not mark or asked not in seen.own or not (rest.strip() or seen.files):
+        return None
+    given: dict[str, Json] = {"text": rest.strip()} if rest.strip() else {}
+    return _sure(asked, f"begins with the name of your specialist {asked}", **given)
 
 
 def _filetype(seen: Seen) -> Claim | None:
@@ -182,6 +193,7 @@ def _answer(seen: Seen) -> Claim | None:
 RULES: Sequence[Rule] = (
     _functions,
     _schema,
+    _named,
     _calculate,
     _convert,
     _when,

@@ -1,0 +1,1 @@
+"""Specialists that an owner makes from examples: reading them, fitting, measuring, keeping."""
