@@ -52,6 +52,7 @@ COMMANDS = (
     ),
     Command("specialists", "runtime.cli.specialists", "List what this device can do.", "covey specialists list"),
     Command("traces", "runtime.cli.traces", "See why an answer is as it is.", "covey traces show last"),
+    Command("pair", "runtime.cli.pair", "Pair this device with another one.", "covey pair"),
     Command("peers", "runtime.cli.peers", "See and change what paired devices may do.", "covey peers list"),
     Command("ledger", "runtime.cli.ledger", "See what left this device, byte for byte.", "covey ledger list"),
     Command(

@@ -1,0 +1,190 @@
+"""`covey pair`: on one device it shows a code, on the other the code is typed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import platform
+import sys
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+import typer
+
+from models.errors import NotInstalled
+from models.types import Chunk, Json, Request, Result
+from peers import membership, offer
+from peers.book import Peer
+from peers.codes import (
+    MAX_ADDRESSES,
+    Address,
+    Invitation,
+    Pin,
+    new_invitation,
+    new_pin,
+    parse_address,
+    parse_code,
+    terminal,
+)
+from peers.door import listen
+from peers.errors import WindowClosed
+from peers.grants import Grant, guest_device, own_device
+from peers.joining import join
+from peers.node_id import readable
+from peers.offer import Offer
+from peers.pairing import WINDOW_S
+from peers.pairing_host import PairingHost
+from peers.server import PeerServer
+from peers.state import NodeState
+from runtime.addresses import home_addresses
+from runtime.cli import granting, peer_view
+from runtime.cli.node_state import opened
+from runtime.errors import UsageError
+
+PEER_PORT = 4489
+LOOK_S = 0.2
+"""How often the waiting command looks whether somebody was paired."""
+
+app = typer.Typer(help="Pair this device with another one.")
+
+
+@app.command()
+def pair(
+    code: Annotated[str, typer.Option(help="The code that the other device shows.")] = "",
+    at: Annotated[str, typer.Option(help="Where the other device is, like 192.168.1.20:4489.")] = "",
+    qr: Annotated[bool, typer.Option("--qr", help="Show a QR code as well.")] = False,
+    guest: Annotated[str, typer.Option(help="It is a guest's device, paired for so long, like 2h.")] = "",
+    own: Annotated[bool, typer.Option("--own", help="It is my own device: do not ask.")] = False,
+    name: Annotated[str, typer.Option(help="What the other device should call this one.")] = "",
+    host: Annotated[str, typer.Option(help="Address to wait at; all of this device's by default.")] = "0.0.0.0",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to wait at.")] = PEER_PORT,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Pair two devices. Example: covey pair, and on the other: covey pair --code 482913 --at 192.168.1.20:4489"""
+    if own and guest:
+        raise UsageError("Say either --own or --guest: a device is one or the other.")
+    known = parse_code(code) if code else None
+    places = [parse_address(at)] if at else list(known.addresses) if isinstance(known, Invitation) else []
+    if known is not None and not places:
+        raise UsageError("Say where the other device is, as its screen shows: `covey pair --code C --at HOST:PORT`.")
+    if known is None and at:
+        raise UsageError("`--at` goes with the code of the other device: `covey pair --code C --at HOST:PORT`.")
+    state = opened()
+    called = name or platform.node() or "a Covey device"
+    whose = _granted(state, guest, ask=not (own or guest or as_json or not sys.stdin.isatty()))
+    if known is None:
+        _show(state, called, whose, host=host, port=port, qr=qr, as_json=as_json)
+    else:
+        _join(state, called, known, places, whose, port=port, as_json=as_json)
+
+
+def _granted(state: NodeState, guest: str, *, ask: bool) -> Grant:
+    """Return what the other device may do: the one question of pairing."""
+    if ask:
+        said = typer.prompt("Is it your own device, or a guest's? Type `own`, or how long the guest stays, like 2h")
+        guest = "" if said.strip().lower() == "own" else said
+    if not guest:
+        return own_device()
+    return guest_device(state.peers.now_ns() + granting.parse_length_s(guest) * 10**9)
+
+
+def _show(state: NodeState, called: str, grant: Grant, *, host: str, port: int, qr: bool, as_json: bool) -> None:
+    """Open the window, show the code, and wait, unless a running node does."""
+    served = _is_served(host, port)
+    if as_json and not served:
+        raise UsageError("No node runs here that could wait for the other device. Start one first: `covey up`.")
+    hosts = home_addresses() if host in ("0.0.0.0", "::") else [host]
+    places = tuple(Address(one, port) for one in hosts[:MAX_ADDRESSES])
+    pin, invitation = new_pin(), new_invitation(state.identity.node_id, places)
+    offer.write(state.folder, Offer((pin, invitation), grant, state.peers.now_ns()))
+    if as_json:
+        _print_json(
+            {
+                "code": pin.digits.reveal(),
+                "qr": invitation.text,
+                "expires_s": int(WINDOW_S),
+                "node_id": readable(state.identity.node_id),
+                "addresses": [str(place) for place in places],
+            }
+        )
+        return
+    _print_window(pin, invitation, places, qr=qr)
+    before = {node: peer.counter for node, peer in state.peers.book().peers.items()}
+    try:
+        asyncio.run(_wait(state, called, host, port, served=served))
+    finally:
+        offer.close(state.folder)
+    paired = [peer for node, peer in state.peers.book().peers.items() if before.get(node) != peer.counter]
+    if not paired:
+        raise WindowClosed("The window is closed and no device was paired. Run `covey pair` again for a new code.")
+    _print_paired(paired[0])
+
+
+async def _wait(state: NodeState, called: str, host: str, port: int, *, served: bool) -> None:
+    """Wait until the window closes: by a pairing, by five wrong codes, or by time."""
+    if served:
+        await _until_closed(state)
+        return
+    me = membership.me(state, called, tuple(f"{one}:{port}" for one in home_addresses()))
+    server = PeerServer(state, _only_pairing, pairing=PairingHost(state, me).answer)
+    async with server.serving(host, port):
+        await _until_closed(state)
+        await asyncio.sleep(LOOK_S)  # the last answer is on its way
+
+
+async def _until_closed(state: NodeState) -> None:
+    """Wait for the end of the window; the process that serves it removes its file."""
+    for _ in range(int(WINDOW_S / LOOK_S)):
+        if not offer.path_in(state.folder).exists():
+            return
+        await asyncio.sleep(LOOK_S)
+
+
+async def _only_pairing(request: Request, peer: Peer) -> AsyncIterator[Chunk | Result]:
+    raise NotInstalled("This device is only pairing now. Run `covey up` on it, and ask again.")
+    yield  # makes this a stream
+
+
+def _join(
+    state: NodeState,
+    called: str,
+    code: Pin | Invitation,
+    places: list[Address],
+    grant: Grant,
+    *,
+    port: int,
+    as_json: bool,
+) -> None:
+    me = membership.me(state, called, tuple(f"{one}:{port}" for one in home_addresses()))
+    peer = asyncio.run(join(state, me, code, places, grant))
+    if as_json:
+        _print_json({"paired": peer_view.peer_json(peer, state.peers.now_ns())})
+    else:
+        _print_paired(peer)
+
+
+def _is_served(host: str, port: int) -> bool:
+    """Return whether something listens at the port already."""
+    try:
+        listen(host, port).close()
+    except OSError:
+        return True
+    return False
+
+
+def _print_window(pin: Pin, invitation: Invitation, places: tuple[Address, ...], *, qr: bool) -> None:
+    if qr:
+        print(terminal(invitation.text))
+    print(f"Code  {pin.shown}")
+    print(f"Type it on the other device within {WINDOW_S / 60:g} minutes:")
+    for place in places or (Address("HOST", PEER_PORT),):
+        print(f"  covey pair --code {pin.digits.reveal()} --at {place}", flush=True)
+
+
+def _print_paired(peer: Peer) -> None:
+    print(f"Paired with {peer.name}: {peer_view.grant_words(peer.grant)}.")
+    print(f"Its id is {readable(peer.node_id)}. Change what it may do with `covey peers grant {peer.name}`.")
+
+
+def _print_json(value: dict[str, Json]) -> None:
+    print(json.dumps(value, ensure_ascii=False))
