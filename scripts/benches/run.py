@@ -78,10 +78,19 @@ def _one(setup: Setup, name: str, *, write_page: bool) -> Report:
     if machine.is_busy():
         say(f"{name}: other programs use this machine now; the figures will say more about them")
     where = machine.describe()
-    report: Report = asyncio.run(import_module(f"scripts.benches.{name}").run(setup))
+    try:
+        report: Report = asyncio.run(import_module(f"scripts.benches.{name}").run(setup))
+    except ExceptionGroup as group:  # of the requests that ran side by side; one reason is enough
+        raise _first(group) from group
     if write_page:
         page.PAGE.write_text(page.with_section(page.PAGE.read_text(), name, page.section(report, where)))
     return report
+
+
+def _first(error: Exception) -> Exception:
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _parser() -> argparse.ArgumentParser:
