@@ -250,7 +250,14 @@ class Orchestrator:
 
 
 def _nobody(routing: Routing) -> Result:
-    """Return the answer of a node on which no stage is sure who should do it."""
+    """Return the answer of a node on which no stage is sure who should do it, or one is sure that nobody can."""
+    if routing.claim is not None and routing.claim.near:
+        reason = (
+            "This seems to ask for something that is not on this device, or that nothing here can do "
+            f"(it is like {routing.claim.near[0]!r}). Give a file that says it, or say it in other words; "
+            "`--as generate` writes an answer freely."
+        )
+        return Result(refusal=Refusal(RefusalCode.NOT_CAPABLE, reason))
     said = routing.claim or next((claim for claim in routing.claims if claim.stage == "similar"), None)
     why = said.reason if said else "no rule fits it"
     reason = (
