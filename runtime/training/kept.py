@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -120,8 +121,12 @@ def undo(name: str, folder: Path) -> int:
 
 
 def forget(name: str, folder: Path) -> None:
-    """Delete all versions of a specialist whose spec is gone."""
+    """Delete all versions of a specialist whose spec is gone, and what an interrupted command left."""
     _drop(name, folder, keep=set())
+    unfinished = re.compile(r"\." + re.escape(name) + r"\.\d{1,6}\.partial")
+    for left in folder.iterdir() if folder.is_dir() else ():
+        if unfinished.fullmatch(left.name):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def stem_of(name: str, number: int) -> str:
