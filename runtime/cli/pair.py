@@ -29,12 +29,9 @@ from peers.codes import (
 from peers.door import listen
 from peers.errors import WindowClosed
 from peers.grants import Grant, guest_device, own_device
-from peers.joining import join
 from peers.node_id import readable
 from peers.offer import Offer
 from peers.pairing import WINDOW_S
-from peers.pairing_host import PairingHost
-from peers.server import PeerServer
 from peers.state import NodeState
 from runtime.addresses import home_addresses
 from runtime.cli import granting, peer_view
@@ -125,6 +122,9 @@ async def _wait(state: NodeState, called: str, host: str, port: int, *, served: 
     if served:
         await _until_closed(state)
         return
+    from peers.pairing_host import PairingHost  # heavy (aiohttp), and only where devices really talk
+    from peers.server import PeerServer
+
     me = membership.me(state, called, tuple(f"{one}:{port}" for one in home_addresses()))
     server = PeerServer(state, _only_pairing, pairing=PairingHost(state, me).answer)
     async with server.serving(host, port):
@@ -155,6 +155,8 @@ def _join(
     port: int,
     as_json: bool,
 ) -> None:
+    from peers.joining import join  # heavy (aiohttp), and only where devices really talk
+
     me = membership.me(state, called, tuple(f"{one}:{port}" for one in home_addresses()))
     peer = asyncio.run(join(state, me, code, places, grant))
     if as_json:
