@@ -12,7 +12,7 @@ from typing import NewType, Protocol
 
 from typing_extensions import TypeAliasType
 
-Json = TypeAliasType("Json", "None | bool | int | float | str | list[Json] | dict[str, Json]")
+Json = TypeAliasType("Json", "bool | int | float | str | list[Json] | dict[str, Json] | None")
 """A value that JSON can carry. A named alias, so that pydantic can follow it into itself."""
 
 Digest = NewType("Digest", str)

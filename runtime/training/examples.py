@@ -192,7 +192,6 @@ def _rows(path: Path, columns: Columns) -> Iterator[Row]:
 
 
 def _csv_rows(path: Path, columns: Columns) -> Iterator[Row]:
-    csv.field_size_limit(MAX_LINE_CHARS)
     with path.open(encoding="utf-8-sig", newline="") as stream:
         first = stream.readline(MAX_LINE_CHARS)
         delimiter = max(DELIMITERS, key=first.count)
