@@ -1,69 +1,136 @@
-"""Does one piece of work for a peer and says how it goes: accepted, deltas, a beat every second, and the end."""
+"""Does a peer's work once and tells everybody who asked for it: accepted, deltas, a beat every second, the end.
+
+A request that is sent again while it still runs (its asker lost the connection) joins what runs. The
+work ends early only when nobody listens any more.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
-from models.errors import DeadlineExceeded, ModelsError
+from models.errors import BackendError, DeadlineExceeded, ModelsError
 from models.types import Chunk, Request, Result
 from peers.conversions import delta_of, done_of, request_of
 from peers.errors import PeersError
 from peers.messages import Accepted, Done, Failed, Progress, Streamed, Subtask
+from peers.replays import Key
 from peers.wire_errors import failed_of
 
 BEAT_S = 1.0
 """A running task speaks this often; after three silent beats the asker looks elsewhere."""
 MAX_DEADLINE_S = 600.0
 """For a request that names none or a longer one: work nobody waits for must end."""
-QUEUE = 64
-"""Pieces that wait for a slow network; then the specialist waits, and memory stays flat."""
+AHEAD = 64
+"""Pieces that the fastest listener may be behind; then the specialist waits for the network, and memory stays flat."""
+
+logger = logging.getLogger(__name__)
 
 Say = Callable[[Streamed], Awaitable[None]]
 Handler = Callable[[Request], AsyncIterator[Chunk | Result]]
 """Runs a request that was let in. Raises ModelsError."""
+Piece = Chunk | Done | Failed
 
 
-async def answer(subtask: Subtask, handler: Handler, say: Say) -> Done | None:
-    """Run the work and say all there is to say about it; return how it ended, None when it failed."""
-    await say(Accepted())
-    queue: asyncio.Queue[Chunk | Done | Failed] = asyncio.Queue(QUEUE)
-    async with asyncio.TaskGroup() as group:
-        work = group.create_task(_work(subtask, handler, queue))
-        tokens = len(subtask.resume_tokens)
-        try:
-            while True:
-                try:
-                    async with asyncio.timeout(BEAT_S):
-                        piece = await queue.get()
-                except TimeoutError:
-                    await say(Progress(tokens=tokens))
-                    continue
-                if isinstance(piece, Chunk):
-                    tokens += len(piece.token_ids)
-                    await say(delta_of(piece))
-                    continue
-                await say(piece)
-                return piece if isinstance(piece, Done) else None
-        finally:
-            work.cancel()
+class Work:
+    """One piece of work and all that it has said so far. It runs from `begin` until it ends or is ended."""
 
+    def __init__(self, subtask: Subtask, handler: Handler) -> None:
+        self.listeners = 0
+        self._subtask = subtask
+        self._handler = handler
+        self._said: list[Piece] = []
+        self._furthest = 0
+        """Pieces that the fastest listener has taken."""
+        self._changed = asyncio.Condition()
+        self._task: asyncio.Task[None] | None = None
 
-async def _work(subtask: Subtask, handler: Handler, queue: asyncio.Queue[Chunk | Done | Failed]) -> None:
-    """Run the specialist to its end; whatever goes wrong becomes a message."""
-    limit_s = min(subtask.deadline_s or MAX_DEADLINE_S, MAX_DEADLINE_S)
-    try:
-        async with asyncio.timeout(limit_s):
-            stream = handler(request_of(subtask))
+    def begin(self) -> None:
+        self._task = asyncio.create_task(self._run())
+
+    async def end(self) -> None:
+        """Cancel what still runs and wait for it."""
+        assert self._task is not None
+        self._task.cancel()
+        await asyncio.wait({self._task})
+
+    async def tell(self, say: Say) -> Done | None:
+        """Say all there is to say, from the beginning; return how it ended, None when it failed."""
+        await say(Accepted())
+        tokens, place = len(self._subtask.resume_tokens), 0
+        while True:
             try:
-                async for piece in stream:
-                    await queue.put(piece if isinstance(piece, Chunk) else done_of(piece))
-            finally:
-                close = getattr(stream, "aclose", None)
-                if close is not None:
-                    await close()
-    except TimeoutError:
-        late = DeadlineExceeded(f"The work was not done within {limit_s:g} s. Give it more time, or ask for less.")
-        await queue.put(failed_of(late)[1])
-    except (ModelsError, PeersError) as error:
-        await queue.put(failed_of(error)[1])
+                async with asyncio.timeout(BEAT_S), self._changed:
+                    await self._changed.wait_for(lambda: len(self._said) > place)  # noqa: B023
+            except TimeoutError:
+                await say(Progress(tokens=tokens))
+                continue
+            piece, place = self._said[place], place + 1
+            await self._taken(place)
+            if isinstance(piece, Chunk):
+                tokens += len(piece.token_ids)
+                await say(delta_of(piece))
+                continue
+            await say(piece)
+            return piece if isinstance(piece, Done) else None
+
+    async def _taken(self, place: int) -> None:
+        async with self._changed:
+            self._furthest = max(self._furthest, place)
+            self._changed.notify_all()
+
+    async def _put(self, piece: Piece) -> None:
+        async with self._changed:
+            await self._changed.wait_for(lambda: len(self._said) - self._furthest < AHEAD)
+            self._said.append(piece)
+            self._changed.notify_all()
+
+    async def _run(self) -> None:
+        """Run the specialist to its end; whatever goes wrong becomes a message."""
+        limit_s = min(self._subtask.deadline_s or MAX_DEADLINE_S, MAX_DEADLINE_S)
+        try:
+            async with asyncio.timeout(limit_s):
+                stream = self._handler(request_of(self._subtask))
+                try:
+                    async for piece in stream:
+                        await self._put(piece if isinstance(piece, Chunk) else done_of(piece))
+                finally:
+                    close = getattr(stream, "aclose", None)
+                    if close is not None:
+                        await close()
+        except TimeoutError:
+            late = DeadlineExceeded(f"The work was not done within {limit_s:g} s. Give it more time, or ask for less.")
+            await self._put(failed_of(late)[1])
+        except (ModelsError, PeersError) as error:
+            await self._put(failed_of(error)[1])
+        except Exception:  # top of the task: the asker reads one sentence, the log has the rest
+            logger.exception("the work for another device failed")
+            await self._put(failed_of(BackendError("The work failed in a way that it should not; ask again."))[1])
+
+
+class Works:
+    """The work under way, so that a repeat finds what it repeats."""
+
+    def __init__(self) -> None:
+        self._open: dict[Key, Work] = {}
+
+    @asynccontextmanager
+    async def joined(self, key: Key | None, subtask: Subtask, handler: Handler) -> AsyncIterator[Work]:
+        """Give the work with this key, begun now unless it runs already. Without a key it is always new."""
+        work = self._open.get(key) if key else None
+        if work is None:
+            work = Work(subtask, handler)
+            work.begin()
+            if key:
+                self._open[key] = work
+        work.listeners += 1
+        try:
+            yield work
+        finally:
+            work.listeners -= 1
+            if not work.listeners:
+                if key and self._open.get(key) is work:
+                    del self._open[key]
+                await work.end()

@@ -28,6 +28,8 @@ class Offer:
     """What the other device may do once it is paired."""
     opened_ns: int
     """Nanoseconds since 1970."""
+    name: str = ""
+    """What the other device should call this one; empty leaves it to the process that serves."""
 
 
 def path_in(folder: Path) -> Path:
@@ -37,7 +39,8 @@ def path_in(folder: Path) -> Path:
 def write(folder: Path, offer: Offer) -> None:
     """Open the window for the process that serves this node's port. Raises OSError."""
     codes = [code.digits.reveal() if isinstance(code, Pin) else code.text for code in offer.codes]
-    content = {"codes": codes, "grant": _GRANT.dump_python(offer.grant, mode="json"), "opened_ns": offer.opened_ns}
+    grant = _GRANT.dump_python(offer.grant, mode="json")
+    content = {"codes": codes, "grant": grant, "opened_ns": offer.opened_ns, "name": offer.name}
     write_whole(path_in(folder), json.dumps(content).encode(), synced=False)
 
 
@@ -47,7 +50,7 @@ def load(folder: Path) -> Offer | None:
         with path_in(folder).open("rb") as file:
             data = json.loads(file.read(MAX_FILE_BYTES))
         codes = tuple(parse_code(text) for text in data["codes"])
-        return Offer(codes, _GRANT.validate_python(data["grant"]), int(data["opened_ns"]))
+        return Offer(codes, _GRANT.validate_python(data["grant"]), int(data["opened_ns"]), str(data.get("name", "")))
     except (OSError, ValueError, KeyError, TypeError, BadCode, ValidationError):
         return None
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from models.types import Label
 from peers import membership, offer
@@ -81,5 +82,6 @@ class PairingHost:
                 offer.close(self._state.folder)
                 return None
             self._offer = found
-            self._window = Window(self._me, found.codes, opened_s=now_s - max(0.0, age_s))
+            me = replace(self._me, name=found.name or self._me.name)
+            self._window = Window(me, found.codes, opened_s=now_s - max(0.0, age_s))
         return self._window

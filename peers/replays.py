@@ -37,16 +37,17 @@ class Replays:
     def find(self, peer: NodeId, subtask: Subtask) -> Done | None:
         """Return how the very same request of this peer ended, if that is not long ago."""
         self._expire()
-        kept = self._kept.get(_key(peer, subtask)) if subtask.idempotency_key else None
+        key = key_of(peer, subtask)
+        kept = self._kept.get(key) if key else None
         return kept.done if kept else None
 
     def keep(self, peer: NodeId, subtask: Subtask, done: Done) -> None:
         """Remember how a request ended; one without a key is not remembered."""
-        size = len(done.pack())
-        if not subtask.idempotency_key or size > MAX_BYTES:
+        size, key = len(done.pack()), key_of(peer, subtask)
+        if key is None or size > MAX_BYTES:
             return
-        self._drop(_key(peer, subtask))
-        self._kept[_key(peer, subtask)] = _Kept(done, size, self._clock() + KEEP_S)
+        self._drop(key)
+        self._kept[key] = _Kept(done, size, self._clock() + KEEP_S)
         self._bytes += size
         while self._bytes > MAX_BYTES:
             self._drop(next(iter(self._kept)))
@@ -66,7 +67,12 @@ class Replays:
         self._bytes -= kept.size_bytes if kept else 0
 
 
-def _key(peer: NodeId, subtask: Subtask) -> Key:
-    """Return what tells one piece of work from another: a key that is used again for other work finds nothing."""
+def key_of(peer: NodeId, subtask: Subtask) -> Key | None:
+    """Return what tells one piece of work from another; None for work that may not be repeated unseen.
+
+    A key that is used again for other work finds nothing.
+    """
+    if not subtask.idempotency_key:
+        return None
     asked = [subtask.capability, subtask.input, subtask.seed, subtask.resume_tokens, subtask.budget_tokens]
     return peer, subtask.idempotency_key, hashlib.sha256(codec.encode({"asked": asked})).digest()

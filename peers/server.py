@@ -20,7 +20,7 @@ from aiohttp import web
 from models.errors import ModelsError
 from models.types import Chunk, Label, Request, Result
 from peers import codec, tls
-from peers.answering import Say, answer
+from peers.answering import Say, Works
 from peers.audit import Act, Happening
 from peers.book import Peer, with_peer
 from peers.door import Door, listen, peer_certificate
@@ -30,7 +30,7 @@ from peers.messages import Accepted, Done, Failed, Hello, Streamed, Subtask
 from peers.node_id import NodeId
 from peers.pairing_messages import MAX_PAIRING_BYTES, PairRefused
 from peers.release import Released, Releaser, sending
-from peers.replays import Replays
+from peers.replays import Replays, key_of
 from peers.state import NodeState
 from peers.version import agree
 from peers.wire import read
@@ -85,6 +85,7 @@ class PeerServer:
         self._boot = boot
         self._gate = Gate(state.peers)
         self._replays = Replays(clock)
+        self._works = Works()
         self._releaser = Releaser(state.ledger)
         self._running: set[_Running] = set()
         self._tls: tuple[tuple[bytes, ...], ssl.SSLContext] | None = None
@@ -229,7 +230,9 @@ class PeerServer:
         limited = subtask.model_copy(
             update={"budget_tokens": subtask.budget_tokens or peer.grant.limits.tokens_per_task}
         )
-        done = await answer(limited, lambda asked: self._handler(asked, peer), say)
+        key = key_of(peer.node_id, subtask)
+        async with self._works.joined(key, limited, lambda asked: self._handler(asked, peer)) as work:
+            done = await work.tell(say)
         if done is not None:
             self._replays.keep(peer.node_id, subtask, done)
 

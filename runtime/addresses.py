@@ -12,11 +12,21 @@ _VIRTUAL = ("docker", "br-", "veth", "virbr", "vmnet", "tun", "tap", "wg", "utun
 """Beginnings of the names of interfaces that lead to containers and tunnels, not into the home."""
 
 
+EVERYWHERE = ("0.0.0.0", "::")
+"""Hosts that stand for all addresses of a device."""
+
+
 def home_addresses() -> list[str]:
     """Return this device's addresses on interfaces that are up, those that work most often first."""
     up = {name for name, state in psutil.net_if_stats().items() if state.isup}
     found = {name: [(one.family, one.address) for one in given] for name, given in psutil.net_if_addrs().items()}
     return choose({name: given for name, given in found.items() if name in up})
+
+
+def texts_of(host: str, port: int) -> tuple[str, ...]:
+    """Return the `host:port` at which others find what listens at a host and port of this device."""
+    hosts = home_addresses() if host in EVERYWHERE else [host]
+    return tuple(f"[{one}]:{port}" if ":" in one else f"{one}:{port}" for one in hosts)
 
 
 def choose(interfaces: Mapping[str, Sequence[tuple[int, str]]]) -> list[str]:

@@ -56,8 +56,8 @@ class Node:
         self.home = home
         self.settings = settings
         self.pool = pool
-        self._journal = journal
-        self._thread = thread
+        self.journal = journal
+        self.thread = thread
         self._today = today
         self._specialists: dict[str, Specialist] = {}
         self._similar: SimilarStage | None = None
@@ -80,7 +80,7 @@ class Node:
 
     @cached_property
     def _orchestrator(self) -> Orchestrator:
-        return Orchestrator(self._preparer, journal=self._journal, thread=self._thread, build=self._built, node=NAME)
+        return Orchestrator(self._preparer, journal=self.journal, thread=self.thread, build=self.built, node=NAME)
 
     async def stream(self, ask: Ask) -> AsyncIterator[StreamItem]:
         """Yield an answer as it is made, the Answer last. Closing it early cancels the work.
@@ -126,9 +126,10 @@ class Node:
         entry = self.registry.serving(request.capability)
         if entry is None:
             raise UsageError(f"No specialist here offers {request.capability!r}. Run `covey specialists list`.")
-        return await last(self._built(entry).run(request))
+        return await last(self.built(entry).run(request))
 
-    def _built(self, entry: Entry) -> Specialist:
+    def built(self, entry: Entry) -> Specialist:
+        """Return the specialist of an entry, made on first use."""
         if entry.spec.name not in self._specialists:
             self._specialists[entry.spec.name] = entry.build(entry.spec, self.pool)
         return self._specialists[entry.spec.name]

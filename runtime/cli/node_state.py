@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from peers.machine import machine_mark
-from peers.state import NodeState, open_state
+from peers.state import NodeState
 from runtime import config, paths
+from runtime.own_state import own_state
 
 
 def opened() -> NodeState:
     """Return this node's state, made on first use. Raises IdentityError, HomeNotWritable."""
     root = paths.ensure_home(paths.home())
-    settings = config.load(paths.settings_file(root))
-    state = open_state(root, machine=machine_mark(), ledger_days=settings.ledger_days)
+    state = own_state(root, config.load(paths.settings_file(root)))
     if state.notice:
         print(state.notice, file=sys.stderr)
     return state

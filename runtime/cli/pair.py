@@ -26,19 +26,19 @@ from peers.codes import (
     parse_code,
     terminal,
 )
-from peers.door import listen
 from peers.errors import WindowClosed
 from peers.grants import Grant, guest_device, own_device
 from peers.node_id import readable
 from peers.offer import Offer
 from peers.pairing import WINDOW_S
+from peers.served import is_taken, serving_at
 from peers.state import NodeState
-from runtime.addresses import home_addresses
+from runtime.addresses import texts_of
 from runtime.cli import granting, peer_view
 from runtime.cli.node_state import opened
 from runtime.errors import UsageError
+from runtime.reach import HOSTS, PEER_PORT, reach
 
-PEER_PORT = 4489
 LOOK_S = 0.2
 """How often the waiting command looks whether somebody was paired."""
 
@@ -53,8 +53,10 @@ def pair(
     guest: Annotated[str, typer.Option(help="It is a guest's device, paired for so long, like 2h.")] = "",
     own: Annotated[bool, typer.Option("--own", help="It is my own device: do not ask.")] = False,
     name: Annotated[str, typer.Option(help="What the other device should call this one.")] = "",
-    host: Annotated[str, typer.Option(help="Address to wait at; all of this device's by default.")] = "0.0.0.0",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to wait at.")] = PEER_PORT,
+    host: Annotated[str, typer.Option(help="Address to wait at; all of this device's by default.")] = "",
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port to wait at; that of the running node by default.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Pair two devices. Example: covey pair, and on the other: covey pair --code 482913 --at 192.168.1.20:4489"""
@@ -69,10 +71,19 @@ def pair(
     state = opened()
     called = name or platform.node() or "a Covey device"
     whose = _granted(state, guest, ask=not (own or guest or as_json or not sys.stdin.isatty()))
+    place = _place(state, host, port)
     if known is None:
-        _show(state, called, whose, host=host, port=port, qr=qr, as_json=as_json)
+        _show(state, called, whose, place, qr=qr, as_json=as_json)
     else:
-        _join(state, called, known, places, whose, port=port, as_json=as_json)
+        _join(state, called, known, places, whose, place, as_json=as_json)
+
+
+def _place(state: NodeState, host: str, port: int | None) -> Address:
+    """Return where this device waits for others: as said, else where its running node does, else the usual place."""
+    served = serving_at(state.folder)
+    if served is not None and port in (None, served.port) and host in ("", served.host):
+        return served
+    return Address(host or HOSTS[reach()], port or PEER_PORT)
 
 
 def _granted(state: NodeState, guest: str, *, ask: bool) -> Grant:
@@ -85,15 +96,16 @@ def _granted(state: NodeState, guest: str, *, ask: bool) -> Grant:
     return guest_device(state.peers.now_ns() + granting.parse_length_s(guest) * 10**9)
 
 
-def _show(state: NodeState, called: str, grant: Grant, *, host: str, port: int, qr: bool, as_json: bool) -> None:
+def _show(state: NodeState, called: str, grant: Grant, place: Address, *, qr: bool, as_json: bool) -> None:
     """Open the window, show the code, and wait, unless a running node does."""
-    served = _is_served(host, port)
+    served = serving_at(state.folder) == place
     if as_json and not served:
         raise UsageError("No node runs here that could wait for the other device. Start one first: `covey up`.")
-    hosts = home_addresses() if host in ("0.0.0.0", "::") else [host]
-    places = tuple(Address(one, port) for one in hosts[:MAX_ADDRESSES])
+    if not served and is_taken(place):
+        raise UsageError(f"Port {place.port} is in use by another program. Choose another: `covey pair --port 4500`.")
+    places = tuple(parse_address(text) for text in texts_of(place.host, place.port)[:MAX_ADDRESSES])
     pin, invitation = new_pin(), new_invitation(state.identity.node_id, places)
-    offer.write(state.folder, Offer((pin, invitation), grant, state.peers.now_ns()))
+    offer.write(state.folder, Offer((pin, invitation), grant, state.peers.now_ns(), called))
     if as_json:
         _print_json(
             {
@@ -108,7 +120,7 @@ def _show(state: NodeState, called: str, grant: Grant, *, host: str, port: int, 
     _print_window(pin, invitation, places, qr=qr)
     before = {node: peer.counter for node, peer in state.peers.book().peers.items()}
     try:
-        asyncio.run(_wait(state, called, host, port, served=served))
+        asyncio.run(_wait(state, called, place, served=served))
     finally:
         offer.close(state.folder)
     paired = [peer for node, peer in state.peers.book().peers.items() if before.get(node) != peer.counter]
@@ -117,7 +129,7 @@ def _show(state: NodeState, called: str, grant: Grant, *, host: str, port: int, 
     _print_paired(paired[0])
 
 
-async def _wait(state: NodeState, called: str, host: str, port: int, *, served: bool) -> None:
+async def _wait(state: NodeState, called: str, place: Address, *, served: bool) -> None:
     """Wait until the window closes: by a pairing, by five wrong codes, or by time."""
     if served:
         await _until_closed(state)
@@ -125,9 +137,9 @@ async def _wait(state: NodeState, called: str, host: str, port: int, *, served: 
     from peers.pairing_host import PairingHost  # heavy (aiohttp), and only where devices really talk
     from peers.server import PeerServer
 
-    me = membership.me(state, called, tuple(f"{one}:{port}" for one in home_addresses()))
+    me = membership.me(state, called, texts_of(place.host, place.port))
     server = PeerServer(state, _only_pairing, pairing=PairingHost(state, me).answer)
-    async with server.serving(host, port):
+    async with server.serving(place.host, place.port):
         await _until_closed(state)
         await asyncio.sleep(LOOK_S)  # the last answer is on its way
 
@@ -151,27 +163,18 @@ def _join(
     code: Pin | Invitation,
     places: list[Address],
     grant: Grant,
+    place: Address,
     *,
-    port: int,
     as_json: bool,
 ) -> None:
     from peers.joining import join  # heavy (aiohttp), and only where devices really talk
 
-    me = membership.me(state, called, tuple(f"{one}:{port}" for one in home_addresses()))
+    me = membership.me(state, called, texts_of(place.host, place.port))
     peer = asyncio.run(join(state, me, code, places, grant))
     if as_json:
         _print_json({"paired": peer_view.peer_json(peer, state.peers.now_ns())})
     else:
         _print_paired(peer)
-
-
-def _is_served(host: str, port: int) -> bool:
-    """Return whether something listens at the port already."""
-    try:
-        listen(host, port).close()
-    except OSError:
-        return True
-    return False
 
 
 def _print_window(pin: Pin, invitation: Invitation, places: tuple[Address, ...], *, qr: bool) -> None:

@@ -20,9 +20,11 @@ from runtime import paths
 from runtime.cli.paper import aside
 from runtime.errors import UsageError
 from runtime.node import open_node
+from runtime.reach import PEER_PORT, Reach, reach
 from runtime.running import SOCKET
 
 if TYPE_CHECKING:
+    from peers.codes import Address
     from runtime.api.server import Server
 
 PORT = 4488
@@ -36,12 +38,19 @@ app = typer.Typer()
 @app.command()
 def up(
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port on this device; 0 takes any.")] = PORT,
+    peer_port: Annotated[
+        int, typer.Option("--peer-port", min=0, max=65535, help="Port for paired devices; 0 takes any.")
+    ] = PEER_PORT,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object once it listens.")] = False,
 ) -> None:
-    """Start a node that stays: programs reach it at http://127.0.0.1:4488/v1, and `covey ask` answers faster."""
+    """Start a node that stays: programs reach it at http://127.0.0.1:4488/v1, paired devices on port 4489.
+
+    COVEY_DISCOVERY=lo keeps the port for devices on this machine, COVEY_DISCOVERY=off opens none.
+    """
+    far = reach()
     home = paths.ensure_home(paths.home())
     with only_node(home):
-        asyncio.run(_serve(home, port, as_json=as_json))
+        asyncio.run(_serve(home, port, peer_port, far, as_json=as_json))
 
 
 @contextmanager
@@ -63,8 +72,9 @@ def only_node(home: Path) -> Iterator[None]:
         lock.release()
 
 
-async def _serve(home: Path, port: int, *, as_json: bool) -> None:
+async def _serve(home: Path, port: int, peer_port: int, far: Reach, *, as_json: bool) -> None:
     from runtime.api.server import serving  # heavy, first use only
+    from runtime.peering import peering  # heavy, first use only
 
     stop, hurry = asyncio.Event(), asyncio.Event()
 
@@ -74,16 +84,19 @@ async def _serve(home: Path, port: int, *, as_json: bool) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, asked)
-    async with open_node(home) as node, serving(node, port) as server:
-        _announce(server, home, as_json=as_json)
+    async with open_node(home) as node, serving(node, port) as server, peering(node, peer_port, far) as place:
+        _announce(server, home, place, as_json=as_json)
         await stop.wait()
         aside("Stopping: the requests at hand may end. Once more stops at once.")
         if not await server.drain(STOP_S, hurry):
             aside("Some requests were cut off.")
 
 
-def _announce(server: Server, home: Path, *, as_json: bool) -> None:
+def _announce(server: Server, home: Path, place: Address | None, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps({"status": "up", "url": server.url, "pid": os.getpid(), "home": str(home)}), flush=True)
+        up = {"status": "up", "url": server.url, "pid": os.getpid(), "home": str(home)}
+        print(json.dumps({**up, "peers": str(place) if place else None}), flush=True)
     else:
+        if place:
+            print(f"Paired devices reach it at {place}. `covey pair` adds one.", flush=True)
         print(f"Covey is up: {server.url} (OpenAI clients: any key, model `covey`). Ctrl-C stops it.", flush=True)

@@ -10,6 +10,7 @@ Span names and their attributes (`*`: free text, kept apart so that it can be fo
     covey.stage   covey.stage covey.claimed covey.capability covey.score covey.threshold covey.near covey.reason*
     covey.plan    covey.plan.term covey.plan.steps
     covey.step    covey.step.id covey.capability covey.specialist covey.attempt covey.node covey.placement covey.tier
+                  covey.asker (the device that asked for it)
                   covey.label covey.trust covey.seed covey.artifacts covey.refusal
                   covey.confidence covey.calibrated covey.threshold covey.abstained covey.reason* covey.bytes_out
                   gen_ai.request.model gen_ai.usage.* covey.model_seconds covey.energy_j covey.signal.*

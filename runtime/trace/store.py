@@ -32,6 +32,7 @@ PLAIN = frozenset(
         "covey.step.id",
         "covey.specialist",
         "covey.node",
+        "covey.asker",
         "covey.placement",
         "covey.trust",
         "covey.artifacts",

@@ -365,6 +365,56 @@ async def test_the_same_key_gives_the_same_answer_without_new_work(tmp_path: Pat
         assert len(kitchen.asked) == 2
 
 
+def waiting_for(go: asyncio.Event) -> Script:
+    async def script(request: Request) -> AsyncIterator[Chunk | Result]:
+        yield Chunk(0, "one", (100,))
+        await go.wait()
+        yield Result(output="one", text="one", confidence=0.9)
+
+    return script
+
+
+async def test_a_repeat_while_the_first_runs_joins_it(tmp_path: Path) -> None:
+    keyed, go = replace(REQUEST, idempotency_key="once"), asyncio.Event()
+    async with pair(tmp_path) as (laptop, kitchen):
+        kitchen.script = waiting_for(go)
+        first = laptop.specialist(kitchen).run(keyed)
+        assert await anext(first) == Chunk(0, "one", (100,))
+        second = laptop.specialist(kitchen).run(keyed)
+        assert await anext(second) == Chunk(0, "one", (100,))
+        go.set()
+        assert (await last(first)).output == (await last(second)).output == "one"
+        assert len(kitchen.asked) == 1
+
+
+async def test_the_repeat_keeps_the_work_when_the_first_asker_leaves(tmp_path: Path) -> None:
+    keyed, go = replace(REQUEST, idempotency_key="once"), asyncio.Event()
+    async with pair(tmp_path) as (laptop, kitchen):
+        kitchen.script = waiting_for(go)
+        first, second = laptop.specialist(kitchen).run(keyed), laptop.specialist(kitchen).run(keyed)
+        await anext(first)
+        await anext(second)
+        await first.aclose()  # type: ignore[attr-defined]  # it is a generator
+        await asyncio.sleep(0.2)
+        assert kitchen.ended == []
+        go.set()
+        assert (await last(second)).output == "one"
+        assert (len(kitchen.asked), kitchen.ended) == (1, ["done"])
+
+
+async def test_work_ends_when_all_who_asked_have_left(tmp_path: Path) -> None:
+    keyed, go = replace(REQUEST, idempotency_key="once"), asyncio.Event()
+    async with pair(tmp_path) as (laptop, kitchen):
+        kitchen.script = waiting_for(go)
+        streams = [laptop.specialist(kitchen).run(keyed) for _ in range(2)]
+        for stream in streams:
+            await anext(stream)
+        for stream in streams:
+            await stream.aclose()  # type: ignore[attr-defined]
+        await asyncio.sleep(0.5)
+        assert kitchen.ended == ["closed"]
+
+
 async def test_work_that_failed_is_done_again_under_the_same_key(tmp_path: Path) -> None:
     keyed = replace(REQUEST, idempotency_key="once")
     async with pair(tmp_path) as (laptop, kitchen):

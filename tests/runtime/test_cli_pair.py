@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from peers import offer
-from peers.codes import Invitation, parse_code
+from peers.codes import Address, Invitation, parse_code
 from peers.errors import WindowClosed
+from peers.served import announced
 from runtime.addresses import choose
 from runtime.cli.main import main
 from runtime.cli.node_state import opened
@@ -111,7 +112,8 @@ def test_with_a_running_node_json_prints_the_code_and_leaves_the_window_open(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as node:
         port = node.getsockname()[1]
-        shown = one_object(capsys, "--host", "127.0.0.1", "--port", str(port))
+        with announced(opened().folder, Address("127.0.0.1", port)):
+            shown = one_object(capsys)
     assert re.fullmatch(r"\d{6}", shown["code"])
     assert shown["expires_s"] == 120
     invitation = parse_code(shown["qr"])
@@ -131,7 +133,8 @@ def test_without_a_node_json_says_to_start_one(home: Path, capsys: pytest.Captur
 
 def test_a_guests_window_has_a_guests_grant(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as node:
-        one_object(capsys, "--host", "127.0.0.1", "--port", str(node.getsockname()[1]), "--guest", "2h")
+        with announced(opened().folder, Address("127.0.0.1", node.getsockname()[1])):
+            one_object(capsys, "--guest", "2h")
     made = offer.load(opened().folder)
     assert made is not None
     assert made.grant.whose == "guest"

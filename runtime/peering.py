@@ -1,0 +1,64 @@
+"""This node's side towards other devices while it stays up: the peers' port, pairing, and their work done here."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from peers import membership
+from peers.codes import Address
+from peers.pairing_host import PairingHost
+from peers.release import Released
+from peers.served import announced
+from peers.server import PeerServer
+from runtime.addresses import texts_of
+from runtime.errors import CoveyError
+from runtime.hosting import Hosting
+from runtime.node import NAME, Node
+from runtime.own_state import own_state
+from runtime.reach import HOSTS, Reach
+
+
+class PeerPortInUse(CoveyError):
+    """Another program listens on the peers' port; the message says how to choose another."""
+
+    code = "port_in_use"
+
+
+def own_name() -> str:
+    """Return what other devices call this one until its owner says otherwise."""
+    return platform.node() or "a Covey device"
+
+
+@asynccontextmanager
+async def peering(node: Node, port: int, far: Reach) -> AsyncIterator[Address | None]:
+    """Serve other devices as long as the block lasts, and give where; nothing where `far` is off.
+
+    Raises PeerPortInUse, IdentityError.
+    """
+    if far == "off":
+        yield None
+        return
+    state = await asyncio.to_thread(own_state, node.home, node.settings)
+    hosting = Hosting(node.registry, build=node.built, journal=node.journal, thread=node.thread, node=NAME)
+    hosts: list[PairingHost] = []
+
+    async def pair(data: bytes) -> Released[bytes] | None:
+        return await hosts[0].answer(data) if hosts else None
+
+    host, server = HOSTS[far], PeerServer(state, hosting.run, pairing=pair, boot=secrets.token_hex(8))
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(server.serving(host, port))
+        except OSError as error:
+            raise PeerPortInUse(
+                f"Port {port} for other devices can't be used ({error.strerror}). Stop the program that holds it, "
+                "or choose another: covey up --peer-port 4500"
+            ) from error
+        place = Address(host, server.port)
+        hosts.append(PairingHost(state, membership.me(state, own_name(), texts_of(host, server.port))))
+        stack.enter_context(announced(state.folder, place))
+        yield place

@@ -1,0 +1,115 @@
+"""A node that stays serves its paired devices: through its own specialists, bounded, with nothing of content kept."""
+
+from __future__ import annotations
+
+import socket
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from models.backends.scripted import ScriptedPool, ScriptedText
+from models.errors import InputError, NotInstalled
+from models.types import Request, last
+from peers import membership
+from peers.client import PeerClient
+from peers.codes import Address
+from peers.grants import own_device
+from peers.node_id import NodeId
+from peers.pairing import Paired
+from peers.remote import RemoteSpecialist
+from peers.state import NodeState, open_state
+from runtime import paths
+from runtime.errors import UsageError
+from runtime.node import Node, open_node
+from runtime.own_state import own_state
+from runtime.peering import PeerPortInUse, peering
+from runtime.reach import reach
+from runtime.trace.store import TraceStore
+from tests.runtime.household import device, pair
+
+MODEL = "smollm2-135m"
+PROMPT = "Tell me about the hidden lighthouse."
+
+
+@asynccontextmanager
+async def kitchen_and_laptop(home: Path, model: ScriptedText) -> AsyncIterator[tuple[Node, NodeState, NodeId]]:
+    """A whole node that serves, and the bare state of a device that is paired with it."""
+    laptop = open_state(home / "laptop", machine="")
+    pool = ScriptedPool({MODEL: model})
+    async with open_node(paths.ensure_home(home / "kitchen"), pool=pool) as node, peering(node, 0, "lo") as place:
+        assert isinstance(place, Address)
+        kitchen = own_state(node.home, node.settings)
+        membership.admit(kitchen, Paired(laptop.identity.public, "laptop", (), 1), own_device())
+        membership.admit(laptop, Paired(kitchen.identity.public, "kitchen", (str(place),), 1), own_device())
+        yield node, laptop, kitchen.identity.node_id
+
+
+async def _ask(laptop: NodeState, kitchen: NodeId, request: Request) -> str:
+    async with PeerClient(laptop.identity) as client:
+        specialist = RemoteSpecialist(kitchen, request.capability, state=laptop, client=client)
+        return (await last(specialist.run(request))).text
+
+
+async def test_a_paired_device_has_its_work_done_by_this_nodes_specialists(tmp_path: Path) -> None:
+    async with kitchen_and_laptop(tmp_path, ScriptedText(["It is there."])) as (_, laptop, kitchen):
+        assert await _ask(laptop, kitchen, Request("generate", {"prompt": PROMPT})) == "It is there."
+        assert "42" in await _ask(laptop, kitchen, Request("calculate", {"expression": "6 * 7"}))
+
+
+async def test_of_others_work_figures_are_kept_and_no_content(tmp_path: Path) -> None:
+    async with kitchen_and_laptop(tmp_path, ScriptedText(["A lighthouse."], name=MODEL)) as (node, laptop, kitchen):
+        await _ask(laptop, kitchen, Request("generate", {"prompt": PROMPT}, traceparent="00-" + "a" * 32 + "-01"))
+        (task,) = node.journal.tasks(1)
+        spans = TraceStore(node.journal).load(task)
+        assert {"laptop", MODEL} <= {str(value) for span in spans for value in span.attributes.values()}
+        assert node.journal.state(task).status.value == "completed"
+    with sqlite3.connect(paths.journal_file(tmp_path / "kitchen")) as database:
+        dump = "\n".join(database.iterdump())
+    assert "lighthouse" not in dump
+    assert "traceparent" in dump
+
+
+async def test_another_device_can_not_have_a_file_of_this_one_looked_at(tmp_path: Path) -> None:
+    async with kitchen_and_laptop(tmp_path, ScriptedText([])) as (_, laptop, kitchen):
+        with pytest.raises(InputError, match="for another device"):
+            await _ask(laptop, kitchen, Request("filetype", {"path": "/etc/passwd"}))
+
+
+async def test_what_nobody_here_does_is_said(tmp_path: Path) -> None:
+    async with kitchen_and_laptop(tmp_path, ScriptedText([])) as (_, laptop, kitchen):
+        with pytest.raises(NotInstalled, match="another device"):
+            await _ask(laptop, kitchen, Request("fly", {}))
+
+
+async def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        async with open_node(tmp_path, pool=ScriptedPool()) as node:
+            with pytest.raises(PeerPortInUse, match="--peer-port"):
+                async with peering(node, taken.getsockname()[1], "lo"):
+                    pass
+
+
+async def test_off_opens_no_port_and_makes_no_key(tmp_path: Path) -> None:
+    async with open_node(tmp_path, pool=ScriptedPool()) as node, peering(node, 0, "off") as place:
+        assert place is None
+    assert not (tmp_path / "node").exists()
+
+
+@pytest.mark.parametrize(("given", "far"), [("", "auto"), ("lo", "lo"), ("off", "off"), ("auto", "auto")])
+def test_the_owner_says_how_far_a_node_looks(given: str, far: str) -> None:
+    assert reach({"COVEY_DISCOVERY": given}) == far
+
+
+def test_a_word_that_is_none_of_them_is_refused() -> None:
+    with pytest.raises(UsageError, match="off, lo or auto"):
+        reach({"COVEY_DISCOVERY": "on"})
+
+
+def test_two_running_nodes_are_paired_by_their_commands(tmp_path: Path) -> None:
+    with device(tmp_path / "kitchen") as kitchen, device(tmp_path / "laptop") as laptop:
+        pair(kitchen, laptop, "kitchen")
+        (known,) = kitchen.run("peers", "list")["peers"]
+        assert (known["name"], known["addresses"][-1]) == ("of-kitchen", laptop.up["peers"])
