@@ -23,6 +23,7 @@ from models.types import Label, Request, Result, Specialist, last
 from runtime import documents, paths
 from runtime.asking import Answer, Ask, Source, StreamItem
 from runtime.config import Settings, load
+from runtime.daily import daily
 from runtime.db import Database, DatabaseThread
 from runtime.errors import UsageError
 from runtime.journal import Journal
@@ -162,7 +163,7 @@ async def open_node(
         database = stack.enter_context(Database(paths.journal_file(root)))
         thread = await stack.enter_async_context(DatabaseThread())
         journal = Journal(database, content_days=own.content_days)
-        await thread.run(journal.expire)
+        await stack.enter_async_context(daily(lambda: thread.run(journal.expire)))
         if pool is None:
             made = _make_pool(root, own)
             stack.push_async_callback(made.close)
