@@ -17,6 +17,7 @@ from typing import cast
 from models.backend import Encoder, Loaded, Reranker, TextModel
 from models.errors import BadArtifact, NotInstalled, OutOfMemory, TemplateError
 from models.manifest import Manifest
+from models.specialist import AtHand
 from models.store import Store, missing
 from models.types import ModelId
 
@@ -72,6 +73,16 @@ class ModelPool:
         """See `models.specialist.Pool.installed`."""
         here = self._store.installed()
         return [name for name in models if name in here]
+
+    def at_hand(self, models: Sequence[str]) -> AtHand | None:
+        """See `models.specialist.Pool.at_hand`."""
+        here = self._store.installed()
+        manifest = next((here[name] for name in models if name in here), None)
+        if manifest is None:
+            return None
+        entry = self._state.entries.get(manifest.model_id)
+        artifacts = manifest.digests if entry is None else entry.model.artifacts
+        return AtHand(manifest.id, artifacts, manifest.context_tokens, footprint(manifest), entry is not None)
 
     def loaded(self) -> dict[str, int]:
         """Return the loaded models and the bytes that each is counted with."""

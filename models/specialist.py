@@ -10,6 +10,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass as plain_dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Protocol
@@ -19,7 +20,7 @@ from pydantic.dataclasses import dataclass
 
 from models.backend import Encoder, Reranker, TextModel
 from models.errors import ManifestError
-from models.types import Specialist
+from models.types import Digest, Specialist
 
 RUNNERS = {
     "answer": "models.specialists.answer:Answer",
@@ -86,6 +87,19 @@ class SpecialistSpec:
     """Requests that people would type for it; the router learns from them."""
 
 
+@plain_dataclass(frozen=True, slots=True)
+class AtHand:
+    """A model on this device."""
+
+    model: str
+    artifacts: tuple[Digest, ...]
+    """Digests of the weights as they would run."""
+    context_tokens: int
+    memory_bytes: int
+    """What it takes when loaded."""
+    loaded: bool
+
+
 class Pool(Protocol):
     """Loads models on demand under a memory budget (models/pool.py)."""
 
@@ -99,6 +113,10 @@ class Pool(Protocol):
 
     def installed(self, models: Sequence[str]) -> list[str]:
         """Return those of the models whose files are on this device, in the given order."""
+        ...
+
+    def at_hand(self, models: Sequence[str]) -> AtHand | None:
+        """Return what is known, without loading it, of the first of the models that is on this device."""
         ...
 
 

@@ -12,6 +12,9 @@ from runtime.history import Turn
 from runtime.router import Routing
 from runtime.task import Status, TaskId
 
+THIS_DEVICE = "this device"
+"""What a node is called in its own answers and traces."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:

@@ -71,7 +71,21 @@ def _v3_indexes(db: sqlite3.Connection) -> None:
     db.execute("CREATE INDEX event_of_kind ON event (kind, id)")
 
 
-MIGRATIONS: tuple[Migration, ...] = (_v1_events_and_content, _v2_spans, _v3_indexes)
+def _v4_speeds(db: sqlite3.Connection) -> None:
+    db.execute(
+        """CREATE TABLE speed (
+            node TEXT NOT NULL,
+            model TEXT NOT NULL,
+            prefill_tps REAL,
+            decode_tps REAL,
+            load_s REAL,
+            runs INTEGER NOT NULL,
+            PRIMARY KEY (node, model)
+        ) STRICT, WITHOUT ROWID"""
+    )
+
+
+MIGRATIONS: tuple[Migration, ...] = (_v1_events_and_content, _v2_spans, _v3_indexes, _v4_speeds)
 """Append only: a file that was written by version n has run the first n."""
 
 

@@ -6,16 +6,19 @@ It acts and records; what to do with a result is decided in `runtime/escalation.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import assert_never
+from functools import partial
+from typing import Protocol, assert_never
 
-from models.errors import ContextOverflow, DeadlineExceeded, InputError, ModelsError, WorkerDied
+from models.errors import ContextOverflow, DeadlineExceeded, InputError, ModelsError
 from models.types import (
     Authority,
     Chunk,
+    Digest,
     Json,
     Refusal,
     RefusalCode,
@@ -31,11 +34,16 @@ from runtime.events import NO_DIGEST, StepFailed, StepFinished, StepStarted
 from runtime.outlet import Emit, Outlet
 from runtime.plan import FromStep, Given, Par, Plan, Run, Seq, Step, StepId, Term
 from runtime.recorder import Recorder
-from runtime.scheduler import Placement
-from runtime.trace.spans import CHECK, STEP, Attribute, Span, signal_attributes, usage_attributes
+from runtime.recovery import Next, after_loss
+from runtime.scheduler import Placement, Unplaceable
+from runtime.trace.spans import CHECK, STEP, Span, signal_attributes, usage_attributes
+from runtime.trace.step import described, reason_of
+from runtime.workload import bytes_out
 
-ATTEMPTS = 2
+RETRIES = 1
 """A step is run once more after a lost worker or a failed check; a third try seldom helps and doubles the wait."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +66,58 @@ class StepOutcome:
     verdicts: tuple[Verdict, ...]
     attempts: int
     tier: Tier
+    """The furthest that it was given to."""
+    node: str = ""
+    """Who did it."""
+    bytes_out: int = 0
+    """Bytes that left this device for it."""
 
 
 Board = Mapping[StepId, StepOutcome]
 """The outcomes so far: the only thing that steps share."""
+
+
+class Places(Protocol):
+    """Where steps can be done, and who does them there."""
+
+    def specialist(self, placement: Placement, step: Step) -> Specialist: ...
+
+    async def place_again(self, step: Step, *, tried: frozenset[str], artifacts: tuple[Digest, ...]) -> Placement:
+        """Return another place for a step that was lost. Raises Unplaceable."""
+        ...
+
+    def failed(self, placement: Placement, error: ModelsError) -> None:
+        """Take note that a device could not do what it was given."""
+        ...
+
+
+@dataclass(slots=True)
+class _Course:
+    """How one step has gone so far, over all its attempts."""
+
+    placement: Placement
+    sent: Outlet
+    attempt: int = 0
+    retries_left: int = RETRIES
+    tried: frozenset[str] = frozenset()
+    """Ids of the devices that had the step and lost it; empty is this device."""
+    repeated: bool = False
+    """Whether a device that lost it was given it once more."""
+    bytes_out: int = 0
+    tier: Tier = Tier.PROCESS
+
+    def go(self, placement: Placement, after: str) -> None:
+        self.placement = replace(placement, reason=f"{after}; {placement.reason}")
+
+    def spend(self, specialist: Specialist, span: Span) -> None:
+        """Count what an attempt sent to another device, whether it answered or not."""
+        sent = bytes_out(specialist)
+        self.bytes_out += sent
+        self.tier = max(self.tier, self.placement.tier)
+        span.set("covey.bytes_out", sent)
+
+    def outcome(self, result: Result, verdicts: tuple[Verdict, ...]) -> StepOutcome:
+        return StepOutcome(result, verdicts, self.attempt, self.tier, self.placement.node, self.bytes_out)
 
 
 class Executor:
@@ -72,16 +128,16 @@ class Executor:
         plan: Plan,
         placements: Mapping[StepId, Placement],
         *,
-        find: Callable[[Placement, Step], Specialist],
+        surroundings: Places,
         bounds: Bounds,
         recorder: Recorder,
         emit: Emit,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`find` returns the specialist that serves a step where it was placed."""
+        """`surroundings`: where steps can be done, and who does them there."""
         self._plan = plan
         self._placements = placements
-        self._find = find
+        self._surroundings = surroundings
         self._bounds = bounds
         self._recorder = recorder
         self._emit = emit
@@ -121,58 +177,90 @@ class Executor:
                 assert_never(term)
 
     async def _run_step(self, step: Step) -> bool:
-        placement = self._placements[step.id]
-        specialist = self._find(placement, step)
         silent = self._plan.output != step.id
-        sent = Outlet(_nowhere if silent else self._emit, held=holds_back(step.checks))
-        for attempt in range(1, ATTEMPTS + 1):
-            outcome = await self._attempt(step, placement, specialist, attempt, sent)
+        outlet = Outlet(_nowhere if silent else self._emit, held=holds_back(step.checks))
+        course = _Course(self._placements[step.id], outlet)
+        while True:
+            outcome = await self._attempt(step, course)
             if outcome is not None:
                 self._board[step.id] = outcome
                 return not outcome.result.abstained
-        raise AssertionError("the last attempt at a step ends with an outcome or an error")
 
-    async def _attempt(
-        self, step: Step, placement: Placement, specialist: Specialist, attempt: int, sent: Outlet
-    ) -> StepOutcome | None:
-        """Run a step once. None: it is to be run again.
+    async def _attempt(self, step: Step, course: _Course) -> StepOutcome | None:
+        """Run a step once. None: it is to be run again, here or elsewhere.
 
-        After a lost worker the same draws continue behind what was sent; after a failed check all is new.
+        After a loss the same draws continue behind what was sent; after a failed check all is new.
         """
+        course.attempt += 1
+        placement, sent = course.placement, course.sent
+        specialist = self._surroundings.specialist(placement, step)
         seed = self._bounds.seed + self._rejected.get(step.id, 0)
         request = replace(self._request(step, seed), resume_tokens=sent.token_ids)
-        with self._recorder.span(STEP, _described(step, placement, specialist, attempt, seed)) as span:
-            await self._started(step, placement, specialist, attempt, request)
+        with self._recorder.span(STEP, described(step, placement, specialist, course.attempt, seed)) as span:
+            await self._started(step, placement, specialist, course.attempt, request)
             try:
                 result = await self._drive(specialist, request, step, sent)
-            except WorkerDied as error:
-                await self._failed(step, span, error)
-                if attempt == ATTEMPTS:
-                    raise
-                await sent.interrupt(str(error))
-                return None
             except ModelsError as error:
+                course.spend(specialist, span)
                 await self._failed(step, span, error)
-                raise
+                await self._lost(step, course, error)
+                return None
+            course.spend(specialist, span)
             verdicts = self._check(step, result)
             decision = decide(
-                result, verdicts, floor=step.floor, risk=self._bounds.risk, retries_left=ATTEMPTS - attempt
+                result, verdicts, floor=step.floor, risk=self._bounds.risk, retries_left=course.retries_left
             )
-            await self._finished(step, span, result, verdicts, seed)
-            span.set("covey.reason", _reason(decision))
+            await self._finished(step, span, result, verdicts, seed, course)
+            span.set("covey.reason", reason_of(decision))
             match decision:
                 case Accept():
                     await sent.release()
-                    return StepOutcome(result, verdicts, attempt, placement.tier)
+                    return course.outcome(result, verdicts)
                 case Retry():
+                    course.retries_left -= 1
                     self._rejected[step.id] = self._rejected.get(step.id, 0) + 1
                     await sent.restart(decision.reason)
                     return None
                 case NotSure():
                     span.update({"covey.abstained": True, "covey.refusal": decision.refusal.code.value})
-                    return StepOutcome(_refused(result, decision.refusal), verdicts, attempt, placement.tier)
+                    return course.outcome(_refused(result, decision.refusal), verdicts)
                 case _:
                     assert_never(decision)
+
+    async def _lost(self, step: Step, course: _Course, error: ModelsError) -> None:
+        """Choose where the step runs next, or raise the error."""
+        placement = course.placement
+        self._surroundings.failed(placement, error)
+        match after_loss(error, elsewhere=bool(placement.id), retries_left=course.retries_left):
+            case Next.AGAIN:
+                course.retries_left -= 1
+                await course.sent.interrupt(str(error))
+            case Next.ELSEWHERE:
+                await self._move(step, course, error)
+            case Next.GIVE_UP:
+                raise error
+
+    async def _move(self, step: Step, course: _Course, error: ModelsError) -> None:
+        """Give the step to another device: behind what was sent where the model is the same, else from the start."""
+        course.tried |= {course.placement.id}
+        await course.sent.interrupt(str(error))
+        said = len(course.sent.token_ids)
+        after = f"{course.placement.node} was lost" + (f" after {said} tokens" if said else "")
+        again = partial(self._surroundings.place_again, step, tried=course.tried)
+        try:
+            if said and course.placement.artifacts:
+                course.go(await again(artifacts=course.placement.artifacts), after)
+                return
+        except Unplaceable:
+            logger.info("no other device has the same model; the step begins again")
+        try:
+            course.go(await again(artifacts=()), after)
+        except Unplaceable:
+            if not course.placement.id or course.repeated:
+                raise error from None
+            course.repeated = True  # nobody else can: the connection may have been lost, and not the device
+            return
+        await course.sent.restart(f"{after}, and what goes on with it has another model: {error}")
 
     def _request(self, step: Step, seed: int) -> Request:
         return Request(
@@ -185,7 +273,7 @@ class Executor:
             budget_tokens=step.budget.tokens,
             deadline_s=self._left(step),
             seed=seed,
-            traceparent="",
+            idempotency_key=f"{self._recorder.task_id}:{step.id}:{seed}",
         )
 
     def _value(self, source: Given | FromStep) -> Json:
@@ -259,7 +347,9 @@ class Executor:
         span.set("covey.reason", str(error))
         await self._recorder.record(StepFailed(step.id, error.code, str(error)))
 
-    async def _finished(self, step: Step, span: Span, result: Result, verdicts: tuple[Verdict, ...], seed: int) -> None:
+    async def _finished(
+        self, step: Step, span: Span, result: Result, verdicts: tuple[Verdict, ...], seed: int, course: _Course
+    ) -> None:
         span.update(
             {
                 "gen_ai.request.model": result.model or None,
@@ -267,7 +357,6 @@ class Executor:
                 "covey.calibrated": result.calibrated,
                 "covey.abstained": result.abstained,
                 "covey.artifacts": result.artifacts or None,
-                "covey.bytes_out": 0,
                 **usage_attributes(result.usage),
                 **signal_attributes(result.signals),
             }
@@ -288,6 +377,8 @@ class Executor:
                 confidence=result.confidence,
                 calibrated=result.calibrated,
                 usage=result.usage,
+                tier=course.tier,
+                bytes_out=course.bytes_out,
             )
         )
 
@@ -332,36 +423,6 @@ async def _closing(stream: AsyncIterator[Chunk | Result]) -> AsyncIterator[Async
         close = getattr(stream, "aclose", None)
         if close is not None:
             await close()
-
-
-def _described(
-    step: Step, placement: Placement, specialist: Specialist, attempt: int, seed: int
-) -> dict[str, Attribute | None]:
-    return {
-        "covey.step.id": step.id,
-        "covey.capability": step.capability,
-        "covey.specialist": specialist.name,
-        "covey.attempt": attempt,
-        "covey.node": placement.node,
-        "covey.tier": placement.tier.name.lower(),
-        "covey.label": step.label.name.lower(),
-        "covey.trust": step.trust.value,
-        "covey.placement": placement.reason,
-        "covey.threshold": step.floor,
-        "covey.seed": seed,
-    }
-
-
-def _reason(decision: Accept | Retry | NotSure) -> str:
-    match decision:
-        case Accept():
-            return f"accepted: {decision.reason}"
-        case Retry():
-            return f"run again: {decision.reason}"
-        case NotSure():
-            return f"not sure: {decision.refusal.reason}"
-        case _:
-            assert_never(decision)
 
 
 def _refused(result: Result, refusal: Refusal) -> Result:

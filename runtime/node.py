@@ -21,20 +21,23 @@ from models.specialist import Pool
 from models.store import Store
 from models.types import Label, Request, Result, Specialist, last
 from runtime import documents, paths
-from runtime.asking import Answer, Ask, Source, StreamItem
+from runtime.asking import THIS_DEVICE, Answer, Ask, Source, StreamItem
 from runtime.config import Settings, load
 from runtime.daily import daily
 from runtime.db import Database, DatabaseThread
 from runtime.errors import UsageError
 from runtime.journal import Journal
 from runtime.orchestrator import Orchestrator
+from runtime.others import Nobody, Others
 from runtime.prepare import Prepared, Preparer, SimilarStage
 from runtime.registry import Entry, Registry
 from runtime.registry import load as load_registry
 from runtime.router import Routing
+from runtime.speeds import Speeds
+from runtime.surroundings import Surroundings
+from runtime.workload import Workload
 
-NAME = "this device"
-"""What a node is called in answers and traces until it has a name of its own."""
+NAME = THIS_DEVICE
 SIMILAR = "runtime.stages.similar:Similar"
 """Stage S1; it needs numpy and the embedder, and is imported when the rules are not sure."""
 EMBEDDERS = ("bge-small-en",)
@@ -59,6 +62,8 @@ class Node:
         self.pool = pool
         self.journal = journal
         self.thread = thread
+        self.others: Others = Nobody()
+        """The paired devices, while they can be reached."""
         self._today = today
         self._specialists: dict[str, Specialist] = {}
         self._similar: SimilarStage | None = None
@@ -69,19 +74,29 @@ class Node:
         return load_registry(paths.specialists_dir(self.home), models_of=self.settings.models)
 
     @cached_property
+    def workload(self) -> Workload:
+        return Workload(Speeds(self.journal.database), self.thread)
+
+    @cached_property
+    def surroundings(self) -> Surroundings:
+        return Surroundings(
+            NAME, self.registry, self.pool, build=self.built, others=lambda: self.others, workload=self.workload
+        )
+
+    @cached_property
     def _preparer(self) -> Preparer:
         return Preparer(
             self.registry,
             similar=self._similar_stage,
             read=_read,
             floors=self.settings.floors,
-            node=NAME,
+            place=self.surroundings.place,
             today=self._today,
         )
 
     @cached_property
     def _orchestrator(self) -> Orchestrator:
-        return Orchestrator(self._preparer, journal=self.journal, thread=self.thread, build=self.built, node=NAME)
+        return Orchestrator(self._preparer, self.surroundings, journal=self.journal, thread=self.thread, node=NAME)
 
     async def stream(self, ask: Ask) -> AsyncIterator[StreamItem]:
         """Yield an answer as it is made, the Answer last. Closing it early cancels the work.

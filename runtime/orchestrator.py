@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
 from models.errors import ModelsError
-from models.types import Refusal, RefusalCode, Result, Specialist, Tier, Usage
+from models.types import Refusal, RefusalCode, Result, Tier, Usage
 from runtime.asking import Answer, Ask, StreamItem
 from runtime.db import DatabaseThread
 from runtime.errors import CoveyError, UsageError
@@ -31,8 +31,8 @@ from runtime.outlet import Emit
 from runtime.plan import draw
 from runtime.prepare import OWN_AUTHORITY, Prepared, Preparer
 from runtime.recorder import Recorder
-from runtime.registry import Entry
 from runtime.router import THRESHOLDS, Routing
+from runtime.surroundings import Surroundings
 from runtime.task import Task, TaskEvent, TaskId, apply
 from runtime.trace.spans import PLAN, ROUTE, TASK, Span, random_id
 
@@ -46,18 +46,18 @@ class Orchestrator:
     def __init__(
         self,
         preparer: Preparer,
+        surroundings: Surroundings,
         *,
         journal: Journal,
         thread: DatabaseThread,
-        build: Callable[[Entry], Specialist],
         node: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`build` returns the specialist of an entry, made on first use. `clock` counts seconds."""
+        """`node`: what this device is called in answers. `clock` counts seconds."""
         self._preparer = preparer
+        self._surroundings = surroundings
         self._journal = journal
         self._thread = thread
-        self._build = build
         self._node = node
         self._clock = clock
 
@@ -185,7 +185,7 @@ class Orchestrator:
         executor = Executor(
             prepared.plan,
             {placement.step: placement for placement in prepared.placements},
-            find=lambda placement, step: self._build(prepared.entry),
+            surroundings=self._surroundings,
             bounds=Bounds(OWN_AUTHORITY, ask.risk, ask.deadline_s, ask.seed),
             recorder=recorder,
             emit=emit,
@@ -214,6 +214,7 @@ class Orchestrator:
     ) -> Answer:
         outcomes = list((board or {}).values())
         tier = max((outcome.tier for outcome in outcomes), default=Tier.DEVICE)
+        sent = sum(outcome.bytes_out for outcome in outcomes)
         usage = sum((outcome.result.usage for outcome in outcomes), Usage(energy_j=0.0) if outcomes else Usage())
         output = NO_DIGEST if result.abstained else await recorder.keep(result.text or result.output)
         await recorder.record(
@@ -223,6 +224,7 @@ class Orchestrator:
                 calibrated=result.calibrated,
                 abstained=result.abstained,
                 tier=tier,
+                bytes_out=sent,
                 usage=usage,
             )
         )
@@ -230,6 +232,8 @@ class Orchestrator:
         return replace(
             answer,
             tier=tier,
+            node=next((outcome.node for outcome in outcomes if outcome.result is result), self._node),
+            bytes_out=sent,
             verdicts=tuple(verdict for outcome in outcomes for verdict in outcome.verdicts),
             specialists=tuple(dict.fromkeys(o.result.specialist for o in outcomes if o.result.specialist)),
             notes=(*(prepared.notes if prepared else ()), *result.notes),

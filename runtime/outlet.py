@@ -16,7 +16,7 @@ class Outlet:
 
     def __init__(self, emit: Emit, *, held: bool) -> None:
         self.token_ids: tuple[int, ...] = ()
-        """Tokens that were sent on: another run of the same draws continues behind them."""
+        """Tokens that came so far: another run of the same draws continues behind them."""
         self._emit = emit
         self._held = held
         self._waiting: list[Chunk] = []
@@ -24,13 +24,13 @@ class Outlet:
         self._sent = False
 
     async def send(self, chunk: Chunk) -> None:
-        if self._held:
-            self._waiting.append(chunk)
-            return
         if self.token_ids and chunk.token_ids and chunk.index + len(chunk.token_ids) <= len(self.token_ids):
             return  # a specialist that can't resume says again what was sent already
         self._countable = self._countable and bool(chunk.token_ids)
         self.token_ids += chunk.token_ids
+        if self._held:
+            self._waiting.append(chunk)
+            return
         self._sent = True
         await self._emit(chunk)
 
@@ -40,13 +40,12 @@ class Outlet:
         self._waiting.clear()
 
     async def interrupt(self, reason: str) -> None:
-        """The run was lost: keep what was sent where its tokens are known, else begin again."""
-        self._waiting.clear()
-        if self._sent and not self._countable:
+        """The run was lost: keep what came where its tokens are known, else begin again."""
+        if not self._countable:
             await self.restart(reason)
 
     async def restart(self, reason: str) -> None:
-        """What was sent is void."""
+        """What came is void."""
         self._waiting.clear()
         self.token_ids, self._countable = (), True
         if self._sent:

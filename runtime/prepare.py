@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from models.errors import ModelsError
-from models.types import Authority, Effect, Label, Tier
+from models.types import Authority, Effect, Label
 from runtime import planner
 from runtime.asking import Ask, Source
 from runtime.claims import Claim, Stage
@@ -21,7 +21,7 @@ from runtime.plan import Plan
 from runtime.recorder import Recorder
 from runtime.registry import Entry, Registry
 from runtime.router import THRESHOLDS, Routing, confident, route
-from runtime.scheduler import Placement, Seat, place
+from runtime.scheduler import Placement
 from runtime.stages import rules
 from runtime.trace.spans import STAGE
 
@@ -61,18 +61,19 @@ class Preparer:
         similar: Callable[[], Awaitable[SimilarStage | str]],
         read: Callable[[Path, Label], Source],
         floors: Mapping[str, float],
-        node: str,
+        place: Callable[[Plan], Awaitable[tuple[Placement, ...]]],
         today: Callable[[], date],
     ) -> None:
         """`similar` returns S1, or the reason why it can't be asked; `read` reads a file and blocks.
 
-        `floors`: capability to the least confidence that is accepted, where the owner set one.
+        `floors`: capability to the least confidence that is accepted, where the owner set one. `place` says
+        where the steps of a plan run.
         """
         self._registry = registry
         self._similar_stage = similar
         self._read = read
         self._floors = floors
-        self._node = node
+        self._place = place
         self._today = today
 
     async def route(self, ask: Ask, *, until: Until = "sure", recorder: Recorder | None = None) -> Routing:
@@ -136,9 +137,8 @@ class Preparer:
         plan = self._plan(ask, claim, entry, sources)
         offers = {name: offer for step in plan.steps for name, offer in self._registry.offers(step.capability).items()}
         problems = compile_plan(plan, offers=offers, grant=OWN_AUTHORITY)
-        seats = (Seat(self._node, Tier.DEVICE, frozenset(offers)),)
         notes = tuple(note for source in sources for note in source.notes)
-        return Prepared(entry, plan, () if problems else place(plan, seats), problems, notes)
+        return Prepared(entry, plan, () if problems else await self._place(plan), problems, notes)
 
     async def _sources(self, ask: Ask, entry: Entry) -> Sequence[Source]:
         if not planner.reads_files(entry.spec.runner):

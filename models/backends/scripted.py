@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from models.backend import Delta, Encoder, Finish, GenerateCall, Message, Reranker, TextModel
 from models.errors import ConstraintError, ContextOverflow, DeadlineExceeded, NotInstalled, WorkerDied
 from models.grammar import accepts, unsatisfiable
+from models.specialist import AtHand
 from models.types import Digest, ModelId, Signals, Usage
 
 Fault = Literal["dies", "garbage", "slow", "too_long"]
@@ -263,6 +264,16 @@ class ScriptedPool:
 
     def installed(self, models: Sequence[str]) -> list[str]:
         return [name for name in models if name in {*self._text, *self._encoder, *self._reranker}]
+
+    def at_hand(self, models: Sequence[str]) -> AtHand | None:
+        """Every scripted model is loaded, and of no size."""
+        held: dict[str, TextModel | Encoder | Reranker] = {**self._text, **self._encoder, **self._reranker}
+        name = next((name for name in models if name in held), None)
+        if name is None:
+            return None
+        model = held[name]
+        context = getattr(model, "context_tokens", 512)
+        return AtHand(name, model.artifacts, context, model.memory_bytes, loaded=True)
 
     @asynccontextmanager
     async def _lease(self, held: dict[str, _M], models: Sequence[str]) -> AsyncIterator[_M]:

@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterator, Sequence
 
 from models.types import Evidence, Json, Label, Result, Tier, Usage
-from runtime.asking import Answer
+from runtime.asking import THIS_DEVICE, Answer
 from runtime.claims import Claim
 from runtime.plan import FromStep, Step, draw
 from runtime.prepare import Prepared
 from runtime.router import THRESHOLDS, Routing, confident
+from runtime.scheduler import Candidate
 
 TRACE_DIGITS = 8
 """Digits of a trace id that are shown: enough to find it again."""
@@ -41,6 +42,10 @@ def byline(answer: Answer) -> str:
     """Return one line: what produced the answer, how sure it is, how long it took, where its trace is."""
     result = answer.result
     parts = [*answer.specialists, result.model] if result.model else list(answer.specialists)
+    if answer.tier is Tier.HOME:
+        sent = f"{answer.bytes_out} bytes sent"
+        elsewhere = answer.node != THIS_DEVICE
+        parts.append(f"on {place_name(answer.node, answer.tier)}, {sent}" if elsewhere else sent)
     if result.abstained:
         parts.append("not sure")
     elif not result.model and result.confidence == 1:
@@ -119,20 +124,32 @@ def plan_text(routing: Routing, prepared: Prepared | None) -> str:
         lines += _step_lines(step, prepared)
     if prepared.problems:
         return "\n".join([*lines, "", "Turned down by the plan compiler:", *(f"  - {p}" for p in prepared.problems)])
-    lines += ["", "The plan compiler found nothing wrong. Nothing was run, and nothing would leave this device."]
+    leaves = any(where.tier > Tier.DEVICE for where in prepared.placements)
+    where_to = "what stands under a paired device would leave this one" if leaves else "nothing would leave this device"
+    lines += ["", f"The plan compiler found nothing wrong. Nothing was run, and {where_to}."]
     return "\n".join(lines)
 
 
 def _step_lines(step: Step, prepared: Prepared) -> Iterator[str]:
     where = next((place for place in prepared.placements if place.step == step.id), None)
     models = ", ".join(prepared.entry.spec.models) or "none, it is computed"
-    yield f"  {step.id}  {step.capability} by {prepared.entry.spec.name} on {where.node if where else 'no node'}"
+    on = place_name(where.node, where.tier) if where else "no device"
+    yield f"  {step.id}  {step.capability} by {prepared.entry.spec.name} on {on}"
+    if where:
+        yield f"      why there: {where.reason}"
+        for other in where.candidates[1:]:
+            yield f"      not {other.node}: {other.reason}"
     yield f"      models: {models}"
     yield f"      label {_name(step.label)}, trust {step.trust.value}, not further than {_name(step.ceiling)}"
     yield f"      checks: {', '.join(step.checks) or 'none'}; least confidence {step.floor:.2f}"
     for name, source in step.inputs.items():
         value = f"from {source.step}" if isinstance(source, FromStep) else _short(source.value)
         yield f"      {name}: {value}"
+
+
+def place_name(node: str, tier: Tier) -> str:
+    """Return what a device is called where it should be clear whose it is."""
+    return f"{node} (paired device)" if tier is Tier.HOME else node
 
 
 def plan_object(routing: Routing, prepared: Prepared | None) -> dict[str, Json]:
@@ -176,6 +193,9 @@ def _step(step: Step, prepared: Prepared) -> dict[str, Json]:
         "specialist": prepared.entry.spec.name,
         "models": list(prepared.entry.spec.models),
         "node": where.node if where else None,
+        "tier": _name(where.tier) if where else None,
+        "placement": where.reason if where else None,
+        "candidates": [_candidate(one) for one in where.candidates] if where else [],
         "label": _name(step.label),
         "trust": step.trust.value,
         "ceiling": _name(step.ceiling),
@@ -187,6 +207,14 @@ def _step(step: Step, prepared: Prepared) -> dict[str, Json]:
             name: {"from": source.step} if isinstance(source, FromStep) else {"value": source.value}
             for name, source in step.inputs.items()
         },
+    }
+
+
+def _candidate(one: Candidate) -> dict[str, Json]:
+    return {
+        "node": one.node,
+        "seconds": None if one.seconds is None else round(one.seconds, 3),
+        "reason": one.reason,
     }
 
 

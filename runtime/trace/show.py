@@ -132,7 +132,10 @@ def _work(spans: Sequence[Span], entries: Sequence[Entry]) -> Iterator[str]:
         again = f", attempt {attempt}" if attempt > 1 else ""
         failed = step.status == "error"
         by = f" (model {model})" if model else "" if failed else " (computed, no model)"
+        if _text(step, "covey.tier") == "home" and not _text(step, "covey.asker"):
+            where += " (paired device)"
         yield _row("Tried by" if failed else "Done by", f"{_text(step, 'covey.specialist')}{by} on {where}{again}")
+        yield from _placement(step)
         if failed:
             yield _row("", f"failed: {_text(step, 'error.type')}{_because(step)}")
             continue
@@ -145,6 +148,16 @@ def _work(spans: Sequence[Span], entries: Sequence[Entry]) -> Iterator[str]:
                 yield _row(
                     "Failed", f"step {entry.event.step}: {entry.event.code} {_plain(entry.event.reason)}".rstrip()
                 )
+
+
+def _placement(step: Span) -> Iterator[str]:
+    """Yield why a step ran where it did, where there was a choice, and what it sent there."""
+    considered = step.attributes.get("covey.candidates")
+    if isinstance(considered, Sequence) and not isinstance(considered, str) and len(considered) > 1:
+        yield _row("", f"why there: {_text(step, 'covey.placement')}")
+        yield from (_row("", f"not {_plain(str(other))}") for other in considered[1:])
+    if sent := int(number(step, "covey.bytes_out")):
+        yield _row("", f"{sent} bytes were sent there; `covey ledger list` has them")
 
 
 def _sureness(step: Span) -> str:
@@ -164,13 +177,14 @@ def _spending(spans: Sequence[Span]) -> Iterator[str]:
     yield _row(
         "Time",
         f"{_seconds(spent.seconds)}: {_seconds(spent.model_seconds)} in models, "
-        f"{_seconds(spent.other_seconds)} for loading them, routing and checking{share}",
+        f"{_seconds(spent.other_seconds)} elsewhere{share}",
     )
     yield _row(
         "Tokens",
         f"{spent.prompt_tokens} read ({spent.cached_tokens} of them known already), {spent.completion_tokens} written",
     )
-    yield _row("Bytes out", f"{spent.bytes_out}" + (" (nothing left this device)" if not spent.bytes_out else ""))
+    left = "left this device" if spent.bytes_out else "nothing left this device"
+    yield _row("Bytes out", f"{spent.bytes_out} ({left})")
 
 
 def _tree(spans: Sequence[Span]) -> Iterator[str]:

@@ -9,7 +9,8 @@ Span names and their attributes (`*`: free text, kept apart so that it can be fo
     covey.route   covey.stage (the one that claimed) covey.capability covey.score
     covey.stage   covey.stage covey.claimed covey.capability covey.score covey.threshold covey.near covey.reason*
     covey.plan    covey.plan.term covey.plan.steps
-    covey.step    covey.step.id covey.capability covey.specialist covey.attempt covey.node covey.placement covey.tier
+    covey.step    covey.step.id covey.capability covey.specialist covey.attempt covey.node covey.tier
+                  covey.placement (why there) covey.candidates (every device that was considered, and why not)
                   covey.asker (the device that asked for it)
                   covey.label covey.trust covey.seed covey.artifacts covey.refusal
                   covey.confidence covey.calibrated covey.threshold covey.abstained covey.reason* covey.bytes_out

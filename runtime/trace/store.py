@@ -34,6 +34,7 @@ PLAIN = frozenset(
         "covey.node",
         "covey.asker",
         "covey.placement",
+        "covey.candidates",
         "covey.trust",
         "covey.artifacts",
         "covey.check",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-from models.backends.scripted import ScriptedPool
+from models.backends.scripted import ScriptedPool, ScriptedText
 from models.specialist import Pool, SpecialistSpec
 from models.types import Chunk, Label, Request, Result, Specialist
 from runtime.asking import Answer, Ask, Source, StreamItem
@@ -17,11 +17,15 @@ from runtime.claims import Claim
 from runtime.db import Database, DatabaseThread
 from runtime.journal import Journal
 from runtime.orchestrator import Orchestrator
+from runtime.others import Nobody, Others
 from runtime.prepare import Preparer, SimilarStage
 from runtime.registry import Entry, Registry
+from runtime.speeds import Speeds
+from runtime.surroundings import Surroundings
 from runtime.task import TaskId
 from runtime.trace.spans import Span
 from runtime.trace.store import TraceStore
+from runtime.workload import Workload
 
 TODAY = date(2026, 3, 2)
 Move = Chunk | Result | Exception | float
@@ -134,6 +138,7 @@ async def bench(
     similar: SimilarStage | str = "not here",
     floors: dict[str, float] | None = None,
     registry: Registry | None = None,
+    others: Others | None = None,
 ) -> AsyncIterator[Bench]:
     """An orchestrator over scripted specialists, its journal in `folder`."""
     found = registry or registry_of(*specialists)
@@ -148,11 +153,22 @@ async def bench(
     async with AsyncExitStack() as stack:
         journal = Journal(stack.enter_context(Database(folder / "journal.sqlite3")))
         thread = await stack.enter_async_context(DatabaseThread())
-        preparer = Preparer(found, similar=stage, read=reader, floors=floors or {}, node="here", today=lambda: TODAY)
         made: dict[str, Specialist] = {}
+        pool = ScriptedPool({"scripted": ScriptedText([])})
 
         def build(entry: Entry) -> Specialist:
-            return made.setdefault(entry.spec.name, entry.build(entry.spec, ScriptedPool()))
+            return made.setdefault(entry.spec.name, entry.build(entry.spec, pool))
 
-        orchestrator = Orchestrator(preparer, journal=journal, thread=thread, build=build, node="here")
+        around = Surroundings(
+            "here",
+            found,
+            pool,
+            build=build,
+            others=lambda: others or Nobody(),
+            workload=Workload(Speeds(journal.database), thread),
+        )
+        preparer = Preparer(
+            found, similar=stage, read=reader, floors=floors or {}, place=around.place, today=lambda: TODAY
+        )
+        orchestrator = Orchestrator(preparer, around, journal=journal, thread=thread, node="here")
         yield Bench(orchestrator, preparer, journal, read)

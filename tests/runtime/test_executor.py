@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from models.errors import ContextOverflow, DeadlineExceeded, InputError, NotInstalled, WorkerDied
-from models.types import Authority, Chunk, Json, Label, RefusalCode, Result, Tier
+from models.errors import ContextOverflow, DeadlineExceeded, InputError, ModelsError, NotInstalled, WorkerDied
+from models.types import Authority, Chunk, Digest, Json, Label, RefusalCode, Result, Specialist, Tier
 from runtime.asking import Restarted
 from runtime.db import Database, DatabaseThread
 from runtime.events import StepFinished, StepStarted, TaskSubmitted
@@ -20,7 +20,7 @@ from runtime.executor import Board, Bounds, Executor
 from runtime.journal import Journal
 from runtime.plan import Budget, FromStep, Given, Par, Plan, Run, Seq, Step, StepId, single
 from runtime.recorder import Recorder
-from runtime.scheduler import Placement
+from runtime.scheduler import Placement, Unplaceable
 from runtime.task import TaskId
 from tests.runtime.scripted import Scripted, pieces, spec, written
 
@@ -48,7 +48,7 @@ class Floor:
         executor = Executor(
             plan,
             {step.id: Placement(step.id, "here", Tier.DEVICE, "test") for step in plan.steps},
-            find=lambda placement, step: by_name[step.capability],
+            surroundings=Here(by_name),
             bounds=bounds or Bounds(Authority()),
             recorder=self.recorder,
             emit=emit,
@@ -62,6 +62,22 @@ class Floor:
     def events(self) -> list[str]:
         """Return the names of the steps' events; the journal is open as long as the floor is."""
         return [type(entry.event).__name__ for entry in self.journal.events(TASK)][1:]
+
+
+class Here:
+    """Surroundings without any other device."""
+
+    def __init__(self, specialists: Mapping[str, Specialist]) -> None:
+        self._specialists = specialists
+
+    def specialist(self, placement: Placement, step: Step) -> Specialist:
+        return self._specialists[step.capability]
+
+    async def place_again(self, step: Step, *, tried: frozenset[str], artifacts: tuple[Digest, ...]) -> Placement:
+        raise Unplaceable("there is no other device")
+
+    def failed(self, placement: Placement, error: ModelsError) -> None:
+        return
 
 
 @asynccontextmanager

@@ -1,0 +1,32 @@
+"""What follows when a step's device or model is lost: once more in the same place, elsewhere, or the error. Pure."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from models.errors import BackendError, ModelsError, StoreError, WorkerDied
+from peers.errors import LinkError
+
+MOST_PEERS = 3
+"""Paired devices that are given one step, one after the other: the first, and two more. Then it is this device's."""
+
+
+class Next(Enum):
+    """What to do after a loss."""
+
+    AGAIN = "again"
+    """In the same place: a worker that died is started afresh."""
+    ELSEWHERE = "elsewhere"
+    GIVE_UP = "give up"
+
+
+def after_loss(error: ModelsError, *, elsewhere: bool, retries_left: int) -> Next:
+    """Return what to do after an error. `elsewhere`: the step ran on another device.
+
+    What would go wrong everywhere alike (a time that ran out, an input that does not fit) is the caller's to see.
+    """
+    if isinstance(error, WorkerDied) and not elsewhere:
+        return Next.AGAIN if retries_left > 0 else Next.ELSEWHERE
+    if isinstance(error, LinkError | BackendError | StoreError):
+        return Next.ELSEWHERE
+    return Next.GIVE_UP
