@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -30,7 +31,10 @@ SILENCE_S = 3.0
 SLOWEST_BYTES_PER_S = 500_000
 """A poor radio; what is slower than that is as good as gone."""
 MAX_REFUSAL_BYTES = 64 * 1024
+KEPT_S = 30.0
+"""A connection is kept for the next piece of work; the other side keeps it longer, so that it seldom ends just then."""
 READ_BYTES = 64 * 1024
+END_S = 0.2
 
 Worked = Callable[[Peer, Address], None]
 """Told which address worked, so that it is tried first the next time."""
@@ -68,9 +72,11 @@ class PeerClient:
             if response.status != 200:
                 raise await _refusal(response, peer)
             async for message in self._messages(response, peer):
-                yield message
                 if isinstance(message, Done | Failed):
+                    await _read_end(response)
+                    yield message
                     return
+                yield message
         raise PeerLost(f"{peer.name} stopped in the middle of its answer. The work goes on elsewhere, if it can.")
 
     @asynccontextmanager
@@ -81,8 +87,7 @@ class PeerClient:
         for address in addresses_of(peer):
             try:
                 with sending(released):
-                    async with asyncio.timeout(CONNECT_S + SILENCE_S + len(body) / SLOWEST_BYTES_PER_S):
-                        response = await self._session(peer).post(_url(address), data=body)
+                    response = await self._posted(peer, address, body)
             except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError, ssl.SSLError):
                 impostors.append(address)
                 continue
@@ -94,7 +99,7 @@ class PeerClient:
             try:
                 yield response
             finally:
-                response.close()
+                response.close()  # unless it was read to its end: then the connection is kept
             return
         if impostors:
             raise WrongPeer(
@@ -103,6 +108,14 @@ class PeerClient:
             )
         known = ", ".join(peer.addresses) or "none is known"
         raise PeerUnreachable(f"{peer.name} can't be reached ({known}). Check that it is on and runs `covey up`.")
+
+    async def _posted(self, peer: Peer, address: Address, body: bytes) -> aiohttp.ClientResponse:
+        """Send a request; once more, when the connection that was kept for it had ended in the meantime."""
+        async with asyncio.timeout(CONNECT_S + SILENCE_S + len(body) / SLOWEST_BYTES_PER_S):
+            try:
+                return await self._session(peer).post(_url(address), data=body)
+            except aiohttp.ServerDisconnectedError:
+                return await self._session(peer).post(_url(address), data=body)
 
     async def _messages(self, response: aiohttp.ClientResponse, peer: Peer) -> AsyncIterator[Streamed]:
         """Yield the messages of an answer; silence, nonsense and a broken connection are errors."""
@@ -132,7 +145,7 @@ class PeerClient:
         if key not in self._sessions:
             context = tls.client_context(self._own, peer.certificate)
             session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=context, limit=0, force_close=True),
+                connector=aiohttp.TCPConnector(ssl=context, limit=0, keepalive_timeout=KEPT_S),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=None, connect=CONNECT_S),
                 auto_decompress=False,
@@ -162,6 +175,13 @@ async def whole(response: aiohttp.ClientResponse, limit: int) -> bytes:
         if len(data) > limit:
             raise codec.refused(f"its answer has more than {limit} bytes")
     return bytes(data)
+
+
+async def _read_end(response: aiohttp.ClientResponse) -> None:
+    """Read the few bytes behind the last message, so that the connection can serve again; nothing depends on it."""
+    with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+        async with asyncio.timeout(END_S):
+            await response.content.read(1)
 
 
 def _url(address: Address) -> str:

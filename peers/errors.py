@@ -17,6 +17,7 @@ PeersError
 ├── PeerBookError          the file of paired devices could not be read or written
 ├── UnknownPeer            no paired device of that name
 ├── GrantRefused           a paired device asked for more than it was granted
+├── WorkLoops              work came back to a device that it has passed
 ├── LinkError              a paired device could not be used just now (also a ModelsError)
 │   ├── PeerUnreachable        nobody answers at its addresses
 │   ├── WrongPeer              somebody else answers there; nothing was sent
@@ -136,6 +137,12 @@ class GrantRefused(PeersError):
     """A paired device asked for more than its owner granted. Change that with `covey peers grant`."""
 
     code = "grant_refused"
+
+
+class WorkLoops(PeersError):
+    """Work came back to a device that it has passed. Ask with `--tier device`."""
+
+    code = "work_loops"
 
 
 class LinkError(PeersError, ModelsError):

@@ -14,7 +14,7 @@ from peers.book import Peer, with_peer
 from peers.client import PeerClient
 from peers.conversions import chunk_of, result_of, subtask_of
 from peers.errors import LinkError, PeerLost, PeersError
-from peers.messages import Accepted, Delta, Done, Failed, Progress, Subtask
+from peers.messages import Accepted, Delta, Done, Failed, Progress
 from peers.node_id import NodeId
 from peers.release import Released, Releaser
 from peers.state import NodeState
@@ -60,35 +60,45 @@ class RemoteSpecialist:
     async def _run(self, request: Request) -> AsyncIterator[Chunk | Result]:
         peer = self._peer()
         subtask = subtask_of(replace(request, ceiling=Tier.DEVICE), secrets.token_hex(16), self._state.identity.node_id)
-        released = await asyncio.to_thread(self._release, peer, subtask, request)
-        order = _Order(len(request.resume_tokens), peer.name)
-        async for message in self._client.work(peer, released):
-            match message:
-                case Accepted() | Progress():
-                    continue
-                case Delta():
-                    yield order.next(chunk_of(message))
-                case Done():
-                    yield result_of(message)
-                    return
-                case Failed():
-                    raise error_of(message, peer.name)
-
-    def _release(self, peer: Peer, subtask: Subtask, request: Request) -> Released[bytes]:
-        """Let the request go and write down that it went; blocks for the disk."""
         body = codec.frames(self._client.hello().pack()) + codec.frames(subtask.pack())
-        released = self._releaser.release(
+        released = await asyncio.to_thread(self._release, body, request, peer)
+        noting = asyncio.ensure_future(asyncio.to_thread(self._note, body, request, peer))  # while it is on its way
+        try:
+            order = _Order(len(request.resume_tokens), peer.name)
+            async for message in self._client.work(peer, released):
+                match message:
+                    case Accepted() | Progress():
+                        continue
+                    case Delta():
+                        yield order.next(chunk_of(message))
+                    case Done():
+                        yield result_of(message)
+                        return
+                    case Failed():
+                        raise error_of(message, peer.name)
+        finally:
+            await asyncio.shield(noting)
+
+    def _release(self, body: bytes, request: Request, peer: Peer) -> Released[bytes]:
+        """Let the request go and write down that it goes; blocks for the disk."""
+        return self._releaser.release(
             body, request.label, capability=request.capability, recipient=peer.recipient(), reason=self._reason
         )
+
+    def _note(self, body: bytes, request: Request, peer: Peer) -> None:
+        """Write down that work went out, in audit log and book; blocks for the disk."""
         self._state.audit.record(Happening(Act.TASK_OUT, peer.node_id, request.capability, len(body), request.label))
+        self._count(peer, len(body))
 
-        def count(known: Peer) -> Peer:
+    def _count(self, peer: Peer, size_bytes: int) -> None:
+        def counted(known: Peer) -> Peer:
             figures = known.figures
-            counted = replace(figures, tasks_out=figures.tasks_out + 1, bytes_out=figures.bytes_out + len(body))
-            return replace(known, figures=counted)
+            more = replace(figures, tasks_out=figures.tasks_out + 1, bytes_out=figures.bytes_out + size_bytes)
+            return replace(known, figures=more)
 
-        self._state.peers.change(lambda book: with_peer(book, count(book.peers.get(peer.node_id, peer))), synced=False)
-        return released
+        self._state.peers.change(
+            lambda book: with_peer(book, counted(book.peers.get(peer.node_id, peer))), synced=False
+        )
 
     def _peer(self) -> Peer:
         """Return the device as it is paired now. Raises LinkError when it is not any more."""

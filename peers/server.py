@@ -12,29 +12,19 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, replace
-from typing import Protocol
 
 from aiohttp import web
 
 from models.errors import ModelsError
-from models.types import Chunk, Label, Request, Result
 from peers import codec, tls
-from peers.answering import Say, Works
-from peers.audit import Act, Happening
-from peers.book import Peer, with_peer
+from peers.book import Peer
+from peers.desk import Desk, Handler, Job, Send
 from peers.door import Door, listen, peer_certificate
-from peers.errors import PeersError, RemoteProtocolError
-from peers.gate import Gate
-from peers.messages import Accepted, Done, Failed, Hello, Streamed, Subtask
+from peers.errors import PeersError
 from peers.node_id import NodeId
 from peers.pairing_messages import MAX_PAIRING_BYTES, PairRefused
-from peers.release import Released, Releaser, sending
-from peers.replays import Replays, key_of
+from peers.release import Released, sending
 from peers.state import NodeState
-from peers.version import agree
-from peers.wire import read
-from peers.wire_errors import failed_of
 
 MAX_BODY_BYTES = codec.MAX_MESSAGE_BYTES + 64 * 1024
 """One message of the greatest size, its frame headers, and a hello before it."""
@@ -45,26 +35,10 @@ BODY_S = 30.0
 
 logger = logging.getLogger(__name__)
 
-
-class Handler(Protocol):
-    """Runs a request of a paired device. Raises ModelsError."""
-
-    def __call__(self, request: Request, peer: Peer) -> AsyncIterator[Chunk | Result]: ...
-
-
 PairingAnswer = Callable[[bytes], Awaitable[Released[bytes] | None]]
 """Takes a pairing message and returns the answer; None for the one refusal."""
 REFUSED = PairRefused().pack()
 """Goes to anybody who asks; it says nothing, so no release stands behind it."""
-
-
-@dataclass(eq=False, slots=True)
-class _Running:
-    """One piece of work under way."""
-
-    peer: NodeId
-    subtask_id: str
-    task: asyncio.Task[object]
 
 
 class PeerServer:
@@ -80,14 +54,9 @@ class PeerServer:
         boot: str = "",
     ) -> None:
         self._state = state
-        self._handler = handler
         self._pairing = pairing
-        self._boot = boot
-        self._gate = Gate(state.peers)
-        self._replays = Replays(clock)
-        self._works = Works()
-        self._releaser = Releaser(state.ledger)
-        self._running: set[_Running] = set()
+        self._desk = Desk(state, handler, clock=clock, boot=boot)
+        self._gate = self._desk.gate
         self._tls: tuple[tuple[bytes, ...], ssl.SSLContext] | None = None
         self.port = 0
         """The port it listens on; set when it serves."""
@@ -112,7 +81,8 @@ class PeerServer:
         try:
             yield self
         finally:
-            for task in [*serving, *(running.task for running in self._running)]:
+            self._desk.cut_all()
+            for task in serving:
                 task.cancel()
             await asyncio.wait(serving)
             listening.close()
@@ -120,9 +90,7 @@ class PeerServer:
 
     def cut(self, node: NodeId) -> None:
         """End all that runs for a device, at once."""
-        self._replays.forget(node)
-        for running in [one for one in self._running if one.peer == node]:
-            running.task.cancel()
+        self._desk.cut(node)
 
     def _context(self) -> ssl.SSLContext:
         """Return the context for the next connection; it is made anew when somebody was paired or revoked."""
@@ -135,7 +103,7 @@ class PeerServer:
         """Cut those who were revoked, or whose time is over, by whatever process."""
         while True:
             await asyncio.sleep(WATCH_S)
-            for node in {one.peer for one in self._running}:
+            for node in self._desk.askers():
                 if self._gate.paired(node) is None:
                     logger.info("a device was revoked or its time is over: its work here was ended")
                     self.cut(node)
@@ -154,9 +122,7 @@ class PeerServer:
         peer = self._gate.peer(peer_certificate(request.transport))
         if peer is None:
             return web.Response(status=403)
-        for running in [one for one in self._running if one.peer == peer.node_id]:
-            if running.subtask_id == request.match_info["id"]:
-                running.task.cancel()
+        self._desk.cancel(peer.node_id, request.match_info["id"])
         return web.Response(status=204)
 
     async def _subtask(self, request: web.Request) -> web.StreamResponse:
@@ -170,105 +136,37 @@ class PeerServer:
             data = await _body(request, MAX_BODY_BYTES)
             if data is None:
                 return web.Response(status=413)
-            hello, subtask = _read(data)
-            version = agree(self._hello(), hello, before=peer.version)
-            self._gate.check(peer, subtask)
+            with self._desk.taken(peer, data) as job:
+                return await self._answer(request, job)
         except (PeersError, ModelsError) as error:
             return await self._refuse(peer, error)
-        if self._state.identity.node_id in subtask.hops:
-            return web.Response(status=508)
-        with self._gate.running(peer):  # nothing awaited since the check: two at once can't both take the last place
-            return await self._work(request, peer, subtask, version, len(data))
 
-    async def _work(
-        self, request: web.Request, peer: Peer, subtask: Subtask, version: int, size_bytes: int
-    ) -> web.StreamResponse:
-        label = Label[subtask.label.upper()]
-        try:
-            stream = await asyncio.to_thread(
-                self._releaser.open_stream,
-                label,
-                capability=subtask.capability,
-                recipient=peer.recipient(),
-                reason="the answer to what it asked",
-            )
-            await asyncio.to_thread(self._note, peer, subtask, version, size_bytes)
-        except PeersError as error:
-            return await self._refuse(peer, error)
+    async def _answer(self, request: web.Request, job: Job) -> web.StreamResponse:
         response = web.StreamResponse()
-        response.force_close()  # a cancelled answer must not leave a half-read stream behind
-        await response.prepare(request)
 
-        async def say(message: Streamed | Hello) -> None:
-            piece = stream.piece(codec.frames(message.pack()))
-            if isinstance(message, Done | Failed):  # the last: all is written down before it goes
-                await asyncio.to_thread(stream.close)
-            with sending(piece):
-                await response.write(piece.value_for(peer.node_id))
+        async def send(piece: Released[bytes]) -> None:
+            await response.write(piece.value_for(job.peer.node_id))
 
-        current = asyncio.current_task()
-        assert current is not None
-        running = _Running(peer.node_id, subtask.id, current)
-        self._running.add(running)
+        async def begin() -> Send:
+            await response.prepare(request)
+            return send
+
         try:
-            await say(self._hello())
-            await self._answer(peer, subtask, say)
+            await self._desk.answer(job, begin)
             await response.write_eof()
-        except ConnectionError:
-            logger.debug("the asker left before its answer ended")
-        finally:
-            self._running.discard(running)
-            await _shielded(stream.close)
+        except (PeersError, ConnectionError):
+            if not response.prepared:
+                raise
+            logger.warning("an answer to %s could not be sent to its end", job.peer.name)
+            response.force_close()  # a half-sent answer must not look like a whole one
+            if request.transport is not None:
+                request.transport.abort()
         return response
 
-    async def _answer(self, peer: Peer, subtask: Subtask, say: Say) -> None:
-        known = self._replays.find(peer.node_id, subtask)
-        if known is not None:
-            await say(Accepted())
-            await say(known)
-            return
-        limited = subtask.model_copy(
-            update={"budget_tokens": subtask.budget_tokens or peer.grant.limits.tokens_per_task}
-        )
-        key = key_of(peer.node_id, subtask)
-        async with self._works.joined(key, limited, lambda asked: self._handler(asked, peer)) as work:
-            done = await work.tell(say)
-        if done is not None:
-            self._replays.keep(peer.node_id, subtask, done)
-
-    def _note(self, peer: Peer, subtask: Subtask, version: int, size_bytes: int) -> None:
-        """Write down that work came in; blocks for the disk."""
-        happened = Happening(Act.TASK_IN, peer.node_id, subtask.capability, size_bytes, Label[subtask.label.upper()])
-        self._state.audit.record(happened)
-        now = self._state.peers.now_ns()
-
-        def count(known: Peer) -> Peer:
-            figures = known.figures
-            counted = replace(figures, tasks_in=figures.tasks_in + 1, bytes_in=figures.bytes_in + size_bytes)
-            return replace(known, figures=counted, seen_ns=now, version=max(version, known.version))
-
-        self._state.peers.change(lambda book: with_peer(book, count(book.peers.get(peer.node_id, peer))), synced=False)
-
     async def _refuse(self, peer: Peer, error: PeersError | ModelsError) -> web.StreamResponse:
-        status, failed = failed_of(error)
-        happened = Happening(Act.REFUSED, peer.node_id, failed.code, note=failed.message)
-        await asyncio.to_thread(self._state.audit.record, happened)
+        status, failed = await self._desk.refused(peer, error)
         headers = {"Retry-After": f"{failed.retry_after_s:.0f}"} if failed.retry_after_s else {}
         return web.Response(status=status, body=codec.frames(failed.pack()), headers=headers)
-
-    def _hello(self) -> Hello:
-        return Hello(boot=self._boot)
-
-
-def _read(data: bytes) -> tuple[Hello, Subtask]:
-    reader = codec.FrameReader()
-    messages = reader.feed(data)
-    reader.end()
-    if len(messages) != 2:
-        raise RemoteProtocolError(
-            "A request of the other device was refused: it is no hello and subtask. Update Covey."
-        )
-    return read(messages[0], Hello), read(messages[1], Subtask)
 
 
 async def _body(request: web.Request, limit: int) -> bytes | None:
@@ -283,8 +181,3 @@ async def _body(request: web.Request, limit: int) -> bytes | None:
     except TimeoutError:
         return None
     return bytes(data)
-
-
-async def _shielded(call: Callable[[], None]) -> None:
-    """Run a blocking call to its end, also when this task is being cancelled."""
-    await asyncio.shield(asyncio.to_thread(call))

@@ -10,6 +10,7 @@ from peers.errors import (
     PeersError,
     RemoteProtocolError,
     VersionMismatch,
+    WorkLoops,
 )
 from peers.messages import MAX_SENTENCE, Failed
 
@@ -18,6 +19,7 @@ TABLE: tuple[tuple[str, int, type[ModelsError | PeersError]], ...] = (
     ("version", 426, VersionMismatch),
     ("bad_message", 400, RemoteProtocolError),
     ("not_granted", 403, GrantRefused),
+    ("loop", 508, WorkLoops),
     ("bad_input", 422, InputError),
     ("deadline_exceeded", 504, DeadlineExceeded),
     ("not_capable", 404, NotInstalled),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from models.errors import InputError, ModelsError, NotInstalled, OutOfMemory
+from models.schema import problem
 from models.types import RefusalCode
 from runtime.evals.cases import Case
 from runtime.evals.errors import SuiteSkipped
@@ -109,8 +110,16 @@ def outcome(case: Case, kept: Answered, reader: str) -> Outcome:
         seconds=kept.seconds,
         tokens=kept.tokens,
         passed=kept.passed,
+        valid=_valid(case, kept),
         group=case.group,
     )
+
+
+def _valid(case: Case, kept: Answered) -> bool | None:
+    schema = case.request.input.get("schema")
+    if kept.refused or not isinstance(schema, dict):
+        return None
+    return problem(kept.output, schema) is None
 
 
 async def _ask(case: Case, subject: Subject, judge: Judge | None) -> Answered:

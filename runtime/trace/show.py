@@ -177,7 +177,7 @@ def _spending(spans: Sequence[Span]) -> Iterator[str]:
     yield _row(
         "Time",
         f"{_seconds(spent.seconds)}: {_seconds(spent.model_seconds)} in models, "
-        f"{_seconds(spent.other_seconds)} elsewhere{share}",
+        f"{_seconds(spent.other_seconds)} for loading them, routing and checking{share}",
     )
     yield _row(
         "Tokens",

@@ -181,7 +181,7 @@ async def test_what_may_not_leave_here_does_not(tmp_path: Path, label: Label) ->
 async def test_work_that_comes_round_is_stopped(tmp_path: Path) -> None:
     async with pair(tmp_path) as (laptop, kitchen):
         looping = replace(REQUEST, hops=(kitchen.state.identity.node_id,))
-        with pytest.raises(LinkError, match="can't take it back"):
+        with pytest.raises(LinkError, match="can't be taken back"):
             await last(laptop.specialist(kitchen).run(looping))
         assert kitchen.asked == []
 

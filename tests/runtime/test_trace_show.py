@@ -104,7 +104,7 @@ def page(
         "answer (model qwen2.5-coder-0.5b) on this device, attempt 2",
         "confidence 0.71, uncalibrated (needs 0.50)",
         "check quoted: fail: not in the source",
-        "1.00 s: 900.0 ms in models, 100.0 ms elsewhere (10%)",
+        "1.00 s: 900.0 ms in models, 100.0 ms for loading them, routing and checking (10%)",
         "120 read (80 of them known already), 9 written",
         "0 (nothing left this device)",
     ],

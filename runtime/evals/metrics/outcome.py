@@ -35,6 +35,8 @@ class Outcome:
     """Generated."""
     passed: bool | None = None
     """Whether the row's own tests passed, where it has any and they were run."""
+    valid: bool | None = None
+    """Whether the output fits the schema that the request gave; None without a schema or an output."""
     group: str = ""
     """Value of the suite's `by` field."""
 

@@ -36,6 +36,11 @@ def exact_match(outcomes: Sequence[Outcome], _: Options) -> Rows:
     return column([_exact(o) for o in outcomes])
 
 
+def valid(outcomes: Sequence[Outcome], _: Options) -> Rows:
+    """Whether the output fits the schema that was asked for; refusals do not take part, `coverage` counts them."""
+    return column([o.valid for o in outcomes])
+
+
 def _exact(outcome: Outcome) -> bool:
     if isinstance(outcome.expected, dict | list):
         return outcome.answer is not None and pairs(outcome.answer) == pairs(outcome.expected)

@@ -22,6 +22,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "slot_f1": Metric(slots.slot_counts, slots.f_beta(1), True, "F1 of (slot, value) pairs over all rows"),
         "slot_precision": Metric(slots.slot_counts, slots.precision, True, "precision of (slot, value) pairs"),
         "slot_recall": Metric(slots.slot_counts, slots.recall, True, "recall of (slot, value) pairs"),
+        "valid": Metric(slots.valid, mean, True, "share of the outputs given that fit the schema asked for"),
         "exact_match": Metric(slots.exact_match, mean, True, "share of whole records or texts right"),
         "characters_covered": Metric(slots.characters_covered, slots.share, True, "share of characters covered"),
         "squad_f1": Metric(texts.squad_f1, mean, True, "overlap of words with the best accepted answer"),

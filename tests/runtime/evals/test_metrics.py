@@ -197,3 +197,8 @@ def test_an_unknown_metric_is_not_known() -> None:
     assert not known("acuracy")
     assert not known("span_median:PERSON")
     assert known("span_f2:PERSON")
+
+
+def test_valid_is_the_share_of_given_outputs_and_refusals_do_not_take_part() -> None:
+    rows = [of({}, {"a": 1}, valid=True), of({}, {"a": "x"}, valid=False), of({}, None, refused="not_sure")]
+    assert value("valid", rows) == 1 / 2

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from models.errors import ContextOverflow, NotInstalled
-from models.types import Refusal, RefusalCode, Request, Result, Usage
+from models.types import Json, Refusal, RefusalCode, Request, Result, Usage
 from runtime.evals.cases import Case
 from runtime.evals.errors import SuiteSkipped
-from runtime.evals.results import Results, key_of
-from runtime.evals.run import Run, run
+from runtime.evals.results import Answered, Results, key_of
+from runtime.evals.run import Run, outcome, run
 from runtime.evals.subject import ScriptedSubject
 
 
@@ -159,3 +159,17 @@ def test_json_of_a_request_does_not_depend_on_the_order_of_its_fields() -> None:
     left = key_of(Request("echo", {"a": 1, "b": 2}), "f")
     assert left == key_of(Request("echo", {"b": 2, "a": 1}), "f")
     assert left != key_of(Request("echo", {"b": 2, "a": 1}), "g")
+
+
+@pytest.mark.parametrize(
+    ("kept", "valid"),
+    [
+        (Answered({"year": 2026}), True),
+        (Answered({"year": "soon"}), False),
+        (Answered(None, refused="not_sure"), None),
+    ],
+)
+def test_an_output_is_held_against_the_schema_that_was_asked_for(kept: Answered, valid: bool | None) -> None:
+    schema: Json = {"type": "object", "properties": {"year": {"type": "integer"}}}
+    case = Case("tiny/0", Request("extract", {"text": "in 2026", "schema": schema}), {"year": 2026})
+    assert outcome(case, kept, "as_is").valid is valid

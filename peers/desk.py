@@ -1,0 +1,228 @@
+"""Takes in work of paired devices, whichever way it came, and sends back what is said of it: gate, ledger, answer.
+
+The work begins before its ledger entry is on the disk, and says nothing before that: reading the
+question and writing the entry take place at the same time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from models.errors import ModelsError
+from models.types import Chunk, Label, Request, Result
+from peers import codec
+from peers.answering import Works
+from peers.audit import Act, Happening
+from peers.book import Peer, with_peer
+from peers.errors import PeerBusy, PeersError, RemoteProtocolError, WorkLoops
+from peers.gate import Gate
+from peers.messages import Accepted, Done, Failed, Hello, Streamed, Subtask
+from peers.node_id import NodeId
+from peers.refusals import Refusals
+from peers.release import Released, Releaser, Stream, sending
+from peers.replays import Replays, key_of
+from peers.state import NodeState
+from peers.version import agree
+from peers.wire import read
+from peers.wire_errors import failed_of
+
+DRAINING_RETRY_S = 30.0
+"""A device that is about to stop or sleep is not back sooner."""
+
+
+class Handler(Protocol):
+    """Runs a request of a paired device. Raises ModelsError."""
+
+    def __call__(self, request: Request, peer: Peer) -> AsyncIterator[Chunk | Result]: ...
+
+
+Send = Callable[[Released[bytes]], Awaitable[None]]
+"""Sends the next bytes of an answer. Raises ConnectionError when the asker has left."""
+Begin = Callable[[], Awaitable[Send]]
+"""Called when the answer may go; what is raised before was not answered at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One piece of work that was let in."""
+
+    peer: Peer
+    subtask: Subtask
+    version: int
+    """Of the wire, as agreed."""
+    size_bytes: int
+    """Of the request."""
+
+
+@dataclass(eq=False, slots=True)
+class _Running:
+    """One piece of work under way."""
+
+    peer: NodeId
+    subtask_id: str
+    task: asyncio.Task[object]
+
+
+class Desk:
+    """Where the work of others comes in."""
+
+    def __init__(
+        self,
+        state: NodeState,
+        handler: Handler,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        boot: str = "",
+    ) -> None:
+        self.gate = Gate(state.peers)
+        self.is_draining = False
+        """Whether this device is about to stop or sleep: nothing new is taken in."""
+        self._state = state
+        self._handler = handler
+        self._boot = boot
+        self._replays = Replays(clock)
+        self._works = Works()
+        self._releaser = Releaser(state.ledger)
+        self._refusals = Refusals(state.audit, clock)
+        self._running: set[_Running] = set()
+
+    @property
+    def tasks(self) -> int:
+        """How many pieces of work are under way."""
+        return len(self._running)
+
+    def hello(self) -> Hello:
+        """Return what this side says first."""
+        return Hello(boot=self._boot)
+
+    @contextmanager
+    def taken(self, peer: Peer, body: bytes) -> Iterator[Job]:
+        """Let a request in and count it while the block lasts. Raises PeersError when it is not let in."""
+        hello, subtask = _read(body)
+        job = Job(peer, subtask, agree(self.hello(), hello, before=peer.version), len(body))
+        if self.is_draining:
+            raise PeerBusy("This device is about to stop or sleep. Ask again later.", DRAINING_RETRY_S)
+        self.gate.check(peer, subtask)
+        if self._state.identity.node_id in subtask.hops:
+            raise WorkLoops("This work has been here before and can't be taken back. Ask with `--tier device`.")
+        with self.gate.running(peer):  # nothing awaited since the check: two at once can't both take the last place
+            yield job
+
+    async def answer(self, job: Job, begin: Begin) -> None:
+        """Do the work and send what is said of it, to the end. Raises PeersError when nothing was sent yet."""
+        known = self._replays.find(job.peer.node_id, job.subtask)
+        async with AsyncExitStack() as stack:
+            work = None if known else await stack.enter_async_context(self._works.joined(*self._wanted(job)))
+            opened = await self._opened(job)
+            try:
+                send = await begin()
+
+                async def say(message: Streamed | Hello) -> None:
+                    piece = opened.piece(codec.frames(message.pack()))
+                    if isinstance(message, Done | Failed):  # the last: all is written down before it goes
+                        await asyncio.to_thread(opened.close)
+                    with sending(piece):
+                        await send(piece)
+
+                with self._counted(job):
+                    await say(self.hello())
+                    if known is not None:
+                        await say(Accepted())
+                        await say(known)
+                    elif work is not None and (done := await work.tell(say)) is not None:
+                        self._replays.keep(job.peer.node_id, job.subtask, done)
+            finally:
+                await asyncio.shield(asyncio.to_thread(opened.close))
+
+    async def refused(self, peer: Peer, error: PeersError | ModelsError) -> tuple[int, Failed]:
+        """Write down that a device was turned away; return the status and the message for it."""
+        status, failed = failed_of(error)
+        await self._refusals.note(peer.node_id, failed)
+        return status, failed
+
+    def cut(self, node: NodeId) -> None:
+        """End all that runs for a device, at once."""
+        self._replays.forget(node)
+        for running in [one for one in self._running if one.peer == node]:
+            running.task.cancel()
+
+    def cut_all(self) -> None:
+        """End all that runs."""
+        for running in list(self._running):
+            running.task.cancel()
+
+    def cancel(self, node: NodeId, subtask_id: str) -> None:
+        """End one piece of work, for the device that asked for it."""
+        for running in [one for one in self._running if (one.peer, one.subtask_id) == (node, subtask_id)]:
+            running.task.cancel()
+
+    def askers(self) -> frozenset[NodeId]:
+        """Return the devices for which something runs."""
+        return frozenset(one.peer for one in self._running)
+
+    def _wanted(
+        self, job: Job
+    ) -> tuple[tuple[NodeId, str, bytes] | None, Subtask, Callable[[Request], AsyncIterator[Chunk | Result]]]:
+        peer, subtask = job.peer, job.subtask
+        tokens = subtask.budget_tokens or peer.grant.limits.tokens_per_task
+        limited = subtask.model_copy(update={"budget_tokens": tokens})
+        return key_of(peer.node_id, subtask), limited, lambda asked: self._handler(asked, peer)
+
+    async def _opened(self, job: Job) -> Stream:
+        """Write down that an answer begins, and that work came in; all of it at the same time."""
+        label = Label[job.subtask.label.upper()]
+        happened = Happening(Act.TASK_IN, job.peer.node_id, job.subtask.capability, job.size_bytes, label)
+        opening = asyncio.to_thread(
+            self._releaser.open_stream,
+            label,
+            capability=job.subtask.capability,
+            recipient=job.peer.recipient(),
+            reason="the answer to what it asked",
+        )
+        noting = asyncio.to_thread(self._state.audit.record, happened)
+        written = asyncio.gather(opening, noting, asyncio.to_thread(self._count, job))
+        try:
+            stream, _, _ = await asyncio.shield(written)
+        except asyncio.CancelledError:  # what was begun in the ledger is ended there, too
+            stream, _, _ = await written
+            await asyncio.to_thread(stream.close)
+            raise
+        return stream
+
+    def _count(self, job: Job) -> None:
+        now = self._state.peers.now_ns()
+
+        def counted(known: Peer) -> Peer:
+            figures = known.figures
+            more = replace(figures, tasks_in=figures.tasks_in + 1, bytes_in=figures.bytes_in + job.size_bytes)
+            return replace(known, figures=more, seen_ns=now, version=max(job.version, known.version))
+
+        node = job.peer.node_id
+        self._state.peers.change(lambda book: with_peer(book, counted(book.peers.get(node, job.peer))), synced=False)
+
+    @contextmanager
+    def _counted(self, job: Job) -> Iterator[None]:
+        current = asyncio.current_task()
+        assert current is not None
+        running = _Running(job.peer.node_id, job.subtask.id, current)
+        self._running.add(running)
+        try:
+            yield
+        finally:
+            self._running.discard(running)
+
+
+def _read(body: bytes) -> tuple[Hello, Subtask]:
+    reader = codec.FrameReader()
+    messages = reader.feed(body)
+    reader.end()
+    if len(messages) != 2:
+        raise RemoteProtocolError(
+            "A request of the other device was refused: it is no hello and subtask. Update Covey."
+        )
+    return read(messages[0], Hello), read(messages[1], Subtask)
