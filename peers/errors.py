@@ -16,6 +16,7 @@ PeersError
 │   └── BadCode                what was typed is no pairing code
 ├── PeerBookError          the file of paired devices could not be read or written
 ├── UnknownPeer            no paired device of that name
+├── DiscoveryError         devices can't be looked for on this network
 ├── GrantRefused           a paired device asked for more than it was granted
 ├── WorkLoops              work came back to a device that it has passed
 ├── LinkError              a paired device could not be used just now (also a ModelsError)
@@ -131,6 +132,12 @@ class UnknownPeer(PeersError):
     """No paired device of that name. Run `covey peers list` to see them."""
 
     code = "unknown_peer"
+
+
+class DiscoveryError(PeersError):
+    """Devices can't be looked for on this network; the message says why. Name their addresses instead."""
+
+    code = "discovery_error"
 
 
 class GrantRefused(PeersError):

@@ -30,6 +30,8 @@ class Offer:
     """Nanoseconds since 1970."""
     name: str = ""
     """What the other device should call this one; empty leaves it to the process that serves."""
+    sign: str = ""
+    """The name that its owner chose to have announced on the home network while the window is open."""
 
 
 def path_in(folder: Path) -> Path:
@@ -40,7 +42,7 @@ def write(folder: Path, offer: Offer) -> None:
     """Open the window for the process that serves this node's port. Raises OSError."""
     codes = [code.digits.reveal() if isinstance(code, Pin) else code.text for code in offer.codes]
     grant = _GRANT.dump_python(offer.grant, mode="json")
-    content = {"codes": codes, "grant": grant, "opened_ns": offer.opened_ns, "name": offer.name}
+    content = {"codes": codes, "grant": grant, "opened_ns": offer.opened_ns, "name": offer.name, "sign": offer.sign}
     write_whole(path_in(folder), json.dumps(content).encode(), synced=False)
 
 
@@ -50,7 +52,9 @@ def load(folder: Path) -> Offer | None:
         with path_in(folder).open("rb") as file:
             data = json.loads(file.read(MAX_FILE_BYTES))
         codes = tuple(parse_code(text) for text in data["codes"])
-        return Offer(codes, _GRANT.validate_python(data["grant"]), int(data["opened_ns"]), str(data.get("name", "")))
+        grant = _GRANT.validate_python(data["grant"])
+        name, sign = str(data.get("name", "")), str(data.get("sign", ""))
+        return Offer(codes, grant, int(data["opened_ns"]), name, sign)
     except (OSError, ValueError, KeyError, TypeError, BadCode, ValidationError):
         return None
 

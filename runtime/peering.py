@@ -7,6 +7,7 @@ import platform
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 from peers import membership
 from peers.codes import Address
@@ -16,6 +17,7 @@ from peers.served import announced
 from peers.server import PeerServer
 from runtime.addresses import texts_of
 from runtime.errors import CoveyError
+from runtime.finding import finding
 from runtime.hosting import Hosting
 from runtime.node import NAME, Node
 from runtime.own_state import own_state
@@ -49,7 +51,8 @@ async def peering(node: Node, port: int, far: Reach) -> AsyncIterator[Address | 
     async def pair(data: bytes) -> Released[bytes] | None:
         return await hosts[0].answer(data) if hosts else None
 
-    host, server = HOSTS[far], PeerServer(state, hosting.run, pairing=pair, boot=secrets.token_hex(8))
+    host, boot = HOSTS[far], secrets.token_hex(8)
+    server = PeerServer(state, hosting.run, pairing=pair, boot=boot)
     async with AsyncExitStack() as stack:
         try:
             await stack.enter_async_context(server.serving(host, port))
@@ -61,4 +64,5 @@ async def peering(node: Node, port: int, far: Reach) -> AsyncIterator[Address | 
         place = Address(host, server.port)
         hosts.append(PairingHost(state, membership.me(state, own_name(), texts_of(host, server.port))))
         stack.enter_context(announced(state.folder, place))
+        await stack.enter_async_context(finding(state, server.port, far, boot, partial(membership.hint, state)))
         yield place

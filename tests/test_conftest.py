@@ -114,6 +114,15 @@ def test_a_released_address_passes_only_while_released() -> None:
     assert guard.take() == ["socket.connect '192.0.2.1'"]
 
 
+def test_multicast_that_stays_on_loopback_passes_and_no_other() -> None:
+    guard, group = SocketGuard(), ("224.0.0.251", 5353)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as inside:
+        inside.bind(("127.0.0.1", 0))
+        guard.watch("socket.sendto", (inside, group))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as anywhere, pytest.raises(ForbiddenSend):
+        guard.watch("socket.sendto", (anywhere, group))
+
+
 def test_another_device_on_loopback_is_sent_to_only_while_a_release_is_live() -> None:
     live = False
     guard = SocketGuard(live=lambda: live)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import platform
+import secrets
 import sys
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, suppress
 from typing import Annotated
 
 import typer
@@ -26,8 +28,9 @@ from peers.codes import (
     parse_code,
     terminal,
 )
-from peers.errors import WindowClosed
+from peers.errors import DiscoveryError, PeerUnreachable, WindowClosed
 from peers.grants import Grant, guest_device, own_device
+from peers.ground import NOWHERE
 from peers.node_id import readable
 from peers.offer import Offer
 from peers.pairing import WINDOW_S
@@ -35,8 +38,10 @@ from peers.served import is_taken, serving_at
 from peers.state import NodeState
 from runtime.addresses import texts_of
 from runtime.cli import granting, peer_view
+from runtime.cli.networks import ask_once
 from runtime.cli.node_state import opened
 from runtime.errors import UsageError
+from runtime.home_network import ground
 from runtime.reach import HOSTS, PEER_PORT, reach
 
 LOOK_S = 0.2
@@ -59,23 +64,22 @@ def pair(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Pair two devices. Example: covey pair, and on the other: covey pair --code 482913 --at 192.168.1.20:4489"""
+    """Pair two devices. Example: covey pair, and on the other: covey pair --code 482913"""
     if own and guest:
         raise UsageError("Say either --own or --guest: a device is one or the other.")
     known = parse_code(code) if code else None
     places = [parse_address(at)] if at else list(known.addresses) if isinstance(known, Invitation) else []
-    if known is not None and not places:
-        raise UsageError("Say where the other device is, as its screen shows: `covey pair --code C --at HOST:PORT`.")
     if known is None and at:
         raise UsageError("`--at` goes with the code of the other device: `covey pair --code C --at HOST:PORT`.")
     state = opened()
+    ask_once(state.folder, reach(), may_ask=not as_json)
     called = name or platform.node() or "a Covey device"
     whose = _granted(state, guest, ask=not (own or guest or as_json or not sys.stdin.isatty()))
     place = _place(state, host, port)
     if known is None:
-        _show(state, called, whose, place, qr=qr, as_json=as_json)
+        _show(state, called, whose, place, name, qr=qr, as_json=as_json)
     else:
-        _join(state, called, known, places, whose, place, as_json=as_json)
+        _join(state, called, known, places or _found(state), whose, place, as_json=as_json)
 
 
 def _place(state: NodeState, host: str, port: int | None) -> Address:
@@ -96,8 +100,8 @@ def _granted(state: NodeState, guest: str, *, ask: bool) -> Grant:
     return guest_device(state.peers.now_ns() + granting.parse_length_s(guest) * 10**9)
 
 
-def _show(state: NodeState, called: str, grant: Grant, place: Address, *, qr: bool, as_json: bool) -> None:
-    """Open the window, show the code, and wait, unless a running node does."""
+def _show(state: NodeState, called: str, grant: Grant, place: Address, sign: str, *, qr: bool, as_json: bool) -> None:
+    """Open the window, show the code, and wait, unless a running node does. `sign`: announced at home."""
     served = serving_at(state.folder) == place
     if as_json and not served:
         raise UsageError("No node runs here that could wait for the other device. Start one first: `covey up`.")
@@ -105,7 +109,7 @@ def _show(state: NodeState, called: str, grant: Grant, place: Address, *, qr: bo
         raise UsageError(f"Port {place.port} is in use by another program. Choose another: `covey pair --port 4500`.")
     places = tuple(parse_address(text) for text in texts_of(place.host, place.port)[:MAX_ADDRESSES])
     pin, invitation = new_pin(), new_invitation(state.identity.node_id, places)
-    offer.write(state.folder, Offer((pin, invitation), grant, state.peers.now_ns(), called))
+    offer.write(state.folder, Offer((pin, invitation), grant, state.peers.now_ns(), called, sign))
     if as_json:
         _print_json(
             {
@@ -120,7 +124,7 @@ def _show(state: NodeState, called: str, grant: Grant, place: Address, *, qr: bo
     _print_window(pin, invitation, places, qr=qr)
     before = {node: peer.counter for node, peer in state.peers.book().peers.items()}
     try:
-        asyncio.run(_wait(state, called, place, served=served))
+        asyncio.run(_wait(state, called, place, sign, served=served))
     finally:
         offer.close(state.folder)
     paired = [peer for node, peer in state.peers.book().peers.items() if before.get(node) != peer.counter]
@@ -129,17 +133,23 @@ def _show(state: NodeState, called: str, grant: Grant, place: Address, *, qr: bo
     _print_paired(paired[0])
 
 
-async def _wait(state: NodeState, called: str, place: Address, *, served: bool) -> None:
+async def _wait(state: NodeState, called: str, place: Address, sign: str, *, served: bool) -> None:
     """Wait until the window closes: by a pairing, by five wrong codes, or by time."""
     if served:
         await _until_closed(state)
         return
-    from peers.pairing_host import PairingHost  # heavy (aiohttp), and only where devices really talk
+    from peers import windows  # heavy (aiohttp, zeroconf), and only where devices really talk
+    from peers.pairing_host import PairingHost
     from peers.server import PeerServer
 
     me = membership.me(state, called, texts_of(place.host, place.port))
     server = PeerServer(state, _only_pairing, pairing=PairingHost(state, me).answer)
-    async with server.serving(place.host, place.port):
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(server.serving(place.host, place.port))
+        here = ground(state.folder, reach())
+        if here != NOWHERE:
+            with suppress(DiscoveryError):  # the screen shows the address too
+                await stack.enter_async_context(windows.shown(here, sign, server.port, secrets.token_hex(8)))
         await _until_closed(state)
         await asyncio.sleep(LOOK_S)  # the last answer is on its way
 
@@ -177,11 +187,30 @@ def _join(
         _print_paired(peer)
 
 
+def _found(state: NodeState) -> list[Address]:
+    """Return where the one device is that waits on the home network. Raises UsageError, PeerUnreachable."""
+    say_where = "Say where it is, as its screen shows: `covey pair --code C --at HOST:PORT`."
+    far = reach()
+    here = ground(state.folder, far)
+    if here == NOWHERE:
+        why = "Looking for devices is off" if far == "off" else "Devices are looked for only on your home network"
+        raise UsageError(f"{why}. {say_where}")
+    from peers import windows  # heavy (zeroconf), and only where devices really talk
+
+    open_now = asyncio.run(windows.found(here))
+    if not open_now:
+        raise PeerUnreachable(f"No device that waits was found at home. {say_where}")
+    if len(open_now) > 1:
+        listed = ", ".join(f"{one.name} ({one.addresses[0]})" for one in open_now)
+        raise UsageError(f"Several devices wait: {listed}. {say_where}")
+    return list(open_now[0].addresses)
+
+
 def _print_window(pin: Pin, invitation: Invitation, places: tuple[Address, ...], *, qr: bool) -> None:
     if qr:
         print(terminal(invitation.text))
     print(f"Code  {pin.shown}")
-    print(f"Type it on the other device within {WINDOW_S / 60:g} minutes:")
+    print(f"Type it on the other device within {WINDOW_S / 60:g} minutes (at home also without --at):")
     for place in places or (Address("HOST", PEER_PORT),):
         print(f"  covey pair --code {pin.digits.reveal()} --at {place}", flush=True)
 

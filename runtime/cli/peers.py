@@ -12,7 +12,7 @@ from models.types import Json
 from peers import membership
 from peers.book import find
 from peers.node_id import readable, short
-from runtime.cli import granting, peer_view
+from runtime.cli import granting, networks, peer_view
 from runtime.cli.node_state import opened
 from runtime.errors import UsageError
 
@@ -21,6 +21,9 @@ SHOWN_HAPPENINGS = 10
 app = typer.Typer(help="See and change what paired devices may do.")
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Name = Annotated[str, typer.Argument(help="The device's name, or the first letters of its id.")]
+
+
+app.command("home")(networks.home)
 
 
 @app.command("list")

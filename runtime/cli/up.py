@@ -50,6 +50,7 @@ def up(
     far = reach()
     home = paths.ensure_home(paths.home())
     with only_node(home):
+        _ask_about_networks(home, far, as_json=as_json)
         asyncio.run(_serve(home, port, peer_port, far, as_json=as_json))
 
 
@@ -70,6 +71,17 @@ def only_node(home: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _ask_about_networks(home: Path, far: Reach, *, as_json: bool) -> None:
+    if far != "auto":
+        return
+    from runtime import config  # heavy, first use only
+    from runtime.cli.networks import ask_once
+    from runtime.own_state import own_state
+
+    folder = own_state(home, config.load(paths.settings_file(home))).folder
+    ask_once(folder, far, may_ask=not as_json)
 
 
 async def _serve(home: Path, port: int, peer_port: int, far: Reach, *, as_json: bool) -> None:

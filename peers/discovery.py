@@ -1,0 +1,213 @@
+"""Finds paired devices on the networks that the owner calls home, and lets them find this one. All of it is a hint.
+
+It follows interfaces that come and go, the day's change of names, and pairing windows that open and
+close. On a network that is not home it neither announces nor listens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from peers import interfaces, mdns, nameplate, networks, offer
+from peers.codes import Address
+from peers.errors import DiscoveryError, PeersError
+from peers.ground import NOWHERE, Ground, ground, loopback
+from peers.interfaces import Interface
+from peers.mdns import SERVICE, WINDOW, Multicast, Opening, Plate
+from peers.networks import Networks, Surroundings
+from peers.node_id import NodeId
+from peers.sightings import REPEAT_S, Matcher, Pace, is_double, matcher, places
+from peers.state import NodeState
+
+TICK_S = 0.5
+"""How often windows and the day are looked at: who opened a window waits for it."""
+INTERFACES_S = 2.0
+"""How often the interfaces are: a network that is back is noticed in time to be linked again within five seconds."""
+RETRY_S = 5.0
+"""After multicast could not be opened."""
+MAX_STRANGERS = 256
+"""Names of devices that are not paired; kept so that one is found at once after it is paired. Past this, the oldest
+goes: a flood pushes out only these."""
+
+logger = logging.getLogger(__name__)
+
+Sighted = Callable[[NodeId, Address], None]
+"""Told that a paired device says it is at an address. It may be forged or stale: whoever answers there must
+prove the key."""
+
+
+class Discovery:
+    """Runs as long as its `run` does. `surroundings` and `heard_s` tell how it stands, for the doctor."""
+
+    def __init__(
+        self,
+        state: NodeState,
+        *,
+        port: int,
+        boot: str,
+        sighted: Sighted,
+        doubled: Callable[[Address], None] = lambda address: None,
+        changed: Callable[[], None] = lambda: None,
+        local_only: bool = False,
+        opening: Opening = mdns.multicast,
+        look: Callable[[], Sequence[Interface]] = interfaces.snapshot,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`port`: where this node serves its peers; `boot`: what it says in its hello.
+
+        `doubled` hears of a device that announces this node's own name; `changed` that the interfaces are others now.
+        """
+        self._state = state
+        self._port = port
+        self._boot = boot
+        self._sighted = sighted
+        self._doubled = doubled
+        self._changed = changed
+        self._local_only = local_only
+        self._opening = opening
+        self._look = look
+        self._clock = clock
+        self._networks = Networks(state.folder)
+        self._pace = Pace()
+        self._heard_s: dict[NodeId, float] = {}
+        self._waiting: dict[str, NodeId] = {}
+        self._strangers: dict[str, None] = {}
+        self._wake = asyncio.Event()
+        self._matcher = Matcher({}, state.identity.node_id)
+        self._ground = NOWHERE
+        self._window = 0, ""
+        self.surroundings = Surroundings()
+        """The networks around, as they were looked at last."""
+
+    def heard_s(self, node: NodeId) -> float | None:
+        """Return the seconds since a device was heard on the network; None when it never was."""
+        at = self._heard_s.get(node)
+        return None if at is None else self._clock() - at
+
+    async def run(self) -> None:
+        """Announce and listen until cancelled, wherever this device goes. Never raises by itself."""
+        while True:
+            self._ground = await self._here()
+            try:
+                if self._ground == NOWHERE:
+                    await self._until_moved()
+                else:
+                    async with self._opening(self._ground.addresses, (SERVICE,), self._hear) as opened:
+                        await self._on_the_air(opened)
+            except DiscoveryError as error:
+                logger.info("%s", error)
+                await asyncio.sleep(RETRY_S)
+            self._changed()
+
+    async def _on_the_air(self, opened: Multicast) -> None:
+        """Announce, hear and resolve until the interfaces are others."""
+        tasks = [asyncio.create_task(self._keep_announced(opened)), asyncio.create_task(self._resolve(opened))]
+        try:
+            moved = asyncio.create_task(self._until_moved())
+            tasks.append(moved)
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _until_moved(self) -> None:
+        while True:
+            await asyncio.sleep(INTERFACES_S)
+            if await self._here() != self._ground:
+                return
+
+    async def _here(self) -> Ground:
+        """Return where to be on the air now."""
+        try:
+            found = await asyncio.to_thread(self._look)
+            if self._local_only:
+                return loopback(found)
+            self.surroundings = networks.sort(found, await asyncio.to_thread(self._networks.said))
+        except (OSError, PeersError) as error:
+            logger.warning("the networks around can't be read: %s", error)
+            return self._ground
+        return ground(self.surroundings.home)
+
+    async def _keep_announced(self, opened: Multicast) -> None:
+        """Announce what is to be announced, and take back what is not any more."""
+        announced: set[Plate] = set()
+        while True:
+            wanted, matching = await asyncio.to_thread(self._wanted)
+            self._learn(matching)
+            for plate in announced - wanted:
+                await opened.withdraw(plate)
+            for plate in wanted - announced:
+                await opened.announce(plate)
+            announced = wanted
+            await asyncio.sleep(TICK_S)
+
+    def _wanted(self) -> tuple[set[Plate], Matcher]:
+        """Return what to announce now, and today's names of the paired devices. Blocks for the disk."""
+        own, day = self._state.identity.node_id, nameplate.day_of(self._state.peers.now_ns())
+        matching = matcher(own, self._state.peers.book().peers, day)
+        hosts = self._ground.hosts
+        wanted = {Plate(SERVICE, nameplate.name_on(own, day), hosts, self._port, self._boot)}
+        window = offer.load(self._state.folder)
+        if window is not None:
+            if self._window[0] != window.opened_ns:
+                self._window = window.opened_ns, mdns.window_name(window.sign)
+            wanted.add(Plate(WINDOW, self._window[1], hosts, self._port, self._boot))
+        return wanted, matching
+
+    def _learn(self, matching: Matcher) -> None:
+        """Take note of new names, and look at those devices that were heard before their name was known."""
+        if matching.names == self._matcher.names:
+            return
+        self._matcher = matching
+        for name in [one for one in self._strangers if matching.whose(one)]:
+            del self._strangers[name]
+            self._hear(SERVICE, name)
+
+    def _hear(self, service: str, name: str) -> None:
+        """Note whom to look at. A name that nobody here knows costs one look into a table."""
+        node = self._matcher.whose(name)
+        if node is None:
+            self._strangers[name] = None
+            if len(self._strangers) > MAX_STRANGERS:
+                del self._strangers[next(iter(self._strangers))]
+            return
+        self._heard_s[node] = self._clock()
+        self._waiting[name] = node  # at most three names for each device are known
+        self._wake.set()
+
+    async def _resolve(self, opened: Multicast) -> None:
+        """Find the addresses of those that were heard, all at once, each at most once a second."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            now_s = self._clock()
+            due = [(name, node) for name, node in self._waiting.items() if self._pace.is_due(node, now_s)]
+            for name, _ in due:
+                del self._waiting[name]
+            await asyncio.gather(*(self._resolve_one(opened, name, node) for name, node in due))
+            if self._waiting:
+                await asyncio.sleep(REPEAT_S / 4)
+                self._wake.set()
+
+    async def _resolve_one(self, opened: Multicast, name: str, node: NodeId) -> None:
+        try:
+            found = await opened.look(SERVICE, name)
+        except DiscoveryError as error:
+            logger.debug("a device that was heard can't be looked at: %s", error)
+            return
+        if found is None:
+            return
+        near = [network for one in self._ground.interfaces for network in one.networks]
+        if node == self._matcher.own:
+            if is_double(found, self._boot, self._ground.hosts):
+                for address in places(found, near)[:1]:
+                    self._doubled(address)
+            return
+        for address in places(found, near):
+            self._sighted(node, address)

@@ -1,0 +1,206 @@
+"""Multicast DNS, by the `zeroconf` library: announce a service on chosen interfaces, and hear others'.
+
+Nothing here knows who is paired. No host, user or model name goes out: a service's host is called like
+the service. Errors of the library and of sockets stop here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import secrets
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from zeroconf import (  # type: ignore[attr-defined]  # DNSPointer is missing from the library's list of names
+    DNSPointer,
+    Error,
+    RecordUpdate,
+    RecordUpdateListener,
+    ServiceInfo,
+    Zeroconf,
+)
+from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
+
+from peers.errors import DiscoveryError
+from peers.sightings import Announcement
+
+SERVICE = "_covey._tcp.local."
+WINDOW = "_covey-pair._tcp.local."
+"""Announced only while a pairing window is open."""
+TXT_VERSION = "1"
+LOOK_S = 1.5
+"""For the answer to a question about one service; who is there answers within 0.1 s."""
+OPEN_S = 5.0
+MAX_NAME = 40
+"""Bytes of an owner's name; DNS takes 63 with what is put behind it."""
+MAX_TXT = 32
+"""Letters of one value that are read."""
+_IP_MULTICAST_ALL, _IPV6_MULTICAST_ALL = 49, 29
+"""Linux: without them a socket also hears groups that other programs joined on other interfaces."""
+
+Heard = Callable[[str, str], None]
+"""Told the service type and the name of whatever was announced, again at each announcement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plate:
+    """One service that this node announces."""
+
+    service: str
+    """SERVICE or WINDOW."""
+    name: str
+    hosts: tuple[str, ...]
+    port: int
+    boot: str
+
+
+class Multicast(Protocol):
+    """Multicast DNS on some interfaces."""
+
+    async def announce(self, plate: Plate) -> None: ...
+
+    async def withdraw(self, plate: Plate) -> None: ...
+
+    async def look(self, service: str, name: str) -> Announcement | None:
+        """Return what is announced under a name; None when nobody says."""
+        ...
+
+
+Opening = Callable[[Sequence[str], Sequence[str], Heard], AbstractAsyncContextManager[Multicast]]
+"""Opens multicast on the interfaces that have these addresses, and hears these service types."""
+
+
+@asynccontextmanager
+async def multicast(addresses: Sequence[str], services: Sequence[str], heard: Heard) -> AsyncIterator[Multicast]:
+    """Announce and listen on the interfaces that have these addresses. Raises DiscoveryError."""
+    with _mapped():
+        opened = AsyncZeroconf(interfaces=[address.partition("%")[0] for address in addresses])
+    try:
+        with _mapped():
+            await opened.zeroconf.async_wait_for_start(OPEN_S)
+        _hear_only_own_groups(opened.zeroconf)
+        async with contextlib.AsyncExitStack() as stack:
+            if services:
+                ear = _Ear(services, heard)
+                opened.zeroconf.async_add_listener(ear, None)
+                stack.callback(opened.zeroconf.async_remove_listener, ear)
+                await stack.enter_async_context(
+                    AsyncServiceBrowser(opened.zeroconf, list(services), handlers=[_nothing])
+                )
+            yield _Multicast(opened)
+    finally:
+        with contextlib.suppress(Error, OSError, TimeoutError):
+            async with asyncio.timeout(OPEN_S):
+                await opened.async_close()
+
+
+class _Multicast:
+    """The real one."""
+
+    def __init__(self, opened: AsyncZeroconf) -> None:
+        self._opened = opened
+        self._announced: dict[Plate, ServiceInfo] = {}
+
+    async def announce(self, plate: Plate) -> None:
+        """Announce a service now, and answer for it from now on. Raises DiscoveryError."""
+        info = _info(plate)
+        with _mapped():
+            # Who else has this name is nobody's business but the key's: no probing, which takes a second and
+            # would let anybody on the network take the name away.
+            sent = await self._opened.async_register_service(info, cooperating_responders=True)
+            self._announced[plate] = info
+            await sent
+
+    async def withdraw(self, plate: Plate) -> None:
+        """Say goodbye for a service."""
+        info = self._announced.pop(plate, None)
+        if info is not None:
+            with _mapped():
+                await (await self._opened.async_unregister_service(info))
+
+    async def look(self, service: str, name: str) -> Announcement | None:
+        """Return what is announced under a name, from what was heard or by asking. Raises DiscoveryError."""
+        with _mapped():
+            info = AsyncServiceInfo(service, f"{name}.{service}")
+            if not await info.async_request(self._opened.zeroconf, LOOK_S * 1000):
+                return None
+        boot = info.decoded_properties.get("boot") or ""
+        return Announcement(name, tuple(info.parsed_scoped_addresses()), info.port or 0, boot[:MAX_TXT])
+
+
+class _Ear(RecordUpdateListener):
+    """Hears each announcement, also one that says nothing new: its device is there."""
+
+    def __init__(self, services: Sequence[str], heard: Heard) -> None:
+        self._services = set(services)
+        self._heard = heard
+        self._names: list[tuple[str, str]] = []
+
+    def async_update_records(self, zc: Zeroconf, now: float, records: list[RecordUpdate]) -> None:
+        for update in records:
+            record = update.new
+            if isinstance(record, DNSPointer) and record.name in self._services and not record.is_expired(now):
+                name = record.alias[: -len(record.name) - 1]
+                if record.alias.endswith(f".{record.name}") and name:
+                    self._names.append((record.name, name))
+
+    def async_update_records_complete(self) -> None:
+        names, self._names = self._names, []
+        for service, name in names:
+            self._heard(service, name)
+
+
+def window_name(owners: str, mark: Callable[[], str] = lambda: secrets.token_hex(1)) -> str:
+    """Return the name of a pairing window: the owner's word for the device, and a mark that makes it unlike others.
+
+    >>> window_name("Anna's laptop", lambda: "3f")
+    "Anna's laptop 3f"
+    """
+    plain = re.sub(r"[\x00-\x1f\x7f.\s]+", " ", owners).strip()
+    return f"{plain.encode()[:MAX_NAME].decode(errors='ignore').strip() or 'covey'} {mark()}"
+
+
+def _info(plate: Plate) -> ServiceInfo:
+    txt = {"v": TXT_VERSION, "port": str(plate.port), "boot": plate.boot}
+    return ServiceInfo(
+        plate.service,
+        f"{plate.name}.{plate.service}",
+        port=plate.port,
+        properties=txt,
+        server=f"{plate.boot or 'covey'}.local.",
+        parsed_addresses=[host.partition("%")[0] for host in plate.hosts],
+    )
+
+
+def _nothing(zeroconf: Zeroconf, service_type: str, name: str, state_change: object) -> None:
+    """The browser only asks; the ear hears."""
+
+
+def _hear_only_own_groups(opened: Zeroconf) -> None:
+    if sys.platform != "linux":
+        return
+    for reader in opened.engine.readers:
+        listening = reader.transport.get_extra_info("socket")
+        with contextlib.suppress(OSError):
+            listening.setsockopt(socket.IPPROTO_IP, _IP_MULTICAST_ALL, 0)
+        if listening.family == socket.AF_INET6:
+            with contextlib.suppress(OSError):
+                listening.setsockopt(socket.IPPROTO_IPV6, _IPV6_MULTICAST_ALL, 0)
+
+
+@contextmanager
+def _mapped() -> Iterator[None]:
+    """Turn what the library and the sockets raise into our error."""
+    try:
+        yield
+    except (Error, OSError, RuntimeError, ValueError) as error:
+        raise DiscoveryError(
+            f"Devices can't be looked for on this network ({error or type(error).__name__}). Run `covey doctor`, or "
+            "name the other device's address: `covey pair --code C --at HOST:PORT`."
+        ) from error

@@ -1,0 +1,169 @@
+"""Hosts in network namespaces of their own, on one bridge: a home network on this machine, for swarms and tests.
+
+The bridge is in a namespace too, so nothing touches this machine's own interfaces. Needs Linux and root;
+`missing()` says what is not there.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PREFIX = "covey"
+INTERFACE = "lan0"
+"""What each host calls its end of the cable."""
+BRIDGE = "bridge0"
+COMMAND_S = 20.0
+
+
+class LanError(Exception):
+    """A command that builds the network failed; the message says which."""
+
+
+@functools.cache
+def missing() -> str:
+    """Return why there can be no such network here; empty when there can."""
+    if os.name != "posix" or not shutil.which("ip"):
+        return "needs Linux and the command `ip`"
+    if os.geteuid() != 0:
+        return "needs root for network namespaces"
+    name = f"{PREFIX}-{os.getpid()}-try"
+    try:
+        _ip("netns", "add", name)
+    except LanError as error:
+        return f"network namespaces are not allowed here ({error})"
+    try:
+        _ip("-n", name, "link", "add", BRIDGE, "type", "bridge")
+        _ip("-n", name, "link", "add", INTERFACE, "type", "veth", "peer", "name", "other0")
+    except LanError as error:
+        return f"the kernel has no bridge or no veth ({error})"
+    finally:
+        _ip("netns", "del", name)
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One host: a network namespace with one cable to the bridge."""
+
+    name: str
+    namespace: str
+    address: str
+    """IPv4 address in the network; empty on a host with IPv6 alone."""
+
+    def command(self, *words: str) -> list[str]:
+        """Return the command line that runs a command on this host."""
+        return ["ip", "netns", "exec", self.namespace, *words]
+
+    def run(self, *words: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a command on this host to its end."""
+        line = self.command(*words)
+        return subprocess.run(line, env=env, capture_output=True, text=True, timeout=60, check=False)
+
+    def ip(self, *words: str) -> str:
+        """Change or read this host's network. Raises LanError."""
+        return _ip("-n", self.namespace, *words)
+
+    def pull_cable(self) -> None:
+        """Take the link down at this host's end: the others see nothing but silence."""
+        self.ip("link", "set", INTERFACE, "down")
+
+    def plug_in(self) -> None:
+        self.ip("link", "set", INTERFACE, "up")
+
+    def readdress(self, address: str) -> Host:
+        """Take another address, as from DHCP, and return the host as it is then."""
+        self.ip("addr", "flush", "dev", INTERFACE, "scope", "global")
+        self.ip("addr", "add", f"{address}/24", "dev", INTERFACE)
+        return Host(self.name, self.namespace, address)
+
+
+@dataclass(slots=True)
+class Lan:
+    """A home network: hosts by name."""
+
+    bridge: str
+    """Namespace of the bridge."""
+    hosts: dict[str, Host] = field(default_factory=dict)
+    _namespaces: list[str] = field(default_factory=list)
+
+    def __getitem__(self, name: str) -> Host:
+        return self.hosts[name]
+
+    def add(self, name: str, address: str = "", *, bridged: bool = True) -> Host:
+        """Put a host on the network. Without an address it has IPv6 alone; unbridged, its cable ends in nothing."""
+        namespace, port = f"{self.bridge}-{name}", f"p{len(self.hosts)}"
+        self._make(namespace)
+        _ip("link", "add", INTERFACE, "netns", namespace, "type", "veth", "peer", "name", port, "netns", self.bridge)
+        if bridged:
+            _ip("-n", self.bridge, "link", "set", port, "master", BRIDGE)
+        _ip("-n", self.bridge, "link", "set", port, "up")
+        host = Host(name, namespace, address)
+        host.ip("link", "set", "lo", "up")
+        _write(namespace, f"net/ipv6/conf/{INTERFACE}/accept_dad", "0")  # no wait of a second for an address
+        if address:
+            host.ip("addr", "add", f"{address}/24", "dev", INTERFACE)
+        host.ip("link", "set", INTERFACE, "up")
+        self.hosts[name] = host
+        return host
+
+    def _make(self, namespace: str) -> None:
+        _ip("netns", "add", namespace)
+        self._namespaces.append(namespace)
+
+    def close(self) -> None:
+        """Remove all of it, with whatever still runs there cut off."""
+        for namespace in reversed(self._namespaces):
+            subprocess.run(["ip", "netns", "del", namespace], capture_output=True, timeout=COMMAND_S, check=False)
+
+
+@contextmanager
+def lan(hosts: Sequence[str] = (), *, subnet: str = "10.77.0") -> Iterator[Lan]:
+    """A network as long as the block lasts. The hosts get the addresses .1, .2 and so on. Raises LanError."""
+    _sweep()
+    made = Lan(f"{PREFIX}-{os.getpid()}-{_next()}")
+    try:
+        made._make(made.bridge)
+        _ip("-n", made.bridge, "link", "add", BRIDGE, "type", "bridge", "mcast_snooping", "0")
+        _ip("-n", made.bridge, "link", "set", BRIDGE, "up")
+        for number, name in enumerate(hosts, start=1):
+            made.add(name, f"{subnet}.{number}")
+        yield made
+    finally:
+        made.close()
+
+
+_COUNT = [0]
+
+
+def _next() -> int:
+    _COUNT[0] += 1
+    return _COUNT[0]
+
+
+def _sweep() -> None:
+    """Remove networks that a process left behind which was killed."""
+    listed = _ip("netns", "list")
+    for namespace, pid in re.findall(rf"^({PREFIX}-(\d+)-\S+)", listed, re.MULTILINE):
+        if not Path("/proc", pid).exists():
+            subprocess.run(["ip", "netns", "del", namespace], capture_output=True, timeout=COMMAND_S, check=False)
+
+
+def _write(namespace: str, setting: str, value: str) -> None:
+    """Set a kernel setting of a namespace, where there is one."""
+    line = ["ip", "netns", "exec", namespace, "sh", "-c", f"echo {value} > /proc/sys/{setting}"]
+    subprocess.run(line, capture_output=True, timeout=COMMAND_S, check=False)
+
+
+def _ip(*words: str) -> str:
+    done = subprocess.run(["ip", *words], capture_output=True, text=True, timeout=COMMAND_S, check=False)
+    if done.returncode != 0:
+        raise LanError(f"ip {' '.join(words)}: {done.stderr.strip() or done.returncode}")
+    return done.stdout
