@@ -15,12 +15,16 @@ MAX_TEXT = 200
 """Characters of a name or reason in an entry; longer ones would make the entry a copy of what it is about."""
 
 
-class Signer(Protocol):
+class Verifier(Protocol):
+    """Checks what one node signed."""
+
+    def verify(self, signature: bytes, data: bytes) -> bool: ...
+
+
+class Signer(Verifier, Protocol):
     """Signs with the node's key, and checks what it signed."""
 
     def sign(self, data: bytes) -> bytes: ...
-
-    def verify(self, signature: bytes, data: bytes) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +57,8 @@ def signed(name: str, number: int, digest: str, signer: Signer) -> Head:
     return Head(number, digest, base64.b64encode(signer.sign(statement(name, number, digest))).decode())
 
 
-def is_signed(name: str, head: Head, signer: Signer) -> bool:
-    """Return whether the signature is this node's, and over this very head."""
+def is_signed(name: str, head: Head, signer: Verifier) -> bool:
+    """Return whether the signature is that node's, and over this very head."""
     try:
         signature = base64.b64decode(head.signature, validate=True)
     except ValueError:

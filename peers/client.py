@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from types import TracebackType
 from typing import Self
 
@@ -17,9 +17,11 @@ from peers.book import Peer
 from peers.codes import Address, parse_address
 from peers.errors import BadCode, PeerLost, PeersError, PeerUnreachable, RemoteProtocolError, WrongPeer
 from peers.identity import Identity
+from peers.link import CLOSE_S, MAX_PAYLOAD_BYTES, Link
 from peers.messages import STREAMED, Done, Failed, Hello, Streamed
 from peers.node_id import NodeId
 from peers.release import Released, sending
+from peers.station import Station
 from peers.version import agree
 from peers.wire import check, read
 from peers.wire_errors import error_of
@@ -33,18 +35,29 @@ SLOWEST_BYTES_PER_S = 500_000
 MAX_REFUSAL_BYTES = 64 * 1024
 KEPT_S = 30.0
 """A connection is kept for the next piece of work; the other side keeps it longer, so that it seldom ends just then."""
-READ_BYTES = 64 * 1024
 END_S = 0.2
 
 Worked = Callable[[Peer, Address], None]
 """Told which address worked, so that it is tried first the next time."""
 
 
+Linked = Callable[[NodeId], Link | None]
+
+
 class PeerClient:
     """Keeps one session per device. Use as `async with`."""
 
-    def __init__(self, own: Identity, *, worked: Worked = lambda peer, address: None, boot: str = "") -> None:
+    def __init__(
+        self,
+        own: Identity,
+        *,
+        worked: Worked = lambda peer, address: None,
+        linked: Linked = lambda node: None,
+        boot: str = "",
+    ) -> None:
+        """`linked`: the link over which work goes to a device now, where there is one; else it is dialled."""
         self._own = own
+        self._linked = linked
         self._worked = worked
         self._boot = boot
         self._sessions: dict[tuple[NodeId, bytes], aiohttp.ClientSession] = {}
@@ -68,16 +81,50 @@ class PeerClient:
         Closing the iterator cancels the work over there. Raises WrongPeer, PeerUnreachable, PeerBusy,
         PeerLost, RemoteProtocolError, and what the device says went wrong before it began.
         """
-        async with self._connected(peer, released) as response:
-            if response.status != 200:
-                raise await _refusal(response, peer)
-            async for message in self._messages(response, peer):
-                if isinstance(message, Done | Failed):
-                    await _read_end(response)
-                    yield message
-                    return
-                yield message
+        link = self._linked(peer.node_id)
+        if link is not None:
+            async with aclosing(link.call(released)) as parts:  # type: ignore[type-var]  # it is a generator
+                async with aclosing(self._messages(parts, peer)) as messages:  # type: ignore[type-var]
+                    async for message in messages:
+                        yield message
+                        if isinstance(message, Done | Failed):
+                            return
+        else:
+            async with self._connected(peer, released) as response:
+                if response.status != 200:
+                    raise await _refusal(response, peer)
+                async with aclosing(self._messages(response.content.iter_any(), peer)) as messages:  # type: ignore[type-var]
+                    async for message in messages:
+                        if isinstance(message, Done | Failed):
+                            await _read_end(response)
+                            yield message
+                            return
+                        yield message
         raise PeerLost(f"{peer.name} stopped in the middle of its answer. The work goes on elsewhere, if it can.")
+
+    async def link(self, station: Station, peer: Peer, address: Address) -> Link:
+        """Return a link to a device at one address, greeted. Raises WrongPeer, PeerUnreachable, PeerLost."""
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                socket = await self._session(peer).ws_connect(
+                    f"https://{address}/peer/1/link",
+                    autoping=False,
+                    max_msg_size=MAX_PAYLOAD_BYTES,
+                    timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_S),
+                )
+        except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError, ssl.SSLError) as error:
+            raise WrongPeer(f"Another device answers at {address} in place of {peer.name}.") from error
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise PeerUnreachable(f"{peer.name} made no link at {address} ({error or 'no answer'}).") from error
+        link = Link(station, peer, socket, dialled=True)
+        try:
+            await link.greet()
+        except BaseException as error:
+            await link.discard()
+            if isinstance(error, (OSError, TimeoutError, aiohttp.ClientError)):
+                raise PeerLost(f"{peer.name} said no hello at {address}.") from error
+            raise
+        return link
 
     @asynccontextmanager
     async def _connected(self, peer: Peer, released: Released[bytes]) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -117,13 +164,13 @@ class PeerClient:
             except aiohttp.ServerDisconnectedError:
                 return await self._session(peer).post(_url(address), data=body)
 
-    async def _messages(self, response: aiohttp.ClientResponse, peer: Peer) -> AsyncIterator[Streamed]:
+    async def _messages(self, parts: AsyncIterator[bytes], peer: Peer) -> AsyncIterator[Streamed]:
         """Yield the messages of an answer; silence, nonsense and a broken connection are errors."""
         reader, hello = codec.FrameReader(), False
         while True:
             try:
                 async with asyncio.timeout(SILENCE_S):
-                    data = await response.content.read(READ_BYTES)
+                    data = await anext(parts, b"")
             except TimeoutError as error:
                 raise PeerLost(f"{peer.name} has said nothing for {SILENCE_S:g} s. It may be asleep.") from error
             except (aiohttp.ClientError, OSError) as error:
@@ -133,11 +180,12 @@ class PeerClient:
             if not data:
                 return
             for packed in reader.feed(data):
-                if not hello:
-                    agree(self.hello(), read(packed, Hello), before=peer.version)
+                message = codec.decode(packed)
+                if not hello and message.get("kind") != "error":  # a refusal on a link comes without
+                    agree(self.hello(), check(message, Hello), before=peer.version)
                     hello = True
-                elif (message := _streamed(packed)) is not None:
-                    yield message
+                elif (known := STREAMED.get(message.get("kind", ""))) is not None:
+                    yield check(message, known)  # other kinds are of newer versions
 
     def _session(self, peer: Peer) -> aiohttp.ClientSession:
         """Return the session that speaks to the holder of this peer's key alone."""
@@ -186,13 +234,6 @@ async def _read_end(response: aiohttp.ClientResponse) -> None:
 
 def _url(address: Address) -> str:
     return f"https://{address}/peer/1/subtasks"
-
-
-def _streamed(packed: bytes) -> Streamed | None:
-    """Return a message of an answer; None for a kind that only newer versions know."""
-    message = codec.decode(packed)
-    kind = STREAMED.get(message.get("kind", ""))
-    return None if kind is None else check(message, kind)
 
 
 async def _refusal(response: aiohttp.ClientResponse, peer: Peer) -> Exception:

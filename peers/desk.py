@@ -90,11 +90,17 @@ class Desk:
         self._releaser = Releaser(state.ledger)
         self._refusals = Refusals(state.audit, clock)
         self._running: set[_Running] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     @property
     def tasks(self) -> int:
         """How many pieces of work are under way."""
         return len(self._running)
+
+    async def until_idle(self) -> None:
+        """Wait until nothing is under way."""
+        await self._idle.wait()
 
     def hello(self) -> Hello:
         """Return what this side says first."""
@@ -211,10 +217,13 @@ class Desk:
         assert current is not None
         running = _Running(job.peer.node_id, job.subtask.id, current)
         self._running.add(running)
+        self._idle.clear()
         try:
             yield
         finally:
             self._running.discard(running)
+            if not self._running:
+                self._idle.set()
 
 
 def _read(body: bytes) -> tuple[Hello, Subtask]:

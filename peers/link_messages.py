@@ -14,6 +14,13 @@ from peers.wire import Count, DigestText, Name, NodeIdText, Seconds, WireMessage
 MAX_CARDS = 256
 MAX_STONES = 256
 """Per message; more go in the next."""
+MAX_HINTS = 64
+"""Devices whose addresses are told at once; a household has fewer."""
+MAX_PLACES = 8
+"""Addresses of one device."""
+
+Place = Annotated[str, Field(max_length=120)]
+"""`host:port`."""
 
 Speed = Annotated[float, Field(ge=0, lt=1e9)]
 
@@ -92,3 +99,18 @@ class Revocations(WireMessage):
 
     kind: Literal["revocations"] = "revocations"
     stones: Annotated[list[Revocation], Field(max_length=MAX_STONES)]
+
+
+class Whereabouts(WireMessage):
+    """Where one device can be found."""
+
+    kind: Literal["whereabouts"] = "whereabouts"
+    node: NodeIdText
+    addresses: Annotated[list[Place], Field(max_length=MAX_PLACES)]
+
+
+class Addresses(WireMessage):
+    """Where the sender can be found, and where it last reached the owner's other devices. Hints, not proofs."""
+
+    kind: Literal["addresses"] = "addresses"
+    hints: Annotated[list[Whereabouts], Field(max_length=MAX_HINTS)]

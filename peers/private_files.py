@@ -13,6 +13,8 @@ from filelock import FileLock, Timeout
 
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
+LOCK_LOOK_S = 0.002
+"""How often a lock that another one holds is tried: a write takes a few of these."""
 LOCK_TIMEOUT_S = 10.0
 """Longer than any write here takes; past it, something else holds the file."""
 
@@ -66,7 +68,9 @@ def sync_folder(path: Path) -> None:
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
     """Hold the lock beside a file, against other threads and processes. Raises TimeoutError."""
-    lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=LOCK_TIMEOUT_S, mode=FILE_MODE)
+    lock = FileLock(
+        path.with_name(f".{path.name}.lock"), timeout=LOCK_TIMEOUT_S, mode=FILE_MODE, poll_interval=LOCK_LOOK_S
+    )
     try:
         lock.acquire()
     except Timeout as error:

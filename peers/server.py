@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
+import aiohttp
 from aiohttp import web
 
 from models.errors import ModelsError
@@ -21,10 +22,15 @@ from peers.book import Peer
 from peers.desk import Desk, Handler, Job, Send
 from peers.door import Door, listen, peer_certificate
 from peers.errors import PeersError
+from peers.hints import Hints
+from peers.link import CLOSE_S, MAX_PAYLOAD_BYTES, Link
+from peers.links import Links
+from peers.neighbourhood import Neighbourhood
 from peers.node_id import NodeId
 from peers.pairing_messages import MAX_PAIRING_BYTES, PairRefused
 from peers.release import Released, sending
 from peers.state import NodeState
+from peers.station import Facts, NoFacts, Station
 
 MAX_BODY_BYTES = codec.MAX_MESSAGE_BYTES + 64 * 1024
 """One message of the greatest size, its frame headers, and a hello before it."""
@@ -50,6 +56,7 @@ class PeerServer:
         handler: Handler,
         *,
         pairing: PairingAnswer | None = None,
+        facts: Facts | None = None,
         clock: Callable[[], float] = time.monotonic,
         boot: str = "",
     ) -> None:
@@ -57,6 +64,7 @@ class PeerServer:
         self._pairing = pairing
         self._desk = Desk(state, handler, clock=clock, boot=boot)
         self._gate = self._desk.gate
+        self.links = Links(Station(state, self._desk, Neighbourhood(), facts or NoFacts(), Hints()), clock=clock)
         self._tls: tuple[tuple[bytes, ...], ssl.SSLContext] | None = None
         self.port = 0
         """The port it listens on; set when it serves."""
@@ -72,6 +80,7 @@ class PeerServer:
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         app.router.add_post("/pair/1", self._pair)
         app.router.add_post("/peer/1/subtasks", self._subtask)
+        app.router.add_get("/peer/1/link", self._link, allow_head=False)
         app.router.add_delete("/peer/1/subtasks/{id}", self._cancel)
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
         await runner.setup()
@@ -82,6 +91,7 @@ class PeerServer:
             yield self
         finally:
             self._desk.cut_all()
+            self.links.close()
             for task in serving:
                 task.cancel()
             await asyncio.wait(serving)
@@ -91,6 +101,7 @@ class PeerServer:
     def cut(self, node: NodeId) -> None:
         """End all that runs for a device, at once."""
         self._desk.cut(node)
+        self.links.cut(node)
 
     def _context(self) -> ssl.SSLContext:
         """Return the context for the next connection; it is made anew when somebody was paired or revoked."""
@@ -124,6 +135,26 @@ class PeerServer:
             return web.Response(status=403)
         self._desk.cancel(peer.node_id, request.match_info["id"])
         return web.Response(status=204)
+
+    async def _link(self, request: web.Request) -> web.StreamResponse:
+        peer = self._gate.peer(peer_certificate(request.transport))
+        if peer is None:
+            return web.Response(status=403)
+        try:
+            await self.links.pace(peer.node_id)
+        except PeersError as error:
+            return await self._refuse(peer, error)
+        socket = web.WebSocketResponse(timeout=CLOSE_S, autoping=False, compress=False, max_msg_size=MAX_PAYLOAD_BYTES)
+        await socket.prepare(request)
+        link = Link(self.links.station, peer, socket, dialled=False)
+        try:
+            await link.greet()
+        except (PeersError, OSError, aiohttp.ClientError, TimeoutError) as error:
+            logger.debug("no link with %s: %s", peer.name, error)
+            await link.discard()
+            return socket
+        await self.links.keep(link)
+        return socket
 
     async def _subtask(self, request: web.Request) -> web.StreamResponse:
         if (request.content_length or 0) > MAX_BODY_BYTES:

@@ -92,6 +92,12 @@ V1: dict[str, WireMessage] = {
             )
         ]
     ),
+    "addresses": links.Addresses(
+        hints=[
+            links.Whereabouts(node=NODE, addresses=["192.168.1.20:4489", "[fd00::20]:4489"]),
+            links.Whereabouts(node=OTHER, addresses=[]),
+        ]
+    ),
     "pair_hello": pairing.PairHello(method="pin", certificate=b"\x30\x82\x01", share=b"A" * 33, nonce=b"n" * 16),
     "pair_reply": pairing.PairReply(run=b"r" * 16, share=b"B" * 33),
     "pair_confirm": pairing.PairConfirm(run=b"r" * 16, proof=b"p" * 32, details=b"sealed"),

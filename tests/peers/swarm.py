@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,14 +14,19 @@ from peers import membership, offer
 from peers.book import Peer
 from peers.client import PeerClient
 from peers.codes import Address, Invitation, Pin
+from peers.dialer import Dialer
 from peers.grants import Grant, own_device
 from peers.joining import join
+from peers.links import Links
+from peers.neighbourhood import Neighbourhood
+from peers.node_id import NodeId
 from peers.offer import Offer
 from peers.pairing import Paired
 from peers.pairing_host import PairingHost
 from peers.remote import RemoteSpecialist
 from peers.server import PeerServer
 from peers.state import NodeState, open_state
+from peers.station import Facts
 
 Script = Callable[[Request], AsyncIterator[Chunk | Result]]
 
@@ -42,11 +48,29 @@ class Node:
     state: NodeState
     server: PeerServer
     client: PeerClient
+    dialer: Dialer
     asked: list[Request] = field(default_factory=list)
     """What its specialist was asked."""
     ended: list[str] = field(default_factory=list)
     """`done` or `closed`, one for each request."""
     script: Script = count_to_five
+
+    @property
+    def id(self) -> NodeId:
+        return self.state.identity.node_id
+
+    @property
+    def links(self) -> Links:
+        return self.server.links
+
+    @property
+    def around(self) -> Neighbourhood:
+        return self.server.links.around
+
+    async def until_linked(self, *others: Node, limit_s: float = 5.0) -> None:
+        """Wait until these others have said all of themselves."""
+        async with asyncio.timeout(limit_s):
+            await self.around.until_known([other.id for other in others])
 
     @property
     def address(self) -> Address:
@@ -83,15 +107,30 @@ class Node:
 
 
 @asynccontextmanager
-async def running(home: Path, name: str) -> AsyncIterator[Node]:
-    """A node that serves on a free port of loopback, as long as the block lasts."""
+async def running(home: Path, name: str, *, dials: bool = False, facts: Facts | None = None) -> AsyncIterator[Node]:
+    """A node that serves on a free port of loopback, as long as the block lasts, and keeps links if it dials."""
     state = open_state(home / name, machine="")
     host = PairingHost(state, membership.me(state, name))
     nodes: list[Node] = []
-    server = PeerServer(state, lambda request, peer: nodes[0].handle(request, peer), pairing=host.answer)
-    async with server.serving("127.0.0.1", 0), PeerClient(state.identity) as client:
-        nodes.append(Node(name, state, server, client))
-        yield nodes[0]
+    server = PeerServer(
+        state,
+        lambda request, peer: nodes[0].handle(request, peer),
+        pairing=host.answer,
+        facts=facts,
+        boot=secrets.token_hex(4),
+    )
+    async with server.serving("127.0.0.1", 0), PeerClient(state.identity, linked=server.links.get) as client:
+        dialer = Dialer(server.links, client)
+        nodes.append(Node(name, state, server, client, dialer))
+        if not dials:
+            yield nodes[0]
+            return
+        dialling = asyncio.create_task(dialer.run())
+        try:
+            yield nodes[0]
+        finally:
+            dialling.cancel()
+            await asyncio.wait({dialling})
 
 
 @asynccontextmanager
@@ -100,4 +139,18 @@ async def pair(home: Path) -> AsyncIterator[tuple[Node, Node]]:
     async with running(home, "laptop") as laptop, running(home, "kitchen") as kitchen:
         laptop.knows(kitchen)
         kitchen.knows(laptop)
+        yield laptop, kitchen
+
+
+@asynccontextmanager
+async def linked_pair(home: Path, *, facts: Facts | None = None) -> AsyncIterator[tuple[Node, Node]]:
+    """A laptop and a kitchen that have a link. Only the laptop knows where the other is; `facts` are the kitchen's."""
+    async with (
+        running(home, "laptop", dials=True) as laptop,
+        running(home, "kitchen", dials=True, facts=facts) as kitchen,
+    ):
+        kitchen.knows(laptop, addresses=[])
+        laptop.knows(kitchen)
+        await laptop.until_linked(kitchen)
+        await kitchen.until_linked(laptop)
         yield laptop, kitchen

@@ -142,6 +142,15 @@ async def test_without_a_certificate_only_pairing_answers(tmp_path: Path) -> Non
             writer.transport.abort()
 
 
+async def test_each_of_several_paired_devices_is_let_in(tmp_path: Path) -> None:
+    """All certificates have the same name, so they must not be looked up by it."""
+    async with pair(tmp_path) as (laptop, kitchen), running(tmp_path, "garage") as garage:
+        kitchen.knows(garage)
+        garage.knows(kitchen)
+        for asker in (laptop, garage):
+            assert (await last(asker.specialist(kitchen).run(REQUEST))).output == WORDS
+
+
 async def test_older_tls_is_refused(tmp_path: Path) -> None:
     async with running(tmp_path, "kitchen") as kitchen:
         context = tls.probing_context()

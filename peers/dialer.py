@@ -1,0 +1,155 @@
+"""Dials every paired device that has no link, at all addresses that are known, until it has one.
+
+Addresses in their order: where it last answered, what pairing gave, what paired devices tell, what was
+seen on the network. The next is tried when one has not answered at once; who answers must hold the
+key. A sighting, or a wake of this device, ends the wait between two rounds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from peers.book import MAX_ADDRESSES, Book, Peer, with_peer
+from peers.client import PeerClient, addresses_of
+from peers.codes import Address
+from peers.errors import PeersError
+from peers.link import Link
+from peers.links import Links
+from peers.liveness import wait_s
+from peers.node_id import NodeId
+from peers.race import first_of
+from peers.sleeps import Sleeps
+
+LOOK_S = 0.5
+"""How often the book is looked at for devices that were paired or revoked."""
+HEAD_START_S = 0.25
+"""What an address is given before the next one is tried beside it (RFC 8305, 5)."""
+SETTLED_S = 10.0
+"""A link that lived so long was a good one: when it ends, the first new try is at once."""
+
+logger = logging.getLogger(__name__)
+
+
+class Dialer:
+    """Keeps the links of one node. `run` it as a task."""
+
+    def __init__(
+        self,
+        links: Links,
+        client: PeerClient,
+        *,
+        sleeps: Sleeps | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        wait_s: Callable[[int], float] = wait_s,
+    ) -> None:
+        self._links = links
+        self._client = client
+        self._state = links.station.state
+        self._sleeps = sleeps or Sleeps()
+        self._clock = clock
+        self._wait_s = wait_s
+        self._hints = links.station.hints
+
+    def sighted(self, node: NodeId, address: Address) -> None:
+        """A paired device was seen on the network: if it has no link, it is dialled now."""
+        self._hints.sighted(node, address)
+
+    def woken(self) -> None:
+        """This device slept, or its network changed: links are doubted, and nobody waits before dialling."""
+        self._links.doubt()
+        self._hints.wake()
+
+    async def run(self) -> None:
+        """Dial until cancelled."""
+        keeping: dict[NodeId, asyncio.Task[None]] = {}
+        async with asyncio.TaskGroup() as group:
+            while True:
+                paired = self._paired()
+                for node in paired - keeping.keys():
+                    keeping[node] = group.create_task(self._keep(node, group))
+                for node in keeping.keys() - paired:
+                    keeping.pop(node).cancel()
+                    self._hints.forget(node)
+                    self._links.cut(node)
+                if self._sleeps.noticed():
+                    logger.info("this device slept: its links are made anew")
+                    self.woken()
+                await asyncio.sleep(LOOK_S)
+
+    def _paired(self) -> frozenset[NodeId]:
+        gate = self._links.station.desk.gate
+        try:
+            return frozenset(node for node in self._state.peers.book().peers if gate.paired(node) is not None)
+        except PeersError as error:
+            logger.warning("%s", error)
+            return frozenset()
+
+    async def _keep(self, node: NodeId, group: asyncio.TaskGroup) -> None:
+        """See to it that one device has a link, for as long as it is paired."""
+        failures, since_s = 0, None
+        while True:
+            if self._links.get(node) is not None:
+                since_s = since_s or self._clock()
+                await self._hints.called(node, LOOK_S)
+                continue
+            if since_s is not None and self._clock() - since_s >= SETTLED_S:
+                failures = 0
+            since_s = None
+            if failures and await self._hints.called(node, self._wait_s(failures)):
+                failures = 0
+            if self._links.get(node) is not None:
+                continue  # the other side was faster
+            failures += 1  # until the link has proved to be a good one
+            link = await self._dial(node)
+            if link is not None:
+                group.create_task(self._links.keep(link))
+                await asyncio.sleep(0)
+
+    async def _dial(self, node: NodeId) -> Link | None:
+        """Return a link that was greeted, or None when nobody answers anywhere."""
+        peer = self._state.peers.book().peers.get(node)
+        if peer is None:
+            return None
+        places = self.places_of(peer)
+        attempts = [lambda place=place: self._attempt(peer, place) for place in places]
+        won = await first_of(attempts, HEAD_START_S, discard=_discard)
+        if won is None:
+            return None
+        link, place = won
+        await asyncio.to_thread(self._remember, peer, place)
+        return link
+
+    def places_of(self, peer: Peer) -> Sequence[Address]:
+        """Return where a device may be, the likeliest first, each once."""
+        return list(dict.fromkeys((*addresses_of(peer), *self._hints.places(peer.node_id))))
+
+    async def _attempt(self, peer: Peer, place: Address) -> tuple[Link, Address] | None:
+        try:
+            link = await self._client.link(self._links.station, peer, place)
+        except PeersError as error:
+            logger.debug("%s", error)
+            return None
+        return link, place
+
+    def _remember(self, peer: Peer, place: Address) -> None:
+        """Write down where it answered, to begin there the next time."""
+        text = str(place)
+        if peer.addresses[:1] == (text,):
+            return
+
+        def moved(book: Book) -> Book:
+            known = book.peers.get(peer.node_id, peer)
+            others = [other for other in known.addresses if other != text]
+            return with_peer(book, replace(known, addresses=(text, *others)[:MAX_ADDRESSES]))
+
+        with contextlib.suppress(PeersError):
+            self._state.peers.change(moved, synced=False)
+
+
+async def _discard(won: tuple[Link, Address]) -> None:
+    await won[0].discard()

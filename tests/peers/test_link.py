@@ -1,0 +1,294 @@
+"""Links between real nodes on loopback: made, told over, worked over, cut, lost, and made anew."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from models.errors import InputError
+from models.types import Chunk, Result, last
+from peers import membership
+from peers.audit import Act
+from peers.book import with_peer
+from peers.chain_entry import NO_HASH, signed
+from peers.conversions import ledger_head_of
+from peers.errors import LinkError, PeerBusy, PeerLost
+from peers.grants import Limits, guest_device, own_device
+from peers.link_messages import Beat, SkillCard
+from peers.liveness import Health
+from tests.peers.swarm import linked_pair, pair, running
+from tests.peers.test_remote import REQUEST, WORDS, ending_in, slowly, until, waiting_for
+from tests.socket_guard import SocketGuard
+
+
+class Kitchen:
+    """Says of itself what a test wants it to say."""
+
+    def __init__(self) -> None:
+        self.how = Beat(running=1, free_bytes=2**30)
+        self.skills = [SkillCard(capability="generate", model="smollm2-135m", decode_tps=40.0)]
+
+    def beat(self) -> Beat:
+        return self.how
+
+    def cards(self) -> Sequence[SkillCard]:
+        return self.skills
+
+    def addresses(self) -> Sequence[str]:
+        return ("127.0.0.1:4489",)
+
+
+async def test_a_paired_device_is_linked_and_says_how_it_is_and_what_it_can(tmp_path: Path) -> None:
+    facts = Kitchen()
+    async with linked_pair(tmp_path, facts=facts) as (laptop, kitchen):
+        seen = laptop.around.neighbours[kitchen.id]
+        assert (seen.health, seen.cards) == (Health.UP, tuple(facts.skills))
+        assert seen.beat is not None
+        assert (seen.beat.running, seen.beat.free_bytes) == (1, 2**30)
+        assert list(kitchen.around.neighbours) == [laptop.id]
+        facts.how = Beat(running=0)
+        await until(lambda: (now := laptop.around.neighbours[kitchen.id].beat) is not None and now.running == 0)
+
+
+async def test_one_link_is_kept_when_both_dial_at_once(tmp_path: Path) -> None:
+    async with (
+        running(tmp_path, "laptop", dials=True) as laptop,
+        running(tmp_path, "kitchen", dials=True) as kitchen,
+    ):
+        laptop.knows(kitchen)
+        kitchen.knows(laptop)
+        await laptop.until_linked(kitchen)
+        await asyncio.sleep(1.5)
+        (mine,), (theirs,) = laptop.links._open.values(), kitchen.links._open.values()
+        assert mine.dialled != theirs.dialled
+        assert (mine.health, theirs.health) == (Health.UP, Health.UP)
+
+
+async def test_work_goes_over_the_link_to_a_device_that_can_not_be_dialled(tmp_path: Path) -> None:
+    async with linked_pair(tmp_path) as (laptop, kitchen):
+        assert kitchen.state.peers.book().peers[laptop.id].addresses == ()
+        pieces = [piece async for piece in kitchen.specialist(laptop).run(REQUEST)]
+        assert "".join(piece.text for piece in pieces[:-1]) == WORDS
+        assert isinstance(pieces[-1], Result)
+        (asked,) = laptop.asked
+        assert asked.hops == (kitchen.id,)
+        assert laptop.state.audit.newest(1)[0].act is Act.TASK_IN
+
+
+async def test_what_goes_over_a_link_is_in_a_ledger_and_under_a_live_release(
+    tmp_path: Path, socket_guard: SocketGuard
+) -> None:
+    async with linked_pair(tmp_path) as (laptop, kitchen):
+        await last(kitchen.specialist(laptop).run(REQUEST))
+        sent, *_ = kitchen.state.ledger.entries()
+        assert b"do not tell anybody" in (kitchen.state.ledger.bytes_of(sent) or b"")
+        answered = laptop.state.ledger.entries()[0]
+        assert b" three" in (laptop.state.ledger.bytes_of(answered) or b"")
+    told = [entry for entry in kitchen.state.ledger.entries() if entry.capability == "peer.link"]
+    assert {entry.act for entry in told} == {"opened", "release"}
+    assert laptop.state.ledger.verify().ok
+
+
+async def test_a_long_request_and_a_ping_share_a_link(tmp_path: Path) -> None:
+    async with linked_pair(tmp_path) as (laptop, kitchen):
+        long = replace(REQUEST, input={"prompt": "x" * 3_000_000})
+        assert (await last(kitchen.specialist(laptop).run(long))).output == WORDS
+        assert len(str(laptop.asked[0].input["prompt"])) == 3_000_000
+
+
+async def test_an_asker_who_leaves_ends_the_work_over_the_link(tmp_path: Path) -> None:
+    async with linked_pair(tmp_path) as (laptop, kitchen):
+        laptop.script = slowly
+        stream = kitchen.specialist(laptop).run(REQUEST)
+        assert isinstance(await anext(stream), Chunk)
+        await stream.aclose()  # type: ignore[attr-defined]  # it is a generator
+        assert await until(lambda: laptop.ended == ["closed"]) < 1.0
+        assert (await last(kitchen.specialist(laptop).run(replace(REQUEST, seed=2)))) is not None
+
+
+@pytest.mark.parametrize("dialled_side_asks", [True, False])
+async def test_a_revocation_cuts_the_link_and_what_runs_over_it_within_a_second(
+    tmp_path: Path, dialled_side_asks: bool
+) -> None:
+    async with linked_pair(tmp_path) as (laptop, kitchen):
+        asks, works = (kitchen, laptop) if dialled_side_asks else (laptop, kitchen)
+        works.script = slowly
+        stream = asks.specialist(works).run(REQUEST)
+        await anext(stream)
+        start = time.monotonic()
+        membership.revoke(works.state, asks.name)
+        with pytest.raises(PeerLost):
+            await anext(stream)
+        await until(lambda: not asks.around.neighbours and not works.around.neighbours)
+        assert time.monotonic() - start < 1.0
+        assert works.ended == ["closed"]
+        await asyncio.sleep(0.6)
+        assert works.links.get(asks.id) is None
+
+
+async def test_what_was_not_granted_is_refused_over_the_link_with_its_reason(tmp_path: Path) -> None:
+    async with linked_pair(tmp_path) as (laptop, kitchen):
+        laptop.knows(kitchen, guest_device(None), addresses=[str(kitchen.address)])
+        with pytest.raises(LinkError, match=r"laptop: .*personal"):
+            await last(kitchen.specialist(laptop).run(REQUEST))
+        laptop.knows(kitchen, replace(own_device(), limits=Limits(tasks_per_minute=1)))
+        with pytest.raises(PeerBusy, match="1 times a minute"):
+            for _ in range(3):
+                await last(kitchen.specialist(laptop).run(REQUEST))
+
+
+async def test_errors_over_the_link_are_of_the_same_kind_here(tmp_path: Path) -> None:
+    async with linked_pair(tmp_path) as (laptop, kitchen):
+        laptop.script = ending_in(InputError("The field 'prompt' is empty. Say something."))
+        with pytest.raises(InputError, match="laptop: "):
+            await last(kitchen.specialist(laptop).run(REQUEST))
+
+
+async def test_the_same_key_joins_the_work_whichever_way_it_comes(tmp_path: Path) -> None:
+    keyed, go = replace(REQUEST, idempotency_key="once"), asyncio.Event()
+    async with linked_pair(tmp_path) as (laptop, kitchen):
+        kitchen.script = waiting_for(go)
+        over_link = laptop.specialist(kitchen).run(keyed)
+        assert await anext(over_link) == Chunk(0, "one", (100,))
+        laptop.links.close()
+        with pytest.raises(PeerLost):
+            await anext(over_link)
+        go.set()
+        assert (await last(laptop.specialist(kitchen).run(keyed))).output == "one"
+
+
+async def test_a_device_that_vanishes_is_lost_at_once_and_linked_again_when_it_is_back(tmp_path: Path) -> None:
+    async with running(tmp_path, "laptop", dials=True) as laptop:
+        async with running(tmp_path, "kitchen") as kitchen:
+            kitchen.knows(laptop, addresses=[])
+            laptop.knows(kitchen)
+            await laptop.until_linked(kitchen)
+            boot = laptop.around.neighbours[kitchen.id].boot
+        await until(lambda: not laptop.around.neighbours)
+        async with running(tmp_path, "kitchen") as kitchen:
+            await asyncio.sleep(1.0)
+            start = time.monotonic()
+            laptop.dialer.sighted(kitchen.id, kitchen.address)
+            await laptop.until_linked(kitchen)
+            assert time.monotonic() - start < 1.0
+            assert laptop.around.neighbours[kitchen.id].boot != boot
+            found = laptop.state.peers.book().peers[kitchen.id].addresses
+            assert found[0] == str(kitchen.address)
+
+
+async def test_behind_an_impostor_and_dead_places_the_right_device_is_linked(tmp_path: Path) -> None:
+    async with (
+        running(tmp_path, "laptop", dials=True) as laptop,
+        running(tmp_path, "kitchen") as kitchen,
+        running(tmp_path, "mallory") as mallory,
+    ):
+        mallory.knows(laptop)
+        kitchen.knows(laptop)
+        laptop.knows(kitchen, addresses=[str(mallory.address), "127.0.0.1:1", "not an address", str(kitchen.address)])
+        await laptop.until_linked(kitchen, limit_s=3.0)
+        assert mallory.links.get(laptop.id) is None
+
+
+async def test_a_device_is_found_through_another_one_that_knows_where_it_is(tmp_path: Path) -> None:
+    async with (
+        running(tmp_path, "laptop", dials=True) as laptop,
+        running(tmp_path, "kitchen", dials=True) as kitchen,
+        running(tmp_path, "garage") as garage,
+    ):
+        garage.knows(kitchen)
+        garage.knows(laptop)
+        laptop.knows(garage, addresses=[])
+        laptop.knows(kitchen)
+        kitchen.knows(laptop)
+        kitchen.knows(garage)
+        await laptop.until_linked(kitchen, garage, limit_s=10.0)
+
+
+async def test_a_guest_is_told_nothing_of_other_devices_and_only_the_skills_it_may_use(tmp_path: Path) -> None:
+    facts = Kitchen()
+    facts.skills = [SkillCard(capability="generate"), SkillCard(capability="extract")]
+    async with (
+        running(tmp_path, "guest", dials=True) as guest,
+        running(tmp_path, "kitchen", facts=facts) as kitchen,
+        running(tmp_path, "garage") as garage,
+    ):
+        kitchen.knows(garage)
+        kitchen.knows(guest, replace(guest_device(None), capabilities=frozenset({"extract"})), addresses=[])
+        guest.knows(garage, addresses=[])
+        guest.knows(kitchen)
+        await guest.until_linked(kitchen)
+        assert [card.capability for card in guest.around.neighbours[kitchen.id].cards or ()] == ["extract"]
+        assert guest.links.station.hints.places(garage.id) == ()
+
+
+async def test_a_revocation_is_passed_on_and_binds_where_admin_was_granted(tmp_path: Path) -> None:
+    async with linked_pair(tmp_path) as (laptop, kitchen), running(tmp_path, "garage") as garage:
+        for one in (laptop, kitchen):
+            one.knows(garage, addresses=[])
+        kitchen.knows(laptop, replace(own_device(), admin=True), addresses=[])
+        membership.revoke(laptop.state, "garage")
+        await until(lambda: garage.id not in kitchen.state.peers.book().peers, limit_s=8.0)
+
+
+async def test_a_revocation_without_admin_is_a_warning_only(tmp_path: Path) -> None:
+    async with linked_pair(tmp_path) as (laptop, kitchen), running(tmp_path, "garage") as garage:
+        for one in (laptop, kitchen):
+            one.knows(garage, addresses=[])
+        membership.revoke(laptop.state, "garage")
+        await until(lambda: bool(kitchen.state.peers.book().notices), limit_s=8.0)
+        assert garage.id in kitchen.state.peers.book().peers
+
+
+async def test_the_other_devices_ledger_head_is_remembered_and_a_shorter_one_is_a_warning(tmp_path: Path) -> None:
+    async with linked_pair(tmp_path) as (laptop, kitchen):
+        await until(lambda: laptop.state.peers.book().peers[kitchen.id].head is not None)
+        head = laptop.state.peers.book().peers[kitchen.id].head
+        assert head is not None and head.number >= 1
+    ahead = signed("ledger", 10**6, NO_HASH, kitchen.state.identity)
+    peer = laptop.state.peers.book().peers[kitchen.id]
+    laptop.state.peers.change(lambda book: with_peer(book, replace(peer, head=ahead)))
+    assert ledger_head_of(ahead).number == 10**6
+    async with running(tmp_path, "laptop", dials=True) as again, running(tmp_path, "kitchen") as back:
+        again.dialer.sighted(back.id, back.address)
+        again.knows(back)
+        again.state.peers.change(lambda book: with_peer(book, replace(book.peers[back.id], head=ahead)))
+        await again.until_linked(back)
+        await until(lambda: again.state.audit.newest(1)[0].act is Act.WARNED)
+        remembered = again.state.peers.book().peers[back.id].head
+        assert remembered == ahead
+
+
+async def test_a_draining_device_says_so_takes_nothing_new_and_ends_what_runs(tmp_path: Path) -> None:
+    go = asyncio.Event()
+    async with linked_pair(tmp_path) as (laptop, kitchen):
+        kitchen.script = waiting_for(go)
+        stream = laptop.specialist(kitchen).run(REQUEST)
+        await anext(stream)
+        draining = asyncio.create_task(kitchen.links.drain(5.0))
+        await until(lambda: (beat := laptop.around.neighbours[kitchen.id].beat) is not None and beat.draining)
+        with pytest.raises(PeerBusy, match="about to stop"):
+            await last(laptop.specialist(kitchen).run(replace(REQUEST, seed=3)))
+        go.set()
+        assert (await last(stream)).output == "one"
+        assert await draining
+
+
+async def test_after_a_wake_a_dead_link_is_made_anew_within_five_seconds(tmp_path: Path) -> None:
+    async with linked_pair(tmp_path) as (laptop, kitchen):
+        before = laptop.links.get(kitchen.id)
+        laptop.dialer.woken()
+        await asyncio.sleep(2.5)
+        assert laptop.links.get(kitchen.id) is before, "a link that answers is kept"
+
+
+async def test_links_are_paced(tmp_path: Path) -> None:
+    async with pair(tmp_path) as (laptop, kitchen):
+        for _ in range(20):
+            await kitchen.links.pace(laptop.id)
+        with pytest.raises(PeerBusy, match="20 times a minute"):
+            await kitchen.links.pace(laptop.id)
