@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from dataclasses import replace
 
 from models.types import Chunk, Request, Result, Tier
@@ -13,8 +14,8 @@ from peers.audit import Act, Happening
 from peers.book import Peer, with_peer
 from peers.client import PeerClient
 from peers.conversions import chunk_of, result_of, subtask_of
-from peers.errors import LinkError, PeerLost, PeersError
-from peers.messages import Accepted, Delta, Done, Failed, Progress
+from peers.errors import LinkError, PeerLost, PeersError, PeerUnreachable, WrongPeer
+from peers.messages import Accepted, Delta, Done, Failed, Progress, Streamed
 from peers.node_id import NodeId
 from peers.release import Released, Releaser
 from peers.state import NodeState
@@ -34,6 +35,8 @@ class RemoteSpecialist:
         self._client = client
         self._releaser = Releaser(state.ledger)
         self._reason = reason
+        self.bytes_out = 0
+        """Bytes of requests that left this device for it so far."""
 
     @property
     def name(self) -> str:
@@ -50,14 +53,15 @@ class RemoteSpecialist:
         used, or answers nonsense, is a LinkError.
         """
         try:
-            async for piece in self._run(request):
-                yield piece
+            async with aclosing(self._run(request)) as pieces:
+                async for piece in pieces:
+                    yield piece
         except LinkError:
             raise
         except PeersError as error:
             raise LinkError(str(error)) from error
 
-    async def _run(self, request: Request) -> AsyncIterator[Chunk | Result]:
+    async def _run(self, request: Request) -> AsyncGenerator[Chunk | Result, None]:
         peer = self._peer()
         subtask = subtask_of(replace(request, ceiling=Tier.DEVICE), secrets.token_hex(16), self._state.identity.node_id)
         body = codec.frames(self._client.hello().pack()) + codec.frames(subtask.pack())
@@ -65,19 +69,31 @@ class RemoteSpecialist:
         noting = asyncio.ensure_future(asyncio.to_thread(self._note, body, request, peer))  # while it is on its way
         try:
             order = _Order(len(request.resume_tokens), peer.name)
-            async for message in self._client.work(peer, released):
-                match message:
-                    case Accepted() | Progress():
-                        continue
-                    case Delta():
-                        yield order.next(chunk_of(message))
-                    case Done():
-                        yield result_of(message)
-                        return
-                    case Failed():
-                        raise error_of(message, peer.name)
+            async with aclosing(self._sent(peer, released, len(body))) as messages:
+                async for message in messages:
+                    match message:
+                        case Accepted() | Progress():
+                            continue
+                        case Delta():
+                            yield order.next(chunk_of(message))
+                        case Done():
+                            yield result_of(message)
+                            return
+                        case Failed():
+                            raise error_of(message, peer.name)
         finally:
             await asyncio.shield(noting)
+
+    async def _sent(self, peer: Peer, released: Released[bytes], size_bytes: int) -> AsyncGenerator[Streamed, None]:
+        """Yield what comes back; what did not go out is not counted as sent."""
+        self.bytes_out += size_bytes
+        try:
+            async with aclosing(self._client.work(peer, released)) as messages:  # type: ignore[type-var]
+                async for message in messages:
+                    yield message
+        except (PeerUnreachable, WrongPeer):
+            self.bytes_out -= size_bytes
+            raise
 
     def _release(self, body: bytes, request: Request, peer: Peer) -> Released[bytes]:
         """Let the request go and write down that it goes; blocks for the disk."""

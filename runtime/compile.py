@@ -16,13 +16,14 @@ from runtime.signatures import Kind, Signature, fits, is_of
 MAX_STEPS = 16
 """Steps in one plan: long chains of small models lose accuracy; more is a runaway plan."""
 
-CLEARANCE: Mapping[Tier, Label] = {
+Clearance = Mapping[Tier, Label]
+CLEARANCE: Clearance = {
     Tier.PROCESS: Label.SECRET,
     Tier.DEVICE: Label.SECRET,
     Tier.HOME: Label.PERSONAL,
     Tier.HUB: Label.PUBLIC,
 }
-"""Highest label that may reach a tier without a further act of the owner."""
+"""Highest label that may reach a tier without a further act of the owner; a grant to a paired device is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +39,25 @@ class Offer:
 
 
 def compile_plan(
-    plan: Plan, *, offers: Mapping[str, Offer], grant: Authority, budget: Budget = UNBOUNDED
+    plan: Plan,
+    *,
+    offers: Mapping[str, Offer],
+    grant: Authority,
+    budget: Budget = UNBOUNDED,
+    clearance: Clearance = CLEARANCE,
 ) -> tuple[str, ...]:
     """Return every reason why the plan may not run, as sentences; empty when it may."""
     shape = tuple(_shape(plan))
     if shape:  # the other checks rely on a sound graph
         return shape
-    problems = [problem for step in plan.steps for problem in _step(step, plan, offers, grant)]
+    problems = [problem for step in plan.steps for problem in _step(step, plan, offers, grant, clearance)]
     problems.extend(_worst_case(plan, offers, budget))
     return tuple(problems)
 
 
-def furthest(label: Label, ceiling: Tier) -> Tier:
+def furthest(label: Label, ceiling: Tier, clearance: Clearance = CLEARANCE) -> Tier:
     """Return the furthest tier, at most `ceiling`, that a value with this label may reach."""
-    return max(tier for tier in Tier if tier <= ceiling and label <= CLEARANCE[tier])
+    return max(tier for tier in Tier if tier <= ceiling and label <= clearance[tier])
 
 
 def _shape(plan: Plan) -> Iterator[str]:
@@ -110,7 +116,7 @@ def _order(term: Term, done: frozenset[StepId], parents: Mapping[StepId, set[Ste
             assert_never(term)
 
 
-def _step(step: Step, plan: Plan, offers: Mapping[str, Offer], grant: Authority) -> Iterator[str]:
+def _step(step: Step, plan: Plan, offers: Mapping[str, Offer], grant: Authority, clearance: Clearance) -> Iterator[str]:
     offer = offers.get(step.capability)
     if offer is None:
         yield f"step {step.id} needs {step.capability!r}, and no specialist here offers it"
@@ -120,7 +126,7 @@ def _step(step: Step, plan: Plan, offers: Mapping[str, Offer], grant: Authority)
     for effect in sorted(offer.signature.effects - grant.effects, key=lambda e: e.value):
         yield f"step {step.id} would {effect.value.replace('_', ' ')}, which this caller may not do"
     yield from _types(step, plan, offers)
-    yield from _labels(step, plan, offer)
+    yield from _labels(step, plan, offer, clearance)
 
 
 def _types(step: Step, plan: Plan, offers: Mapping[str, Offer]) -> Iterator[str]:
@@ -150,7 +156,7 @@ def _produced(source: FromStep, plan: Plan, offers: Mapping[str, Offer]) -> Kind
     return offer.signature.output
 
 
-def _labels(step: Step, plan: Plan, offer: Offer) -> Iterator[str]:
+def _labels(step: Step, plan: Plan, offer: Offer, clearance: Clearance) -> Iterator[str]:
     for name, source in step.inputs.items():
         origin: Given | Step = source if isinstance(source, Given) else plan.step(source.step)
         if origin.label > step.label:
@@ -161,7 +167,7 @@ def _labels(step: Step, plan: Plan, offer: Offer) -> Iterator[str]:
         free = offer.signature.field(name) not in ("flag", "number")
         if untrusted and free and offer.signature.effects:
             yield f"step {step.id} has an effect, and its input {name!r} is untrusted text"
-    if step.label > CLEARANCE[step.ceiling]:
+    if step.label > clearance[step.ceiling]:
         yield f"step {step.id} is {step.label.name.lower()}, which may not reach the tier {step.ceiling.name.lower()}"
 
 

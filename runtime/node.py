@@ -90,7 +90,7 @@ class Node:
             similar=self._similar_stage,
             read=_read,
             floors=self.settings.floors,
-            place=self.surroundings.place,
+            places=self.surroundings,
             today=self._today,
         )
 

@@ -45,7 +45,7 @@ async def peering(node: Node, port: int, far: Reach) -> AsyncIterator[Address | 
         yield None
         return
     state = await asyncio.to_thread(own_state, node.home, node.settings)
-    hosting = Hosting(node.registry, build=node.built, journal=node.journal, thread=node.thread, node=NAME)
+    hosting = Hosting(node.registry, build=node.surroundings.own, journal=node.journal, thread=node.thread, node=NAME)
     hosts: list[PairingHost] = []
 
     async def pair(data: bytes) -> Released[bytes] | None:

@@ -14,7 +14,7 @@ from models.types import Json, Label, Trust
 from runtime.asking import Ask, Source
 from runtime.checks import checks_of
 from runtime.claims import Claim
-from runtime.compile import furthest
+from runtime.compile import CLEARANCE, Clearance, furthest
 from runtime.errors import UsageError
 from runtime.plan import Budget, Given, Plan, Step, StepId, single
 from runtime.signatures import SIGNATURES
@@ -33,8 +33,11 @@ def plan(
     sources: Sequence[Source],
     floor: float,
     today: date,
+    clearance: Clearance = CLEARANCE,
 ) -> Plan:
     """Return the plan for a claim. `spec` is the specialist that serves it, `floor` the least confidence.
+
+    `clearance`: the highest label that may reach a tier.
 
     Raises UsageError when the request lacks an input that the capability needs.
     """
@@ -50,7 +53,7 @@ def plan(
             inputs={name: _marked(name, value, ask, label, trust) for name, value in inputs.items()},
             label=label,
             trust=trust,
-            ceiling=furthest(label, ask.ceiling),
+            ceiling=furthest(label, ask.ceiling, clearance),
             budget=Budget(ask.budget_tokens, ask.deadline_s),
             floor=floor,
             checks=checks_of(spec.runner, spec.postconditions),

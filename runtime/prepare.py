@@ -15,7 +15,7 @@ from models.types import Authority, Effect, Label
 from runtime import planner
 from runtime.asking import Ask, Source
 from runtime.claims import Claim, Stage
-from runtime.compile import compile_plan
+from runtime.compile import Clearance, compile_plan
 from runtime.errors import UsageError
 from runtime.plan import Plan
 from runtime.recorder import Recorder
@@ -35,6 +35,16 @@ class SimilarStage(Protocol):
     """S1: claims by likeness to known requests."""
 
     async def claim(self, text: str, *, has_files: bool, has_functions: bool) -> Claim: ...
+
+
+class Places(Protocol):
+    """Where the steps of a plan may run, and do."""
+
+    async def clearance(self) -> Clearance:
+        """Return the highest label that may reach a tier, by what the owner granted."""
+        ...
+
+    async def place(self, plan: Plan) -> tuple[Placement, ...]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +71,19 @@ class Preparer:
         similar: Callable[[], Awaitable[SimilarStage | str]],
         read: Callable[[Path, Label], Source],
         floors: Mapping[str, float],
-        place: Callable[[Plan], Awaitable[tuple[Placement, ...]]],
+        places: Places,
         today: Callable[[], date],
     ) -> None:
         """`similar` returns S1, or the reason why it can't be asked; `read` reads a file and blocks.
 
-        `floors`: capability to the least confidence that is accepted, where the owner set one. `place` says
+        `floors`: capability to the least confidence that is accepted, where the owner set one. `places` says
         where the steps of a plan run.
         """
         self._registry = registry
         self._similar_stage = similar
         self._read = read
         self._floors = floors
-        self._place = place
+        self._places = places
         self._today = today
 
     async def route(self, ask: Ask, *, until: Until = "sure", recorder: Recorder | None = None) -> Routing:
@@ -134,11 +144,12 @@ class Preparer:
         if entry is None:
             raise UsageError(f"No specialist here offers {claim.capability!r}. Run `covey specialists list`.")
         sources = await self._sources(ask, entry)
-        plan = self._plan(ask, claim, entry, sources)
+        clearance = await self._places.clearance()
+        plan = self._plan(ask, claim, entry, sources, clearance)
         offers = {name: offer for step in plan.steps for name, offer in self._registry.offers(step.capability).items()}
-        problems = compile_plan(plan, offers=offers, grant=OWN_AUTHORITY)
+        problems = compile_plan(plan, offers=offers, grant=OWN_AUTHORITY, clearance=clearance)
         notes = tuple(note for source in sources for note in source.notes)
-        return Prepared(entry, plan, () if problems else await self._place(plan), problems, notes)
+        return Prepared(entry, plan, () if problems else await self._places.place(plan), problems, notes)
 
     async def _sources(self, ask: Ask, entry: Entry) -> Sequence[Source]:
         if not planner.reads_files(entry.spec.runner):
@@ -146,7 +157,7 @@ class Preparer:
         read = [await asyncio.to_thread(self._read, path, ask.label) for path in ask.files]
         return (*read, *ask.sources)
 
-    def _plan(self, ask: Ask, claim: Claim, entry: Entry, sources: Sequence[Source]) -> Plan:
+    def _plan(self, ask: Ask, claim: Claim, entry: Entry, sources: Sequence[Source], clearance: Clearance) -> Plan:
         return planner.plan(
             ask,
             claim,
@@ -154,6 +165,7 @@ class Preparer:
             sources=sources,
             floor=self._floors.get(entry.capability, entry.spec.floor),
             today=self._today(),
+            clearance=clearance,
         )
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from models.errors import ModelsError
 from models.specialist import Pool
-from models.types import Digest, Specialist
+from models.types import Digest, Specialist, Tier
+from runtime.compile import CLEARANCE, Clearance
 from runtime.needs import need_of, prefix_of
 from runtime.others import Others
 from runtime.plan import Plan, Step
@@ -38,6 +40,11 @@ class Surroundings:
         self._build = build
         self._others = others
         self._workload = workload
+
+    async def clearance(self) -> Clearance:
+        """Return the highest label that may reach a tier: a paired device may see what it was granted."""
+        granted = [seat.label for seat in await self._others().seats({}, call=False)]
+        return {**CLEARANCE, Tier.HOME: max([CLEARANCE[Tier.HOME], *granted])}
 
     async def place(self, plan: Plan) -> tuple[Placement, ...]:
         """Return a placement for every step.
@@ -101,7 +108,8 @@ class Surroundings:
             ahead=self._workload.running(),
             warm=self._workload.warm,
         )
-        return (own, *await self._others().seats(known, call=call))
+        others = await self._others().seats(known, call=call)
+        return (own, *(replace(seat, ahead=max(seat.ahead, self._workload.running(seat.id))) for seat in others))
 
     def _need(self, step: Step, artifacts: tuple[Digest, ...] = ()) -> Need:
         return need_of(step, self._entry(step).spec, artifacts)

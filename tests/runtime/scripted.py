@@ -167,8 +167,6 @@ async def bench(
             others=lambda: others or Nobody(),
             workload=Workload(Speeds(journal.database), thread),
         )
-        preparer = Preparer(
-            found, similar=stage, read=reader, floors=floors or {}, place=around.place, today=lambda: TODAY
-        )
+        preparer = Preparer(found, similar=stage, read=reader, floors=floors or {}, places=around, today=lambda: TODAY)
         orchestrator = Orchestrator(preparer, around, journal=journal, thread=thread, node="here")
         yield Bench(orchestrator, preparer, journal, read)

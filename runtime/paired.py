@@ -1,0 +1,75 @@
+"""The paired devices as places for work: who they are now, their specialists, and who needs a rest after a failure."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+from models.errors import ModelsError
+from models.types import Specialist
+from peers.book import is_expired
+from peers.client import PeerClient
+from peers.errors import LinkError, PeerBusy
+from peers.neighbourhood import Neighbourhood
+from peers.node_id import NodeId
+from peers.remote import RemoteSpecialist
+from peers.state import NodeState
+from runtime.peer_seats import seat_of
+from runtime.seats import Seat
+from runtime.speeds import Speed
+
+REST_S = 5.0
+"""A device that was lost gets no new work for so long; its link tells sooner when it is well again for sure."""
+
+Call = Callable[[], Awaitable[None]]
+"""Asks the paired devices what they can do, and returns when they have said it or had the time to."""
+
+
+class PairedDevices:
+    """See `runtime.others.Others`."""
+
+    def __init__(
+        self,
+        state: NodeState,
+        client: PeerClient,
+        around: Neighbourhood,
+        *,
+        call: Call | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`call`: for a node that keeps no links; one that does knows its devices already."""
+        self._state = state
+        self._client = client
+        self._around = around
+        self._call = call
+        self._clock = clock
+        self._resting: dict[NodeId, tuple[float, str]] = {}
+
+    async def seats(self, known: dict[tuple[str, str], Speed], *, call: bool) -> Sequence[Seat]:
+        """See `runtime.others.Others`."""
+        if call and self._call is not None:
+            await self._call()
+        now_ns, neighbours = self._state.peers.now_ns(), self._around.neighbours
+        return [
+            seat_of(peer, neighbours[node], known, self._rest_of(node))
+            for node, peer in self._state.peers.book().peers.items()
+            if node in neighbours and not is_expired(peer, now_ns)
+        ]
+
+    def specialist(self, node: str, capability: str, reason: str) -> Specialist:
+        """See `runtime.others.Others`."""
+        return RemoteSpecialist(NodeId(node), capability, state=self._state, client=self._client, reason=reason)
+
+    def failed(self, node: str, error: ModelsError) -> None:
+        """See `runtime.others.Others`."""
+        match error:
+            case PeerBusy():
+                self._resting[NodeId(node)] = self._clock() + error.retry_after_s, f"it is busy: {error}"
+            case LinkError():
+                self._resting[NodeId(node)] = self._clock() + REST_S, f"it was lost a moment ago: {error}"
+            case _:
+                return
+
+    def _rest_of(self, node: NodeId) -> str:
+        until_s, why = self._resting.get(node, (0.0, ""))
+        return why if self._clock() < until_s else ""

@@ -1,0 +1,102 @@
+"""Whole nodes in one process, paired over real TLS on loopback, with scripted models, for tests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.backends.scripted import ScriptedPool, ScriptedText
+from models.types import Chunk
+from peers import membership
+from peers.client import PeerClient
+from peers.codes import Address
+from peers.grants import Grant, own_device
+from peers.link_messages import Beat, SkillCard
+from peers.neighbourhood import Neighbour, Neighbourhood
+from peers.node_id import NodeId
+from peers.pairing import Paired
+from peers.state import NodeState
+from runtime import paths
+from runtime.asking import Answer, Ask, Restarted
+from runtime.facts import OwnFacts
+from runtime.node import Node, open_node
+from runtime.own_state import own_state
+from runtime.paired import PairedDevices
+from runtime.peering import peering
+
+MODEL = "smollm2-135m"
+STORY = "Once upon a time a small bird flew over the hill and told all the others what it had seen there."
+
+
+@dataclass
+class Device:
+    """One node that serves."""
+
+    name: str
+    node: Node
+    state: NodeState
+    place: Address
+    around: Neighbourhood
+    model: ScriptedText | None
+
+    @property
+    def id(self) -> NodeId:
+        return self.state.identity.node_id
+
+    async def ask(self, ask: Ask) -> Answer:
+        return await self.node.ask(ask)
+
+    async def told(self, ask: Ask) -> tuple[list[Chunk | Restarted], Answer]:
+        """Return what was streamed, and the answer."""
+        items = [item async for item in self.node.stream(ask)]
+        answer = items.pop()
+        assert isinstance(answer, Answer)
+        return [item for item in items if not isinstance(item, Answer)], answer
+
+    async def cards(self) -> tuple[SkillCard, ...]:
+        """Return what it says that it can do."""
+        facts = OwnFacts(self.node, addresses=lambda: (str(self.place),), running=lambda: 0)
+        await facts.look()
+        return tuple(facts.cards())
+
+    async def knows(
+        self,
+        other: Device,
+        *,
+        grant: Grant | None = None,
+        theirs: Grant | None = None,
+        cards: tuple[SkillCard, ...] | None = None,
+        beat: Beat | None = None,
+        rtt_s: float = 0.001,
+    ) -> None:
+        """Be paired with another device, and know what it can do. `grant`: what it may see; `theirs`: the reverse."""
+        mine = Paired(other.state.identity.public, other.name, (str(other.place),), 1)
+        membership.admit(self.state, mine, grant or own_device())
+        membership.admit(other.state, Paired(self.state.identity.public, self.name, (), 1), theirs or own_device())
+        told = cards if cards is not None else await other.cards()
+        self.around.note(Neighbour(other.id, rtt_s=rtt_s, beat=beat or Beat(), cards=told))
+
+
+@asynccontextmanager
+async def device(home: Path, name: str, model: ScriptedText | None = None) -> AsyncIterator[Device]:
+    """A node with this model, or none, that serves on loopback as long as the block lasts."""
+    pool = ScriptedPool({MODEL: model} if model else {})
+    async with open_node(paths.ensure_home(home / name), pool=pool) as node, peering(node, 0, "lo") as place:
+        assert isinstance(place, Address)
+        state = await asyncio.to_thread(own_state, node.home, node.settings)
+        async with PeerClient(state.identity) as client:
+            around = Neighbourhood()
+            node.others = PairedDevices(state, client, around)
+            yield Device(name, node, state, place, around, model)
+
+
+def writer(text: str = STORY, *, name: str = MODEL, token_s: float = 0.0) -> ScriptedText:
+    """A model that always writes the same text."""
+    return ScriptedText(lambda call: text, name=name, seconds_per_token=token_s)
+
+
+def story(**fields: object) -> Ask:
+    return Ask("Tell me a story.", capability="generate", **fields)  # type: ignore[arg-type]
