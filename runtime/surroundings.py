@@ -13,10 +13,12 @@ from runtime.compile import CLEARANCE, Clearance
 from runtime.needs import need_of, prefix_of
 from runtime.others import Others
 from runtime.plan import Plan, Step
+from runtime.recovery import MOST_PEERS
 from runtime.registry import Entry, Registry
 from runtime.scheduler import Placement, Unplaceable, here_after_all, place, place_step
 from runtime.seats import Need, Seat
 from runtime.skills import own_seat
+from runtime.speeds import HERE
 from runtime.workload import Workload
 
 
@@ -66,6 +68,8 @@ class Surroundings:
         `tried`: ids of the devices that had it. `artifacts`: the only weights that will do; empty: any.
         """
         seats = await self._seats({step.capability}, call=False)
+        if len(tried - {HERE}) >= MOST_PEERS:
+            seats = tuple(seat for seat in seats if seat.is_here)
         return place_step(step.id, self._need(step, artifacts), seats, tried=tried)
 
     def specialist(self, placement: Placement, step: Step) -> Specialist:

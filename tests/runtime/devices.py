@@ -41,6 +41,7 @@ class Device:
     place: Address
     around: Neighbourhood
     model: ScriptedText | None
+    switch: asyncio.Event
 
     @property
     def id(self) -> NodeId:
@@ -62,6 +63,10 @@ class Device:
         await facts.look()
         return tuple(facts.cards())
 
+    def vanish(self) -> None:
+        """Be gone, as after a power cut: what runs breaks off, and nobody answers here any more."""
+        self.switch.set()
+
     async def knows(
         self,
         other: Device,
@@ -71,9 +76,10 @@ class Device:
         cards: tuple[SkillCard, ...] | None = None,
         beat: Beat | None = None,
         rtt_s: float = 0.001,
+        at: str = "",
     ) -> None:
         """Be paired with another device, and know what it can do. `grant`: what it may see; `theirs`: the reverse."""
-        mine = Paired(other.state.identity.public, other.name, (str(other.place),), 1)
+        mine = Paired(other.state.identity.public, other.name, (at or str(other.place),), 1)
         membership.admit(self.state, mine, grant or own_device())
         membership.admit(other.state, Paired(self.state.identity.public, self.name, (), 1), theirs or own_device())
         told = cards if cards is not None else await other.cards()
@@ -82,15 +88,29 @@ class Device:
 
 @asynccontextmanager
 async def device(home: Path, name: str, model: ScriptedText | None = None) -> AsyncIterator[Device]:
-    """A node with this model, or none, that serves on loopback as long as the block lasts."""
+    """A node with this model, or none, that serves on loopback until the block ends or it vanishes."""
     pool = ScriptedPool({MODEL: model} if model else {})
-    async with open_node(paths.ensure_home(home / name), pool=pool) as node, peering(node, 0, "lo") as place:
-        assert isinstance(place, Address)
+    switch = asyncio.Event()
+    async with open_node(paths.ensure_home(home / name), pool=pool) as node:
+        up: asyncio.Future[Address] = asyncio.get_running_loop().create_future()
+        serving = asyncio.create_task(_serve(node, up, switch))
+        place = await up
         state = await asyncio.to_thread(own_state, node.home, node.settings)
         async with PeerClient(state.identity) as client:
             around = Neighbourhood()
             node.others = PairedDevices(state, client, around)
-            yield Device(name, node, state, place, around, model)
+            try:
+                yield Device(name, node, state, place, around, model, switch)
+            finally:
+                switch.set()
+                await serving
+
+
+async def _serve(node: Node, up: asyncio.Future[Address], switch: asyncio.Event) -> None:
+    async with peering(node, 0, "lo") as place:
+        assert isinstance(place, Address)
+        up.set_result(place)
+        await switch.wait()
 
 
 def writer(text: str = STORY, *, name: str = MODEL, token_s: float = 0.0) -> ScriptedText:
