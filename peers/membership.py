@@ -11,7 +11,6 @@ from dataclasses import replace
 from peers import tombstones
 from peers.audit import Act, Happening
 from peers.book import (
-    MAX_ADDRESSES,
     Book,
     Effect,
     Peer,
@@ -23,7 +22,6 @@ from peers.book import (
     with_peer,
     with_revoked,
 )
-from peers.codes import Address
 from peers.errors import UnknownPeer
 from peers.grants import Grant
 from peers.node_id import NodeId, short
@@ -48,19 +46,6 @@ def admit(state: NodeState, paired: Paired, grant: Grant) -> Peer:
     peer = book.peers[paired.identity.node_id]
     state.audit.record(Happening(Act.PAIRED, peer.node_id, grant.whose, label=grant.label))
     return peer
-
-
-def hint(state: NodeState, node: NodeId, address: Address) -> None:
-    """Remember where a paired device says it is, behind the addresses that have worked."""
-
-    def with_hint(book: Book) -> Book:
-        peer = book.peers.get(node)
-        if peer is None or str(address) in peer.addresses:
-            return book
-        return with_peer(book, replace(peer, addresses=(*peer.addresses[: MAX_ADDRESSES - 1], str(address))))
-
-    if with_hint(state.peers.book()) != state.peers.book():
-        state.peers.change(with_hint, synced=False)
 
 
 def set_grant(state: NodeState, name: str, grant: Grant) -> Peer:

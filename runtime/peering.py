@@ -7,14 +7,16 @@ import platform
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 
 from peers import membership
+from peers.client import PeerClient
 from peers.codes import Address
+from peers.dialer import Dialer
 from peers.pairing_host import PairingHost
 from peers.release import Released
 from peers.served import announced
 from peers.server import PeerServer
+from peers.state import NodeState
 from runtime.addresses import texts_of
 from runtime.errors import CoveyError
 from runtime.finding import finding
@@ -64,5 +66,19 @@ async def peering(node: Node, port: int, far: Reach) -> AsyncIterator[Address | 
         place = Address(host, server.port)
         hosts.append(PairingHost(state, membership.me(state, own_name(), texts_of(host, server.port))))
         stack.enter_context(announced(state.folder, place))
-        await stack.enter_async_context(finding(state, server.port, far, boot, partial(membership.hint, state)))
+        dialer = await stack.enter_async_context(linking(state, server, boot))
+        await stack.enter_async_context(finding(state, server.port, far, boot, dialer.sighted, dialer.woken))
         yield place
+
+
+@asynccontextmanager
+async def linking(state: NodeState, server: PeerServer, boot: str) -> AsyncIterator[Dialer]:
+    """Keep a link with every paired device that can be reached, as long as the block lasts."""
+    async with PeerClient(state.identity, boot=boot) as client:
+        dialer = Dialer(server.links, client)
+        running = asyncio.create_task(dialer.run())
+        try:
+            yield dialer
+        finally:
+            running.cancel()
+            await asyncio.wait([running])
