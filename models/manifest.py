@@ -61,6 +61,14 @@ class FileSource:
     path: str
 
 
+@dataclass(frozen=True, slots=True)
+class PeerSource:
+    """The owner's other devices. Never in a manifest: who has a file changes by the hour, its digest does not."""
+
+    sha256: Sha256
+    kind: Literal["peer"] = "peer"
+
+
 Source = Annotated[PypiSource | HuggingFaceSource | HttpsSource | FileSource, Field(discriminator="kind")]
 
 

@@ -26,7 +26,7 @@ from models.errors import (
     TermsNotAccepted,
 )
 from models.lock import exclusive
-from models.manifest import Artifact, Manifest, PypiSource, Source
+from models.manifest import Artifact, Manifest, PeerSource, PypiSource, Source
 from models.sources.transfer import FileProgress
 from models.store import SPARE_BYTES, Store
 from models.types import Digest
@@ -37,7 +37,10 @@ FETCHERS: Mapping[str, str] = {
     "https": "models.sources.http:fetch",
     "file": "models.sources.file:fetch",
 }
-"""Kind of source to `module:function`; a module is imported when one of its sources is tried."""
+"""Kind of source to `module:function`; a module is imported when one of its sources is tried.
+
+A fetcher for `peer` comes from the caller, who knows the owner's other devices; then they are asked first.
+"""
 
 STOP_WAIT_S = 15.0
 """Seconds that a cancelled transfer gets to clean up behind itself."""
@@ -173,13 +176,14 @@ def _pull_artifact(
     """Return the artifact, in the store and with its digest. Raises as `pull`."""
     if store.has_artifact(artifact):
         return artifact
-    if not artifact.sources:
+    sources = _sources(artifact, fetchers)
+    if not sources:
         raise NotInstalled(
             f"{manifest.id} was added by hand and {artifact.file} is gone; bring it again with `covey models add FILE`."
         )
     failures: list[ModelsError] = []
-    for number, source in enumerate(artifact.sources):
-        work = store.partial / _key(manifest, artifact, number, source)
+    for key, source in sources.items():
+        work = store.partial / f"{_prefix(manifest, artifact)}-{key}"
         work.mkdir(parents=True, exist_ok=True)
         try:
             digest, size = _fetch(manifest, artifact, source, work / artifact.file, store, report, fetchers)
@@ -195,7 +199,7 @@ def _pull_artifact(
 def _fetch(
     manifest: Manifest,
     artifact: Artifact,
-    source: Source,
+    source: Source | PeerSource,
     target: Path,
     store: Store,
     report: Progress,
@@ -222,9 +226,13 @@ def _fetcher(kind: str) -> Fetch:
     return fetch
 
 
-def _key(manifest: Manifest, artifact: Artifact, number: int, source: Source) -> str:
-    """Return the folder of a transfer: two sources never share one, so their bytes never mix."""
-    return f"{_prefix(manifest, artifact)}-{number}-{source.kind}"
+def _sources(artifact: Artifact, fetchers: Mapping[str, Fetch] | None) -> dict[str, Source | PeerSource]:
+    """Return the sources in the order in which they are tried, by the name of their transfer's folder.
+
+    Two sources never share a folder, so their bytes never mix.
+    """
+    near = {"peer": PeerSource(artifact.sha256)} if artifact.sha256 and "peer" in (fetchers or {}) else {}
+    return {**near, **{f"{number}-{source.kind}": source for number, source in enumerate(artifact.sources)}}
 
 
 def _prefix(manifest: Manifest, artifact: Artifact) -> str:

@@ -65,6 +65,10 @@ class Peer:
             RecipientKind.PEER, self.node_id, self.name, grant.place, grant.label, capabilities=grant.capabilities
         )
 
+    def as_copier(self) -> Recipient:
+        """Return this device as one that models are copied to or from: which work it may be given does not matter."""
+        return replace(self.recipient(), capabilities=None)
+
 
 @dataclass(frozen=True, slots=True)
 class Notice:

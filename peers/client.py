@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 import aiohttp
 
+from models.errors import SourceError
 from peers import codec, tls
 from peers.book import Peer
 from peers.codes import Address, parse_address
@@ -36,6 +38,19 @@ MAX_REFUSAL_BYTES = 64 * 1024
 KEPT_S = 30.0
 """A connection is kept for the next piece of work; the other side keeps it longer, so that it seldom ends just then."""
 END_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One HTTP request to a device."""
+
+    method: Literal["GET", "POST"]
+    path: str
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    patience_s: float = SILENCE_S
+    """How long the answer's first byte may take, besides what the body takes."""
+
 
 Worked = Callable[[Peer, Address], None]
 """Told which address worked, so that it is tried first the next time."""
@@ -90,7 +105,8 @@ class PeerClient:
                         if isinstance(message, Done | Failed):
                             return
         else:
-            async with self._connected(peer, released) as response:
+            call = _Call("POST", "/peer/1/subtasks", released.value_for(peer.node_id))
+            async with self._connected(peer, released, call) as response:
                 if response.status != 200:
                     raise await _refusal(response, peer)
                 async with aclosing(self._messages(response.content.iter_any(), peer)) as messages:  # type: ignore[type-var]
@@ -127,14 +143,32 @@ class PeerClient:
         return link
 
     @asynccontextmanager
-    async def _connected(self, peer: Peer, released: Released[bytes]) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def fetch(
+        self, peer: Peer, released: Released[bytes], *, span: str = "", patience_s: float = SILENCE_S
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Ask for what lies at the released path, or a part of it (a `Range` header), and give the answer's head.
+
+        Raises as `work`; a status other than 200 and 206 is one of its errors, 404 a SourceError.
+        """
+        path = released.value_for(peer.node_id).decode("ascii")
+        call = _Call("GET", path, headers={"Range": span} if span else {}, patience_s=patience_s)
+        async with self._connected(peer, released, call) as response:
+            if response.status == 404:
+                raise SourceError(f"{peer.name} does not have it")
+            if response.status not in (200, 206):
+                raise await _refusal(response, peer)
+            yield response
+
+    @asynccontextmanager
+    async def _connected(
+        self, peer: Peer, released: Released[bytes], call: _Call
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Try the addresses one after the other; another device at one of them is told nothing."""
-        body = released.value_for(peer.node_id)
         impostors: list[Address] = []
         for address in addresses_of(peer):
             try:
                 with sending(released):
-                    response = await self._posted(peer, address, body)
+                    response = await self._sent(peer, address, call)
             except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError, ssl.SSLError):
                 impostors.append(address)
                 continue
@@ -156,13 +190,14 @@ class PeerClient:
         known = ", ".join(peer.addresses) or "none is known"
         raise PeerUnreachable(f"{peer.name} can't be reached ({known}). Check that it is on and runs `covey up`.")
 
-    async def _posted(self, peer: Peer, address: Address, body: bytes) -> aiohttp.ClientResponse:
+    async def _sent(self, peer: Peer, address: Address, call: _Call) -> aiohttp.ClientResponse:
         """Send a request; once more, when the connection that was kept for it had ended in the meantime."""
-        async with asyncio.timeout(CONNECT_S + SILENCE_S + len(body) / SLOWEST_BYTES_PER_S):
+        session, url, body = self._session(peer), f"https://{address}{call.path}", call.body or None
+        async with asyncio.timeout(CONNECT_S + call.patience_s + len(call.body) / SLOWEST_BYTES_PER_S):
             try:
-                return await self._session(peer).post(_url(address), data=body)
+                return await session.request(call.method, url, data=body, headers=call.headers)
             except aiohttp.ServerDisconnectedError:
-                return await self._session(peer).post(_url(address), data=body)
+                return await session.request(call.method, url, data=body, headers=call.headers)
 
     async def _messages(self, parts: AsyncIterator[bytes], peer: Peer) -> AsyncIterator[Streamed]:
         """Yield the messages of an answer; silence, nonsense and a broken connection are errors."""
@@ -230,10 +265,6 @@ async def _read_end(response: aiohttp.ClientResponse) -> None:
     with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
         async with asyncio.timeout(END_S):
             await response.content.read(1)
-
-
-def _url(address: Address) -> str:
-    return f"https://{address}/peer/1/subtasks"
 
 
 async def _refusal(response: aiohttp.ClientResponse, peer: Peer) -> Exception:

@@ -67,6 +67,13 @@ class Gate:
     def check(self, peer: Peer, subtask: Subtask) -> None:
         """Hold a request against the grant. Raises GrantRefused, or PeerBusy for what time cures."""
         ask = Ask(What.RUN, subtask.capability, Label[subtask.label.upper()], subtask.budget_tokens or 0)
+        self._hold(peer, ask)
+
+    def check_copy(self, peer: Peer, label: Label) -> None:
+        """Hold the wish to copy a file of a model against the grant. Raises as `check`."""
+        self._hold(peer, Ask(What.COPY_MODEL, label=label))
+
+    def _hold(self, peer: Peer, ask: Ask) -> None:
         now = Now(self._peers.now_ns(), self._minute(), peer.figures.tasks_in, self._running[peer.node_id])
         verdict = allows(peer.grant, ask, now)
         if verdict.allowed:

@@ -84,6 +84,14 @@ class Ledger:
         """Write down that these bytes are about to go; when this returns it is on the disk."""
         return self._append("release", value, label, capability=capability, recipient=recipient, reason=reason)
 
+    def record_artifact(
+        self, digest: Digest, size_bytes: int, label: Label, *, capability: str, recipient: Recipient, reason: str
+    ) -> Leaving:
+        """Write down that a file of the store is about to go; its bytes stay there and are not kept twice."""
+        return self._write(
+            "release", digest, size_bytes, label, capability=capability, recipient=recipient, reason=reason
+        )
+
     def record_opened(self, label: Label, *, capability: str, recipient: Recipient, reason: str) -> Leaving:
         """Write down that an answer is about to go piece by piece."""
         return self._append("opened", b"", label, capability=capability, recipient=recipient, reason=reason)
@@ -153,9 +161,27 @@ class Ledger:
         self, act: str, value: bytes, label: Label, *, capability: str, recipient: Recipient, reason: str
     ) -> Leaving:
         now, digest = self._clock_ns(), Digest(hashlib.sha256(value).hexdigest())
+        if self._keep_days and act == "release":
+            self._keep(self._path(digest, now), value)
+        return self._write(
+            act, digest, len(value), label, capability=capability, recipient=recipient, reason=reason, time_ns=now
+        )
+
+    def _write(
+        self,
+        act: str,
+        digest: Digest,
+        size_bytes: int,
+        label: Label,
+        *,
+        capability: str,
+        recipient: Recipient,
+        reason: str,
+        time_ns: int | None = None,
+    ) -> Leaving:
         body: dict[str, Json] = {
             "act": act,
-            "time_ns": now,
+            "time_ns": self._clock_ns() if time_ns is None else time_ns,
             "kind": recipient.kind.value,
             "id": one_line(recipient.id),
             "name": one_line(recipient.name),
@@ -163,11 +189,9 @@ class Ledger:
             "label": label.name.lower(),
             "capability": one_line(capability),
             "reason": one_line(reason),
-            "bytes": len(value),
+            "bytes": size_bytes,
             "digest": digest,
         }
-        if self._keep_days and act == "release":
-            self._keep(self._path(digest, now), value)
         return _leaving(self.chain.append(body))
 
     def _keep(self, path: Path, value: bytes) -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Generic, NoReturn, TypeVar
 
-from models.types import Label
+from models.types import Digest, Label
 from peers import policy
 from peers.errors import NotReleased, ReleaseRefused
 from peers.ledger import Leaving, Ledger
@@ -80,6 +80,16 @@ class Releaser:
         _check(label, capability, recipient)
         written = self._ledger.record(value, label, capability=capability, recipient=recipient, reason=reason)
         return Released(_SEAL, value, recipient, label, written.number)
+
+    def release_artifact(
+        self, digest: Digest, size_bytes: int, label: Label, *, capability: str, recipient: Recipient, reason: str
+    ) -> Released[Digest]:
+        """Return the digest of a file of the store as one whose bytes may be sent. Blocks and raises as `release`."""
+        _check(label, capability, recipient)
+        written = self._ledger.record_artifact(
+            digest, size_bytes, label, capability=capability, recipient=recipient, reason=reason
+        )
+        return Released(_SEAL, digest, recipient, label, written.number)
 
     def open_stream(self, label: Label, *, capability: str, recipient: Recipient, reason: str) -> Stream:
         """Begin an answer that leaves piece by piece. Blocks and raises as `release` does."""

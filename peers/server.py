@@ -18,6 +18,7 @@ from aiohttp import web
 
 from models.errors import ModelsError
 from peers import codec, tls
+from peers.blob_serving import BlobServing
 from peers.book import Peer
 from peers.desk import Desk, Handler, Job, Send
 from peers.door import Door, listen, peer_certificate
@@ -27,8 +28,10 @@ from peers.link import CLOSE_S, MAX_PAYLOAD_BYTES, Link
 from peers.links import Links
 from peers.neighbourhood import Neighbourhood
 from peers.node_id import NodeId
+from peers.pace import Pace
 from peers.pairing_messages import MAX_PAIRING_BYTES, PairRefused
 from peers.release import Released, sending
+from peers.shelf import Shelf
 from peers.state import NodeState
 from peers.station import Facts, NoFacts, Station
 
@@ -57,6 +60,8 @@ class PeerServer:
         *,
         pairing: PairingAnswer | None = None,
         facts: Facts | None = None,
+        shelf: Shelf | None = None,
+        pace: Pace | None = None,
         clock: Callable[[], float] = time.monotonic,
         boot: str = "",
     ) -> None:
@@ -65,6 +70,7 @@ class PeerServer:
         self._desk = Desk(state, handler, clock=clock, boot=boot)
         self._gate = self._desk.gate
         self.links = Links(Station(state, self._desk, Neighbourhood(), facts or NoFacts(), Hints()), clock=clock)
+        self._blobs = None if shelf is None else BlobServing(state, self._gate, shelf, pace=pace)
         self._tls: tuple[tuple[bytes, ...], ssl.SSLContext] | None = None
         self.port = 0
         """The port it listens on; set when it serves."""
@@ -82,6 +88,8 @@ class PeerServer:
         app.router.add_post("/peer/1/subtasks", self._subtask)
         app.router.add_get("/peer/1/link", self._link, allow_head=False)
         app.router.add_delete("/peer/1/subtasks/{id}", self._cancel)
+        app.router.add_get("/peer/1/blobs/{sha256}", self._blob, allow_head=False)
+        app.router.add_get("/peer/1/blobs/{sha256}/chunks", self._blob, allow_head=False)
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
         await runner.setup()
         assert runner.server is not None
@@ -155,6 +163,17 @@ class PeerServer:
             return socket
         await self.links.keep(link)
         return socket
+
+    async def _blob(self, request: web.Request) -> web.StreamResponse:
+        peer = self._gate.peer(peer_certificate(request.transport))
+        if peer is None:
+            return web.Response(status=403)
+        if self._blobs is None:
+            return web.Response(status=404)
+        try:
+            return await (self._blobs.chunks if request.path.endswith("/chunks") else self._blobs.part)(request, peer)
+        except PeersError as error:
+            return await self._refuse(peer, error)
 
     async def _subtask(self, request: web.Request) -> web.StreamResponse:
         if (request.content_length or 0) > MAX_BODY_BYTES:

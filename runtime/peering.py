@@ -8,6 +8,7 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from models.store import Store
 from peers import membership
 from peers.client import PeerClient
 from peers.codes import Address
@@ -16,6 +17,7 @@ from peers.pairing_host import PairingHost
 from peers.release import Released
 from peers.served import announced
 from peers.server import PeerServer
+from peers.shelf import Shelf
 from peers.state import NodeState
 from runtime.addresses import texts_of
 from runtime.errors import CoveyError
@@ -23,6 +25,7 @@ from runtime.finding import finding
 from runtime.hosting import Hosting
 from runtime.node import NAME, Node
 from runtime.own_state import own_state
+from runtime.paths import models_dir
 from runtime.reach import HOSTS, Reach
 
 
@@ -54,7 +57,8 @@ async def peering(node: Node, port: int, far: Reach) -> AsyncIterator[Address | 
         return await hosts[0].answer(data) if hosts else None
 
     host, boot = HOSTS[far], secrets.token_hex(8)
-    server = PeerServer(state, hosting.run, pairing=pair, boot=boot)
+    shelf = Shelf(Store(models_dir(node.home)))
+    server = PeerServer(state, hosting.run, pairing=pair, shelf=shelf, boot=boot)
     async with AsyncExitStack() as stack:
         try:
             await stack.enter_async_context(server.serving(host, port))

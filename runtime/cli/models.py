@@ -47,9 +47,13 @@ def pull(
     accept_terms: Annotated[bool, typer.Option(help="Accept the terms of a model that has its own.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Bring models to this device; a broken pull goes on where it stopped."""
+    """Bring models to this device, from paired devices that have them, else from the internet.
+
+    A broken pull goes on where it stopped.
+    """
     from models.pull import pull_all  # heavy, first use only: the file lock
     from runtime.cli.progress import transfer_progress  # imports models.pull
+    from runtime.nearby import fetchers  # imports models.pull
 
     store = _store()
     wanted = [_known(store, name) for name in names] if names else list(starter_set())
@@ -59,7 +63,8 @@ def pull(
         print(f"{manifest.id}: {_mb(manifest.size_bytes)}, licence {manifest.licence}", file=sys.stderr)
     paths.ensure_home(paths.home())
     with transfer_progress() as report:
-        pulled = asyncio.run(pull_all(wanted, store, report, accept_terms=accept_terms))
+        near = fetchers(paths.home(), store)
+        pulled = asyncio.run(pull_all(wanted, store, report, accept_terms=accept_terms, fetchers=near))
     if as_json:
         _print_json({"store": str(store.root), "pulled": [_detail(manifest, store) for manifest in pulled]})
         return

@@ -99,12 +99,13 @@ class Starter:
 async def _fetch(missing: Sequence[Manifest], store: Store) -> None:
     from models.pull import pull_all  # heavy, first use only: the file lock
     from runtime.cli.progress import transfer_progress  # imports models.pull
+    from runtime.nearby import fetchers  # imports models.pull
 
     size = sum(manifest.size_bytes for manifest in missing) // 10**6
     licences = ", ".join(f"{manifest.id} ({manifest.licence})" for manifest in missing)
     print(f"First use: fetching the starter models once, {size} MB: {licences}.", file=sys.stderr, flush=True)
     with transfer_progress() as report:
-        await pull_all(missing, store, report)
+        await pull_all(missing, store, report, fetchers=fetchers(paths.home(), store))
 
 
 def _files(manifests: Sequence[Manifest]) -> list[str]:

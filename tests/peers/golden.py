@@ -11,6 +11,8 @@ from pathlib import Path
 from peers import link_messages as links
 from peers import messages as m
 from peers import pairing_messages as pairing
+from peers.blob_messages import BlobChunks
+from peers.chunks import CHUNK_BYTES
 from peers.codec import frames
 from peers.wire import WireMessage
 
@@ -55,6 +57,7 @@ V1: dict[str, WireMessage] = {
     ),
     "error": m.Failed(code="busy", message="This device has no room now.", retry_after_s=1.5),
     "cancel": m.Cancel(id="f" * 32),
+    "blob_chunks": BlobChunks(size=CHUNK_BYTES + 1, digests=[DIGEST, DIGEST[::-1]]),
     "beat": links.Beat(
         running=1,
         queued=2,

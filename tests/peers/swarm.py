@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from models.store import Store
 from models.types import Chunk, Request, Result, Usage
 from peers import membership, offer
 from peers.book import Peer
@@ -21,10 +22,12 @@ from peers.links import Links
 from peers.neighbourhood import Neighbourhood
 from peers.node_id import NodeId
 from peers.offer import Offer
+from peers.pace import Pace
 from peers.pairing import Paired
 from peers.pairing_host import PairingHost
 from peers.remote import RemoteSpecialist
 from peers.server import PeerServer
+from peers.shelf import Shelf
 from peers.state import NodeState, open_state
 from peers.station import Facts
 
@@ -54,6 +57,8 @@ class Node:
     ended: list[str] = field(default_factory=list)
     """`done` or `closed`, one for each request."""
     script: Script = count_to_five
+    store: Store = field(default_factory=lambda: Store(Path()))
+    """Whose models it lets others copy."""
 
     @property
     def id(self) -> NodeId:
@@ -107,21 +112,26 @@ class Node:
 
 
 @asynccontextmanager
-async def running(home: Path, name: str, *, dials: bool = False, facts: Facts | None = None) -> AsyncIterator[Node]:
+async def running(
+    home: Path, name: str, *, dials: bool = False, facts: Facts | None = None, bytes_per_s: float | None = None
+) -> AsyncIterator[Node]:
     """A node that serves on a free port of loopback, as long as the block lasts, and keeps links if it dials."""
     state = open_state(home / name, machine="")
     host = PairingHost(state, membership.me(state, name))
     nodes: list[Node] = []
+    store = Store(home / name / "models")
     server = PeerServer(
         state,
         lambda request, peer: nodes[0].handle(request, peer),
         pairing=host.answer,
         facts=facts,
+        shelf=Shelf(store),
+        pace=Pace(bytes_per_s),
         boot=secrets.token_hex(4),
     )
     async with server.serving("127.0.0.1", 0), PeerClient(state.identity, linked=server.links.get) as client:
         dialer = Dialer(server.links, client)
-        nodes.append(Node(name, state, server, client, dialer))
+        nodes.append(Node(name, state, server, client, dialer, store=store))
         if not dials:
             yield nodes[0]
             return
