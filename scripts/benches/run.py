@@ -11,6 +11,7 @@
     overhead       what of an answer's time is not the model's
     startup        start-up times and memory
     soak           mixed requests, some hang up: nothing lost, nothing crossed, memory flat
+    blobs          copying a model from one, two and three other devices
     worker_kill    the model's process is killed while answers are written
 
 Small counts by default, to see that it works; --full runs the counts that figures are told with.
@@ -44,6 +45,7 @@ NAMES = (
     "overhead",
     "startup",
     "soak",
+    "blobs",
     "worker_kill",
 )
 

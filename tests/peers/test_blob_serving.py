@@ -116,7 +116,7 @@ async def test_a_device_without_that_grant_is_refused_and_it_is_noted(tmp_path: 
             with pytest.raises(PeersError, match="not granted 'copy_model'"):
                 await blobs(laptop, kitchen).read(sha256, 0, 10)
         assert kitchen.state.ledger.entries() == []
-        assert [entry.act for entry in kitchen.state.audit.newest(2)] == [Act.REFUSED] * 2
+        assert kitchen.state.audit.newest(1)[0].act is Act.REFUSED
 
 
 async def test_a_guest_does_not_get_a_model_that_the_owner_brought(tmp_path: Path) -> None:
