@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -84,14 +83,21 @@ class Links:
         for link in self._open.values():
             link.doubt()
 
-    async def drain(self, timeout_s: float) -> bool:
-        """Take in no more work, tell all, and wait for what runs: so long. Returns whether all of it ended."""
+    async def drain(self, timeout_s: float, hurry: asyncio.Event) -> bool:
+        """Take in no more work, tell all, and wait for what runs: so long, or until told to hurry.
+
+        Returns whether all of it ended.
+        """
         desk = self.station.desk
         desk.is_draining = True
         self.poke()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                await desk.until_idle()
+        waits = {asyncio.create_task(desk.until_idle()), asyncio.create_task(hurry.wait())}
+        try:
+            await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
         return not desk.tasks
 
     def close(self) -> None:

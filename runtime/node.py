@@ -13,6 +13,7 @@ from datetime import date
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
@@ -36,6 +37,9 @@ from runtime.router import Routing
 from runtime.speeds import Speeds
 from runtime.surroundings import Surroundings
 from runtime.workload import Workload
+
+if TYPE_CHECKING:
+    from peers.links import Links
 
 NAME = THIS_DEVICE
 SIMILAR = "runtime.stages.similar:Similar"
@@ -64,6 +68,8 @@ class Node:
         self.thread = thread
         self.others: Others = Nobody()
         """The paired devices, while they can be reached."""
+        self.links: Links | None = None
+        """The links with paired devices, while this node keeps any."""
         self._today = today
         self._specialists: dict[str, Specialist] = {}
         self._similar: SimilarStage | None = None

@@ -11,6 +11,8 @@ import platformdirs
 from runtime.errors import HomeNotWritable
 
 HOME_VARIABLE = "COVEY_HOME"
+NODE_SOCKET = "node.sock"
+"""In the home: where the running node hears its owner."""
 FOLDER_MODE = 0o700
 """Owner only: the folder holds conversations and keys."""
 

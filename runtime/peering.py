@@ -72,13 +72,15 @@ async def peering(node: Node, port: int, far: Reach) -> AsyncIterator[Address | 
         stack.enter_context(announced(state.folder, place))
         dialer = await stack.enter_async_context(linking(state, server, boot))
         await stack.enter_async_context(finding(state, server.port, far, boot, dialer.sighted, dialer.woken))
+        node.links = server.links
+        stack.callback(setattr, node, "links", None)
         yield place
 
 
 @asynccontextmanager
 async def linking(state: NodeState, server: PeerServer, boot: str) -> AsyncIterator[Dialer]:
     """Keep a link with every paired device that can be reached, as long as the block lasts."""
-    async with PeerClient(state.identity, boot=boot) as client:
+    async with PeerClient(state.identity, linked=server.links.get, boot=boot) as client:
         dialer = Dialer(server.links, client)
         running = asyncio.create_task(dialer.run())
         try:

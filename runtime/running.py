@@ -15,12 +15,13 @@ from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from runtime import documents
+from models.types import Json
+from runtime import documents, paths
 from runtime.asking import Answer, Ask, Source, StreamItem
 from runtime.node import Node, open_node
 from runtime.wire import NodeError, ask_to_json, from_line
 
-SOCKET = "node.sock"
+SOCKET = paths.NODE_SOCKET
 MAX_ADDRESS_BYTES = 100
 """A socket's address has 108 bytes on Linux and 104 on macOS; a longer path needs the way round below."""
 CONNECT_S = 2.0
@@ -97,8 +98,20 @@ class RunningNode:
                     return item
         raise AssertionError("a task's stream ended without an answer")
 
+    async def linked(self) -> dict[str, dict[str, Json]]:
+        """Return how the devices are that have a link to the node here, by node id."""
+        async with aclosing(self._said("/covey/peers", b"")) as lines:
+            async for line in lines:
+                return dict(json.loads(line)["linked"])
+        raise NodeError(GONE)
+
     async def _lines(self, path: str, ask: Ask) -> AsyncGenerator[bytes, None]:
         body = await asyncio.to_thread(ask_to_json, ask)
+        async with aclosing(self._said(path, body)) as lines:
+            async for line in lines:
+                yield line
+
+    async def _said(self, path: str, body: bytes) -> AsyncGenerator[bytes, None]:
         async with self._connection() as (reader, writer):
             head = f"POST {path} HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)

@@ -1,4 +1,4 @@
-"""`POST /covey/ask` and `/covey/computed`: the owner's own door, on the Unix socket only.
+"""`POST /covey/ask`, `/covey/computed` and `/covey/peers`: the owner's own door, on the Unix socket only.
 
 The stream is one JSON object a line: `chunk`, `restarted`, and at the end `answer` or `error`.
 """
@@ -14,6 +14,9 @@ from contextlib import aclosing
 from aiohttp import web
 
 from models.errors import ModelsError
+from models.types import Json
+from peers.link_messages import Beat
+from peers.neighbourhood import Neighbour
 from runtime.api.errors import WRONG, Fault, Refused
 from runtime.api.guard import Handler, body_of
 from runtime.errors import CoveyError
@@ -76,3 +79,26 @@ class Owner:
         """Say whether rules alone settle the request."""
         ask = ask_from_json(await body_of(request))
         return web.json_response({"computed": await self._node.computed(ask)})
+
+    async def peers(self, request: web.Request) -> web.Response:
+        """Tell how the linked devices are: by node id, those without a link left out."""
+        links = self._node.links
+        around = links.around.neighbours if links is not None else {}
+        return web.json_response({"linked": {node: linked_json(one) for node, one in around.items()}})
+
+
+def linked_json(one: Neighbour) -> dict[str, Json]:
+    """Return a linked device for programs."""
+    beat = one.beat or Beat()
+    return {
+        "health": one.health.value,
+        "rtt_s": round(one.rtt_s, 5),
+        "running": beat.running,
+        "queued": beat.queued,
+        "draining": beat.draining,
+        "battery": beat.battery,
+        "plugged": beat.plugged,
+        "temperature_c": beat.temperature_c,
+        "free_bytes": beat.free_bytes,
+        "skills": None if one.cards is None else [*sorted({card.capability for card in one.cards})],
+    }

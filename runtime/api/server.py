@@ -119,7 +119,13 @@ def _public(node: Node, server: Server, gate: Gate) -> web.Application:
 def _private(node: Node, gate: Gate) -> web.Application:
     owner = Owner(node)
     app = web.Application(middlewares=[errors_as_json, only_the_owner], client_max_size=MAX_LINE_BYTES)
-    app.add_routes([web.post("/covey/ask", _gated(gate, owner.ask)), web.post("/covey/computed", owner.computed)])
+    app.add_routes(
+        [
+            web.post("/covey/ask", _gated(gate, owner.ask)),
+            web.post("/covey/computed", owner.computed),
+            web.post("/covey/peers", owner.peers),
+        ]
+    )
     return app
 
 

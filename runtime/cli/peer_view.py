@@ -2,14 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from models.types import Json
 from peers.audit import Happening
 from peers.book import Notice, Peer, is_expired
 from peers.grants import Grant, Limits, clock
-from peers.node_id import readable, short
+from peers.node_id import NodeId, readable, short
+
+Linked = Mapping[str, Mapping[str, Json]]
+"""How the linked devices are, by node id, as the running node tells."""
+
+
+def link_json(linked: Linked | None, node: NodeId) -> dict[str, Json]:
+    """Return how a device is now, for programs: null where no node runs here that could know."""
+    if linked is None:
+        return {"link": None}
+    return {"link": dict(linked.get(node, {"health": "down"}))}
+
+
+def link_words(linked: Linked | None, node: NodeId) -> str:
+    """Return how a device is now, as a person reads it."""
+    if linked is None:
+        return ""
+    link = linked.get(node)
+    if link is None:
+        return "down"
+    words = [str(link["health"])]
+    if link["draining"]:
+        words = ["about to stop"]
+    words.append(f"{float(str(link['rtt_s'])) * 1000:.0f} ms away")
+    words.append(f"{link['running']} running" if link["running"] else "idle")
+    if isinstance(link["battery"], float) and not link["plugged"]:
+        words.append(f"battery {link['battery']:.0%}")
+    return ", ".join(words)
 
 
 def peer_json(peer: Peer, now_ns: int) -> dict[str, Json]:
@@ -72,20 +99,23 @@ def happening_json(one: Happening) -> dict[str, Json]:
     }
 
 
-def rows(peers: Sequence[Peer], now_ns: int) -> Iterator[str]:
+def rows(peers: Sequence[Peer], now_ns: int, linked: Linked | None = None) -> Iterator[str]:
     """Yield one line per device."""
     width = max(len(peer.name) for peer in peers)
     for peer in peers:
         over = "  (its time is over)" if is_expired(peer, now_ns) else ""
         name = f"{peer.name:<{width}}  {short(peer.node_id)}"
-        yield f"{name}  {grant_words(peer.grant)}  seen {when(peer.seen_ns)}{over}"
+        now = link_words(linked, peer.node_id) or f"seen {when(peer.seen_ns)}"
+        yield f"{name}  {now}  {grant_words(peer.grant)}{over}"
 
 
-def lines(peer: Peer, now_ns: int) -> Iterator[str]:
+def lines(peer: Peer, now_ns: int, linked: Linked | None = None) -> Iterator[str]:
     """Yield all there is to say about one device."""
     figures = peer.figures
     yield f"{peer.name}, {'your own device' if peer.grant.whose == 'own' else 'a guest’s device'}"
     yield f"id         {readable(peer.node_id)}"
+    if words := link_words(linked, peer.node_id):
+        yield f"now        {words}"
     yield f"may        {grant_words(peer.grant)}"
     yield f"limits     {_limit_words(peer.grant.limits)}"
     if is_expired(peer, now_ns):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,6 +14,7 @@ from models.types import Json
 from peers import membership
 from peers.book import find
 from peers.node_id import readable, short
+from runtime import paths
 from runtime.cli import granting, networks, peer_view
 from runtime.cli.node_state import opened
 from runtime.errors import UsageError
@@ -36,16 +39,17 @@ def list_peers(
     peers = sorted(book.peers.values(), key=lambda peer: peer.name.casefold())
     warnings = [notice for notice in book.notices if not notice.binds and notice.tombstone.subject in book.peers]
     gone = [notice for notice in book.notices if notice.binds and notice.tombstone.subject not in book.peers]
+    linked = linked_now(paths.home())
     if as_json:
         shown: dict[str, Json] = {
             "node_id": readable(state.identity.node_id),
-            "peers": [peer_view.peer_json(peer, now) for peer in peers],
+            "peers": [peer_view.peer_json(peer, now) | peer_view.link_json(linked, peer.node_id) for peer in peers],
             "warnings": [peer_view.notice_json(notice) for notice in warnings],
         }
         _print_json({**shown, "revoked": [peer_view.notice_json(notice) for notice in gone]} if everything else shown)
         return
     for row in (
-        peer_view.rows(peers, now)
+        peer_view.rows(peers, now, linked)
         if peers
         else ["No device is paired. Run `covey pair` here, and on the other device."]
     ):
@@ -65,9 +69,11 @@ def show(name: Name, as_json: AsJson = False) -> None:
     peer, now = find(state.peers.book(), name), state.peers.now_ns()
     lately = state.audit.newest(SHOWN_HAPPENINGS, peer.node_id)
     if as_json:
-        _print_json({**peer_view.peer_json(peer, now), "lately": [peer_view.happening_json(one) for one in lately]})
+        linked = linked_now(paths.home())
+        shown = peer_view.peer_json(peer, now) | peer_view.link_json(linked, peer.node_id)
+        _print_json({**shown, "lately": [peer_view.happening_json(one) for one in lately]})
         return
-    for line in peer_view.lines(peer, now):
+    for line in peer_view.lines(peer, now, linked_now(paths.home())):
         print(line)
     for one in lately:
         print(f"{peer_view.when(one.time_ns)}  {one.act.value}  {one.scope}  {one.size_bytes} B  {one.note}".rstrip())
@@ -139,6 +145,19 @@ def forget(name: Name, as_json: AsJson = False) -> None:
         _print_json({"forgotten": readable(node)})
     else:
         print(f"Nothing but a number is kept of {name}.")
+
+
+def linked_now(home: Path) -> peer_view.Linked | None:
+    """Return how the linked devices are, as the running node tells; None where none runs."""
+    if not (home / paths.NODE_SOCKET).exists():
+        return None
+    from runtime.running import RunningNode  # heavy, first use only
+
+    async def ask() -> peer_view.Linked | None:
+        node = RunningNode(home)
+        return await node.linked() if await node.answers() else None
+
+    return asyncio.run(ask())
 
 
 def _print_json(value: dict[str, Json]) -> None:

@@ -100,7 +100,11 @@ async def _serve(home: Path, port: int, peer_port: int, far: Reach, *, as_json: 
         _announce(server, home, place, as_json=as_json)
         await stop.wait()
         aside("Stopping: the requests at hand may end. Once more stops at once.")
-        if not await server.drain(STOP_S, hurry):
+        peers = asyncio.create_task(node.links.drain(STOP_S, hurry)) if node.links is not None else None
+        whole = await server.drain(STOP_S, hurry)
+        if peers is not None:
+            whole = await peers and whole
+        if not whole:
             aside("Some requests were cut off.")
 
 

@@ -269,7 +269,7 @@ async def test_a_draining_device_says_so_takes_nothing_new_and_ends_what_runs(tm
         kitchen.script = waiting_for(go)
         stream = laptop.specialist(kitchen).run(REQUEST)
         await anext(stream)
-        draining = asyncio.create_task(kitchen.links.drain(5.0))
+        draining = asyncio.create_task(kitchen.links.drain(5.0, asyncio.Event()))
         await until(lambda: (beat := laptop.around.neighbours[kitchen.id].beat) is not None and beat.draining)
         with pytest.raises(PeerBusy, match="about to stop"):
             await last(laptop.specialist(kitchen).run(replace(REQUEST, seed=3)))

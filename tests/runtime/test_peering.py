@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -113,3 +114,19 @@ def test_two_running_nodes_are_paired_by_their_commands(tmp_path: Path) -> None:
         pair(kitchen, laptop, "kitchen")
         (known,) = kitchen.run("peers", "list")["peers"]
         assert (known["name"], known["addresses"][-1]) == ("of-kitchen", laptop.up["peers"])
+
+
+def test_two_running_nodes_keep_a_link_and_the_owner_sees_how_the_other_is(tmp_path: Path) -> None:
+    with device(tmp_path / "kitchen") as kitchen, device(tmp_path / "laptop") as laptop:
+        pair(kitchen, laptop, "kitchen")
+        before = time.monotonic()
+        while (link := laptop.run("peers", "list")["peers"][0]["link"])["health"] != "up":
+            assert time.monotonic() - before < 10, "no link came about"
+        assert link["running"] == 0
+        assert kitchen.run("peers", "show", "of-kitchen")["link"]["health"] == "up"
+        kitchen.process.terminate()
+        kitchen.process.wait(10)
+        before = time.monotonic()
+        while laptop.run("peers", "list")["peers"][0]["link"]["health"] != "down":
+            assert time.monotonic() - before < 5, "the end of the other node was not noticed"
+    assert laptop.run("peers", "list")["peers"][0]["link"] is None
