@@ -28,8 +28,9 @@ from runtime.daily import daily
 from runtime.db import Database, DatabaseThread
 from runtime.errors import UsageError
 from runtime.journal import Journal
+from runtime.on_demand import OnDemand
 from runtime.orchestrator import Orchestrator
-from runtime.others import Nobody, Others
+from runtime.others import Others
 from runtime.prepare import Prepared, Preparer, SimilarStage
 from runtime.registry import Entry, Registry
 from runtime.registry import load as load_registry
@@ -66,8 +67,8 @@ class Node:
         self.pool = pool
         self.journal = journal
         self.thread = thread
-        self.others: Others = Nobody()
-        """The paired devices, while they can be reached."""
+        self.others: Others = OnDemand(home, settings)
+        """The paired devices: called when they are needed, or linked while this node serves them."""
         self.links: Links | None = None
         """The links with paired devices, while this node keeps any."""
         self._today = today
@@ -189,7 +190,9 @@ async def open_node(
             made = _make_pool(root, own)
             stack.push_async_callback(made.close)
             pool = made
-        yield Node(root, own, journal, thread, pool, today=today)
+        node = Node(root, own, journal, thread, pool, today=today)
+        stack.push_async_callback(node.others.close)
+        yield node
 
 
 def _make_pool(root: Path, settings: Settings) -> ModelPool:

@@ -30,6 +30,10 @@ class Others(Protocol):
         """Take note that a device could not do what it was given."""
         ...
 
+    async def close(self) -> None:
+        """Hang up, where this opened anything."""
+        ...
+
 
 class Nobody:
     """No other device."""
@@ -41,4 +45,7 @@ class Nobody:
         raise AssertionError("nothing is placed on nobody")
 
     def failed(self, node: str, error: ModelsError) -> None:
+        return
+
+    async def close(self) -> None:
         return

@@ -70,6 +70,9 @@ class PairedDevices:
             case _:
                 return
 
+    async def close(self) -> None:
+        """See `runtime.others.Others`: what opened the client closes it."""
+
     def _rest_of(self, node: NodeId) -> str:
         until_s, why = self._resting.get(node, (0.0, ""))
         return why if self._clock() < until_s else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import platform
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from models.store import Store
@@ -21,10 +21,12 @@ from peers.shelf import Shelf
 from peers.state import NodeState
 from runtime.addresses import texts_of
 from runtime.errors import CoveyError
+from runtime.facts import OwnFacts
 from runtime.finding import finding
 from runtime.hosting import Hosting
 from runtime.node import NAME, Node
 from runtime.own_state import own_state
+from runtime.paired import PairedDevices
 from runtime.paths import models_dir
 from runtime.reach import HOSTS, Reach
 
@@ -58,7 +60,9 @@ async def peering(node: Node, port: int, far: Reach) -> AsyncIterator[Address | 
 
     host, boot = HOSTS[far], secrets.token_hex(8)
     shelf = Shelf(Store(models_dir(node.home)))
-    server = PeerServer(state, hosting.run, pairing=pair, shelf=shelf, boot=boot)
+    facts = OwnFacts(node, addresses=lambda: texts_of(host, server.port), running=node.workload.running)
+    server = PeerServer(state, hosting.run, pairing=pair, facts=facts, shelf=shelf, boot=boot)
+    await facts.look()
     async with AsyncExitStack() as stack:
         try:
             await stack.enter_async_context(server.serving(host, port))
@@ -70,7 +74,8 @@ async def peering(node: Node, port: int, far: Reach) -> AsyncIterator[Address | 
         place = Address(host, server.port)
         hosts.append(PairingHost(state, membership.me(state, own_name(), texts_of(host, server.port))))
         stack.enter_context(announced(state.folder, place))
-        dialer = await stack.enter_async_context(linking(state, server, boot))
+        await stack.enter_async_context(in_background(facts.watch()))
+        dialer = await stack.enter_async_context(linking(node, state, server, boot))
         await stack.enter_async_context(finding(state, server.port, far, boot, dialer.sighted, dialer.woken))
         node.links = server.links
         stack.callback(setattr, node, "links", None)
@@ -78,13 +83,24 @@ async def peering(node: Node, port: int, far: Reach) -> AsyncIterator[Address | 
 
 
 @asynccontextmanager
-async def linking(state: NodeState, server: PeerServer, boot: str) -> AsyncIterator[Dialer]:
-    """Keep a link with every paired device that can be reached, as long as the block lasts."""
+async def linking(node: Node, state: NodeState, server: PeerServer, boot: str) -> AsyncIterator[Dialer]:
+    """Keep a link with every paired device that can be reached, and give them work, as long as the block lasts."""
     async with PeerClient(state.identity, linked=server.links.get, boot=boot) as client:
-        dialer = Dialer(server.links, client)
-        running = asyncio.create_task(dialer.run())
+        dialer, before = Dialer(server.links, client), node.others
+        node.others = PairedDevices(state, client, server.links.around)
         try:
-            yield dialer
+            async with in_background(dialer.run()):
+                yield dialer
         finally:
-            running.cancel()
-            await asyncio.wait([running])
+            node.others = before
+
+
+@asynccontextmanager
+async def in_background(work: Coroutine[object, object, None]) -> AsyncIterator[None]:
+    """Do something without an end as long as the block lasts."""
+    running = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        running.cancel()
+        await asyncio.wait([running])

@@ -14,6 +14,7 @@ from peers import membership
 from peers.client import PeerClient
 from peers.codes import Address
 from peers.grants import Grant, own_device
+from peers.ledger import Leaving
 from peers.link_messages import Beat, SkillCard
 from peers.neighbourhood import Neighbour, Neighbourhood
 from peers.node_id import NodeId
@@ -26,6 +27,7 @@ from runtime.node import Node, open_node
 from runtime.own_state import own_state
 from runtime.paired import PairedDevices
 from runtime.peering import peering
+from tests.runtime.wire import Wire, wire_to
 
 MODEL = "smollm2-135m"
 STORY = "Once upon a time a small bird flew over the hill and told all the others what it had seen there."
@@ -41,7 +43,10 @@ class Device:
     place: Address
     around: Neighbourhood
     model: ScriptedText | None
+    wire: Wire
+    """The way to it; what comes over it can be cut."""
     switch: asyncio.Event
+    serving: asyncio.Task[None]
 
     @property
     def id(self) -> NodeId:
@@ -63,9 +68,21 @@ class Device:
         await facts.look()
         return tuple(facts.cards())
 
-    def vanish(self) -> None:
-        """Be gone, as after a power cut: what runs breaks off, and nobody answers here any more."""
+    def sent(self) -> list[Leaving]:
+        """Return what stands in its ledger of work and answers; not what its links tell."""
+        return [entry for entry in self.state.ledger.entries() if entry.capability != "peer.link"]
+
+    async def gone(self) -> None:
+        """Serve no more, and wait until that is so."""
         self.switch.set()
+        await asyncio.wait({self.serving})
+
+    async def until_linked(self, other: Device) -> None:
+        """Wait until the other device has a link to this one and has said what it can do."""
+        links = self.node.links
+        assert links is not None
+        async with asyncio.timeout(8):
+            await links.around.until_known([other.id])
 
     async def knows(
         self,
@@ -76,10 +93,9 @@ class Device:
         cards: tuple[SkillCard, ...] | None = None,
         beat: Beat | None = None,
         rtt_s: float = 0.001,
-        at: str = "",
     ) -> None:
         """Be paired with another device, and know what it can do. `grant`: what it may see; `theirs`: the reverse."""
-        mine = Paired(other.state.identity.public, other.name, (at or str(other.place),), 1)
+        mine = Paired(other.state.identity.public, other.name, (str(other.place),), 1)
         membership.admit(self.state, mine, grant or own_device())
         membership.admit(other.state, Paired(self.state.identity.public, self.name, (), 1), theirs or own_device())
         told = cards if cards is not None else await other.cards()
@@ -87,8 +103,13 @@ class Device:
 
 
 @asynccontextmanager
-async def device(home: Path, name: str, model: ScriptedText | None = None) -> AsyncIterator[Device]:
-    """A node with this model, or none, that serves on loopback until the block ends or it vanishes."""
+async def device(
+    home: Path, name: str, model: ScriptedText | None = None, *, linked: bool = False
+) -> AsyncIterator[Device]:
+    """A node with this model, or none, that serves on loopback until the block ends or it vanishes.
+
+    What it knows of others is what its test says; with `linked`, what its links tell.
+    """
     pool = ScriptedPool({MODEL: model} if model else {})
     switch = asyncio.Event()
     async with open_node(paths.ensure_home(home / name), pool=pool) as node:
@@ -96,11 +117,12 @@ async def device(home: Path, name: str, model: ScriptedText | None = None) -> As
         serving = asyncio.create_task(_serve(node, up, switch))
         place = await up
         state = await asyncio.to_thread(own_state, node.home, node.settings)
-        async with PeerClient(state.identity) as client:
+        async with PeerClient(state.identity) as client, wire_to(place.port) as wire:
             around = Neighbourhood()
-            node.others = PairedDevices(state, client, around)
+            if not linked:
+                node.others = PairedDevices(state, client, around)
             try:
-                yield Device(name, node, state, place, around, model, switch)
+                yield Device(name, node, state, Address("127.0.0.1", wire.port), around, model, wire, switch, serving)
             finally:
                 switch.set()
                 await serving

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from models.backends.scripted import ScriptedPool
 from models.errors import ModelsError
 from models.types import Label, Tier
 from peers.grants import guest_device, own_device
 from peers.link_messages import Beat, SkillCard
 from peers.liveness import Health
 from peers.neighbourhood import Neighbour
+from runtime.asking import Ask
 from runtime.cli.render import byline, plan_text
+from runtime.node import open_node
 from runtime.trace.show import lines
 from runtime.trace.store import TraceStore
 from tests.runtime.devices import MODEL, STORY, device, story, writer
@@ -26,10 +30,10 @@ async def test_what_is_not_here_is_done_on_the_device_that_has_it(tmp_path: Path
         await laptop.knows(kitchen)
         answer = await laptop.ask(story())
         assert (answer.result.text, answer.node, answer.tier) == (STORY, "kitchen", Tier.HOME)
-        sent = laptop.state.ledger.entries()
+        sent = laptop.sent()
         assert answer.bytes_out == sum(entry.size_bytes for entry in sent) > 100
         assert {entry.recipient_name for entry in sent} == {"kitchen"}
-        assert {entry.recipient_name for entry in kitchen.state.ledger.entries()} == {"laptop"}
+        assert {entry.recipient_name for entry in kitchen.sent()} == {"laptop"}
         assert "on kitchen (paired device)" in byline(answer)
         assert kitchen.node.journal.state(kitchen.node.journal.tasks(1)[0]).status.value == "completed"
 
@@ -54,7 +58,7 @@ async def test_a_plan_says_where_it_would_run_and_sends_nothing(tmp_path: Path) 
         assert "generate by generate on kitchen (paired device)" in text
         assert "not this device: it has nothing for generate" in text
         assert "would leave this one" in text
-        assert laptop.state.ledger.entries() == []
+        assert laptop.sent() == []
 
 
 async def test_what_can_be_done_here_as_soon_stays_here(tmp_path: Path) -> None:
@@ -62,7 +66,7 @@ async def test_what_can_be_done_here_as_soon_stays_here(tmp_path: Path) -> None:
         await laptop.knows(kitchen)
         answer = await laptop.ask(story())
         assert (answer.node, answer.tier, answer.bytes_out) == ("this device", Tier.DEVICE, 0)
-        assert laptop.state.ledger.entries() == []
+        assert laptop.sent() == []
 
 
 @pytest.mark.parametrize(
@@ -78,7 +82,7 @@ async def test_what_may_not_leave_does_not(tmp_path: Path, ask: dict[str, object
         await laptop.knows(kitchen)
         with pytest.raises(ModelsError, match=why):
             await laptop.ask(story(**ask))
-        assert laptop.state.ledger.entries() == []
+        assert laptop.sent() == []
         assert kitchen.model is not None
         assert kitchen.model.calls == []
 
@@ -88,7 +92,7 @@ async def test_a_guests_device_is_given_nothing_personal(tmp_path: Path) -> None
         await laptop.knows(phone, grant=guest_device(None))
         with pytest.raises(ModelsError):
             await laptop.ask(story())
-        assert laptop.state.ledger.entries() == []
+        assert laptop.sent() == []
         assert (await laptop.ask(story(label=Label.PUBLIC))).node == "phone"
 
 
@@ -97,7 +101,7 @@ async def test_a_pairing_that_is_over_is_given_nothing(tmp_path: Path) -> None:
         await laptop.knows(phone, grant=replace(own_device(), expires_ns=laptop.state.peers.now_ns() - 1))
         with pytest.raises(ModelsError):
             await laptop.ask(story())
-        assert laptop.state.ledger.entries() == []
+        assert laptop.sent() == []
 
 
 async def test_sensitive_things_go_to_a_device_that_was_granted_them(tmp_path: Path) -> None:
@@ -118,7 +122,7 @@ async def test_a_device_that_is_not_well_is_given_nothing(tmp_path: Path) -> Non
             laptop.around.note(Neighbour(kitchen.id, health, 0.001, beat=beat, cards=await kitchen.cards()))
             with pytest.raises(ModelsError):
                 await laptop.ask(story())
-        assert laptop.state.ledger.entries() == []
+        assert laptop.sent() == []
 
 
 async def test_a_grant_that_is_over_there_is_no_answer_and_a_sentence(tmp_path: Path) -> None:
@@ -156,3 +160,49 @@ async def test_work_is_measured_where_it_is_done_too_and_told(tmp_path: Path) ->
         (card,) = [card for card in await kitchen.cards() if card.capability == "generate"]
         assert card.decode_tps == pytest.approx(1 / SLOW_S, rel=0.5)
         assert kitchen.node.workload.running() == 0
+
+
+async def test_two_running_nodes_that_are_linked_know_each_others_skills_and_share_work(tmp_path: Path) -> None:
+    async with device(tmp_path, "laptop", linked=True) as laptop, device(tmp_path, "kitchen", writer()) as kitchen:
+        await laptop.knows(kitchen)
+        await laptop.until_linked(kitchen)
+        answer = await laptop.ask(story())
+        assert (answer.result.text, answer.node) == (STORY, "kitchen")
+        assert answer.bytes_out == sum(entry.size_bytes for entry in laptop.sent())
+
+
+async def test_a_program_without_links_calls_the_paired_devices_when_it_needs_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COVEY_DISCOVERY", "lo")
+    async with device(tmp_path, "laptop") as laptop, device(tmp_path, "kitchen", writer()) as kitchen:
+        await laptop.knows(kitchen)
+        await laptop.gone()
+        async with open_node(laptop.node.home, pool=ScriptedPool({})) as alone:
+            began = time.monotonic()
+            answer = await alone.ask(story())
+            assert (answer.result.text, answer.node) == (STORY, "kitchen")
+            assert time.monotonic() - began < 2.0
+            assert (await alone.ask(Ask("6 * 7"))).bytes_out == 0
+
+
+async def test_a_program_without_links_calls_nobody_for_what_is_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COVEY_DISCOVERY", "lo")
+    async with device(tmp_path, "laptop") as laptop, device(tmp_path, "kitchen", writer()) as kitchen:
+        await laptop.knows(kitchen)
+        await laptop.gone()
+        async with open_node(laptop.node.home, pool=ScriptedPool({MODEL: writer()})) as alone:
+            assert (await alone.ask(story())).node == "this device"
+        assert laptop.sent() == []
+
+
+async def test_without_discovery_nobody_is_called(tmp_path: Path) -> None:
+    async with device(tmp_path, "laptop") as laptop, device(tmp_path, "kitchen", writer()) as kitchen:
+        await laptop.knows(kitchen)
+        await laptop.gone()
+        async with open_node(laptop.node.home, pool=ScriptedPool({})) as alone:
+            with pytest.raises(ModelsError, match="covey models pull"):
+                await alone.ask(story())
+        assert laptop.sent() == []
