@@ -6,29 +6,43 @@ last line) is kept in a file of its own. So an edited line breaks its hash, a re
 numbers and links, a chain that was built anew the signatures, and a cut tail the head. Whoever has
 the key *and* puts both files back can't be found here: heads that other devices remember find that.
 
-The line is written and synced before its head. A head that is behind the lines means that the power
-went: the lines carry signatures of their own, and the next append brings the head up to them.
+A line is on the disk when `append` returns; its head follows within moments. A head that is behind
+the lines means that it did not come to that: the lines carry signatures of their own, and the next
+append brings the head up to them. Lines of threads that append at the same moment are synced together.
 """
 
 from __future__ import annotations
 
 import errno
 import json
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from models.types import Json
 from peers.chain_check import Verdict, check
 from peers.chain_entry import NO_HASH, Entry, Head, Signer, canonical, decode, encode, hash_of, is_signed, signed
 from peers.errors import RecordBroken, RecordBusy, RecordError, RecordFull
+from peers.later import Later
 from peers.private_files import alone, append_synced, write_whole
 
 MAX_LINE_BYTES = 64 * 1024
 """An entry holds figures and names, a few hundred bytes; a longer line is damage, and is not read into memory."""
 NO_ROOM = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 """The disk is full, or the owner's share of it."""
+
+
+@dataclass(eq=False, slots=True)
+class _Slot:
+    """One entry that a thread waits for."""
+
+    body: Mapping[str, Json]
+    entry: Entry | None = None
+    error: RecordError | None = None
 
 
 class Chain:
@@ -40,6 +54,10 @@ class Chain:
         self.head_path = path.with_suffix(".head")
         self._signer = signer
         self._name = name
+        self._waiting: list[_Slot] = []
+        self._turn = threading.Lock()
+        self._later = Later()
+        self._newest: Head | None = None
 
     def create(self) -> None:
         """Write the head of an empty chain. From here on a missing head is a sign of tampering."""
@@ -48,19 +66,69 @@ class Chain:
 
     def append(self, body: Mapping[str, Json]) -> Entry:
         """Add one entry; when this returns it outlives a power cut. Raises RecordError and adds nothing."""
+        slot = _Slot(body)
+        self._waiting.append(slot)
+        with self._turn:
+            if slot.entry is None and slot.error is None:  # else another thread took it along
+                together, self._waiting = self._waiting, []
+                self._append(together)
+        if slot.error is not None:
+            raise slot.error
+        assert slot.entry is not None
+        return slot.entry
+
+    def settle(self) -> None:
+        """Wait until the head is up to what was appended here."""
+        self._later.settle()
+
+    def _append(self, slots: Sequence[_Slot]) -> None:
+        """Write the entries of all these slots at once; each gets its entry, or the error."""
+        try:
+            with errors_of(self.path), alone(self.path):
+                before, end = self._last(self._signed_head())
+                entries, lines = [], []
+                for slot in slots:
+                    entry = self._next(before, slot.body)
+                    line = encode(entry)
+                    if len(line) > MAX_LINE_BYTES:
+                        slot.error = RecordError(
+                            f"An entry for {self.path} is longer than {MAX_LINE_BYTES} bytes. Shorten its names."
+                        )
+                        continue
+                    entries.append((slot, entry))
+                    lines.append(line)
+                    before = entry.head
+                if lines:
+                    append_synced(self.path, b"".join(lines), end)
+        except RecordError as error:
+            for slot in slots:
+                slot.error = slot.error or error
+            return
+        for slot, entry in entries:
+            slot.entry = entry
+        if entries:
+            self._newest = before
+            self._later.do(partial(self._bring_head_to, before))
+
+    def _next(self, before: Head, body: Mapping[str, Json]) -> Entry:
+        number = before.number + 1
+        digest = hash_of(self._name, number, before.hash, body)
+        return Entry(signed(self._name, number, digest, self._signer), before.hash, body)
+
+    def _bring_head_to(self, head: Head) -> None:
+        """Write the head of what was appended, unless a later one is due or there already."""
+        if head is not self._newest:
+            return
         with errors_of(self.path), alone(self.path):
-            before, end = self._last(self.head())
-            number, digest = before.number + 1, hash_of(self._name, before.number + 1, before.hash, body)
-            entry = Entry(signed(self._name, number, digest, self._signer), before.hash, body)
-            line = encode(entry)
-            if len(line) > MAX_LINE_BYTES:
-                raise RecordError(f"An entry for {self.path} is longer than {MAX_LINE_BYTES} bytes. Shorten its names.")
-            append_synced(self.path, line, end)
-            self._write_head(entry.head)
-        return entry
+            written = _read_head(self.head_path)
+            if written is None or not self.path.exists():
+                return  # it was taken away, or begun anew: both must stay as they are
+            if written.number < head.number:
+                self._write_head(head)
 
     def begin_anew(self) -> Path | None:
         """Put the file and its head aside, begin an empty chain, and return where the old file is."""
+        self.settle()
         with errors_of(self.path), alone(self.path):
             aside = self.path.with_name(f"{self.path.stem}.until-{time.time_ns()}{self.path.suffix}")
             kept = self.path.exists()
@@ -73,11 +141,8 @@ class Chain:
 
     def head(self) -> Head:
         """Return the signed head. Raises RecordBroken when it is missing or not signed by this node."""
-        with errors_of(self.path):
-            head = _read_head(self.head_path)
-        if head is None or not is_signed(self._name, head, self._signer):
-            raise self._broken()
-        return head
+        self.settle()
+        return self._signed_head()
 
     def entries(self) -> Iterator[Entry]:
         """Yield the entries, oldest first. Raises RecordBroken at a line that can't be read."""
@@ -89,9 +154,17 @@ class Chain:
 
     def verify(self, witnesses: Sequence[Head] = ()) -> Verdict:
         """Read the whole chain and return what is wrong. `witnesses`: heads that other devices remember."""
+        self.settle()
         with errors_of(self.path):
             head = _read_head(self.head_path)
             return check(self._name, self._lines(), head, self._signer, witnesses, torn=self._torn())
+
+    def _signed_head(self) -> Head:
+        with errors_of(self.path):
+            head = _read_head(self.head_path)
+        if head is None or not is_signed(self._name, head, self._signer):
+            raise self._broken()
+        return head
 
     def _last(self, head: Head) -> tuple[Head, int]:
         """Return the head to follow and where to write."""

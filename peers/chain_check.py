@@ -68,7 +68,7 @@ def check(
 
 def _notes(head: Head | None, number: int, *, torn: bool) -> Iterator[str]:
     if head is not None and head.number < number:
-        yield f"The power went before the head of entry {number} was written; the next entry mends that."
+        yield f"The head of entry {number} is missing: the power went, or it is just being written; the next mends it."
     if torn:
         yield "The last line is unfinished: the power went while it was written, and nothing was sent for it."
 

@@ -124,6 +124,8 @@ class Desk:
         known = self._replays.find(job.peer.node_id, job.subtask)
         async with AsyncExitStack() as stack:
             work = None if known else await stack.enter_async_context(self._works.joined(*self._wanted(job)))
+            noting = asyncio.ensure_future(asyncio.to_thread(self._note, job))  # while it is worked on
+            stack.push_async_callback(asyncio.shield, noting)
             opened = await self._opened(job)
             try:
                 send = await begin()
@@ -180,36 +182,37 @@ class Desk:
         return key_of(peer.node_id, subtask), limited, lambda asked: self._handler(asked, peer)
 
     async def _opened(self, job: Job) -> Stream:
-        """Write down that an answer begins, and that work came in; all of it at the same time."""
-        label = Label[job.subtask.label.upper()]
-        happened = Happening(Act.TASK_IN, job.peer.node_id, job.subtask.capability, job.size_bytes, label)
-        opening = asyncio.to_thread(
-            self._releaser.open_stream,
-            label,
-            capability=job.subtask.capability,
-            recipient=job.peer.recipient(),
-            reason="the answer to what it asked",
+        """Write down that an answer begins."""
+        opening = asyncio.ensure_future(
+            asyncio.to_thread(
+                self._releaser.open_stream,
+                Label[job.subtask.label.upper()],
+                capability=job.subtask.capability,
+                recipient=job.peer.recipient(),
+                reason="the answer to what it asked",
+            )
         )
-        noting = asyncio.to_thread(self._state.audit.record, happened)
-        written = asyncio.gather(opening, noting, asyncio.to_thread(self._count, job))
         try:
-            stream, _, _ = await asyncio.shield(written)
+            return await asyncio.shield(opening)
         except asyncio.CancelledError:  # what was begun in the ledger is ended there, too
-            stream, _, _ = await written
+            stream = await opening
             await asyncio.to_thread(stream.close)
             raise
-        return stream
 
-    def _count(self, job: Job) -> None:
-        now = self._state.peers.now_ns()
+    def _note(self, job: Job) -> None:
+        """Write down that work came in; blocks for the disk."""
+        peer, subtask = job.peer, job.subtask
+        label, now = Label[subtask.label.upper()], self._state.peers.now_ns()
+        self._state.audit.record(Happening(Act.TASK_IN, peer.node_id, subtask.capability, job.size_bytes, label))
 
         def counted(known: Peer) -> Peer:
             figures = known.figures
             more = replace(figures, tasks_in=figures.tasks_in + 1, bytes_in=figures.bytes_in + job.size_bytes)
             return replace(known, figures=more, seen_ns=now, version=max(job.version, known.version))
 
-        node = job.peer.node_id
-        self._state.peers.change(lambda book: with_peer(book, counted(book.peers.get(node, job.peer))), synced=False)
+        self._state.peers.change(
+            lambda book: with_peer(book, counted(book.peers.get(peer.node_id, peer))), synced=False
+        )
 
     @contextmanager
     def _counted(self, job: Job) -> Iterator[None]:

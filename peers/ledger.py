@@ -2,7 +2,8 @@
 
 The entries stay for good, in a chain (chain.py). The bytes lie beside it under their digest, in a
 folder per day, so that a day's bytes go at once when its time is over. They are written before the
-entry, and the entry before anything is sent.
+entry, and the entry is on the disk before anything is sent; the bytes are there a moment later. Should
+the power go in that moment, the entry has their number and digest.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from models.types import Digest, Json, Label
@@ -20,8 +22,9 @@ from peers.chain import Chain, errors_of
 from peers.chain_check import MAX_PROBLEMS, Problem, Verdict
 from peers.chain_entry import Entry, Head, Signer, one_line
 from peers.errors import RecordBroken
+from peers.later import Later
 from peers.policy import Place, Recipient, RecipientKind
-from peers.private_files import make_folder, write_whole
+from peers.private_files import make_folder, sync_file, write_whole
 
 KEEP_DAYS = 30
 DAY_NS = 24 * 3600 * 10**9
@@ -78,6 +81,7 @@ class Ledger:
         self.chain = Chain(folder / "ledger.jsonl", signer, name="ledger")
         self._bytes = folder / "ledger-bytes"
         self._keep_days = keep_days
+        self._later = Later()
         self._clock_ns = clock_ns
 
     def record(self, value: bytes, label: Label, *, capability: str, recipient: Recipient, reason: str) -> Leaving:
@@ -116,18 +120,25 @@ class Ledger:
         return next((_leaving(entry) for entry in self.chain.entries() if entry.number == number), None)
 
     def bytes_of(self, leaving: Leaving) -> bytes | None:
-        """Return exactly what left; None when its days are over or it was not kept. Raises RecordBroken."""
+        """Return exactly what left; None when its days are over or it was not kept whole. Raises RecordBroken."""
         path = self._path(leaving.digest, leaving.time_ns)
         with errors_of(path):
             if not path.exists():
                 return None
             value = path.read_bytes()
+        if len(value) < leaving.size_bytes:
+            return None  # the power went before they were on the disk
         if hashlib.sha256(value).hexdigest() != leaving.digest:
             raise RecordBroken(
                 f"The kept bytes of entry {leaving.number} are not those that left: the file {path} was changed. "
                 "The entry itself still says how many there were and their digest."
             )
         return value
+
+    def settle(self) -> None:
+        """Wait until the bytes and the head of what was recorded are on the disk."""
+        self._later.settle()
+        self.chain.settle()
 
     def expire(self) -> int:
         """Remove the bytes whose days are over and return of how many days."""
@@ -199,7 +210,8 @@ class Ledger:
             if not path.parent.is_dir():  # the first of a day: a good moment to let old days go
                 make_folder(path.parent)
                 self.expire()
-            write_whole(path, value, folder_synced=False)
+            write_whole(path, value, synced=False)
+        self._later.do(partial(sync_file, path))
 
     def _path(self, digest: Digest, time_ns: int) -> Path:
         return self._bytes / str(time_ns // DAY_NS) / digest

@@ -54,6 +54,15 @@ def make_folder(path: Path) -> None:
     path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
 
 
+def sync_file(path: Path) -> None:
+    """Make what was written to a file outlive a power cut. Raises OSError."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def sync_folder(path: Path) -> None:
     """Make a rename in this folder outlive a power cut, where the system can."""
     if sys.platform == "win32":

@@ -105,6 +105,7 @@ class PeerServer:
             await asyncio.wait(serving)
             listening.close()
             await runner.cleanup()
+            await asyncio.shield(asyncio.to_thread(self._state.settle))
 
     def cut(self, node: NodeId) -> None:
         """End all that runs for a device, at once."""

@@ -36,6 +36,11 @@ class NodeState:
     notice: str = ""
     """A sentence that the owner should see, or nothing."""
 
+    def settle(self) -> None:
+        """Wait until all is on the disk that was to follow soon; blocks."""
+        self.ledger.settle()
+        self.audit.chain.settle()
+
 
 def open_state(home: Path, *, machine: str, ledger_days: int = KEEP_DAYS) -> NodeState:
     """Open the node in this home, or make one. Raises IdentityError.

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+import peers.chain
 from peers.chain import MAX_LINE_BYTES, Chain, errors_of
 from peers.chain_entry import Head, canonical, encode, hash_of, signed
 from peers.errors import RecordBroken, RecordError, RecordFull
 from peers.identity import Identity
+from peers.private_files import append_synced
 from tests.peers.nodes import new_identity
 
 ENTRIES = 6
@@ -34,6 +38,7 @@ def chain(tmp_path: Path, key: Identity) -> Chain:
     made.create()
     for number in range(1, ENTRIES + 1):
         made.append({"what": f"entry {number}"})
+    made.settle()
     return made
 
 
@@ -142,6 +147,7 @@ def test_a_chain_put_back_with_its_head_is_found_by_another_device(chain: Chain)
     """The one thing that can't be seen here: both files as they were. A peer remembers the later head."""
     earlier = chain.path.read_bytes(), chain.head_path.read_bytes()
     told = chain.append({"what": "the embarrassing one"}).head
+    chain.settle()
     chain.path.write_bytes(earlier[0])
     chain.head_path.write_bytes(earlier[1])
     assert chain.verify().ok
@@ -195,11 +201,42 @@ def test_a_head_that_a_power_cut_left_behind_is_mended(chain: Chain) -> None:
     earlier = chain.head_path.read_bytes()
     chain.append({"what": "7"})
     chain.append({"what": "8"})
+    chain.settle()
     chain.head_path.write_bytes(earlier)
     assert chain.verify().ok
     assert "power" in chain.verify().notes[0]
     assert chain.append({"what": "9"}).number == ENTRIES + 3
     assert (chain.verify().ok, chain.verify().notes) == (True, ())
+
+
+def test_threads_that_append_at_once_share_one_sync(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[bytes] = []
+
+    def slowly(path: Path, data: bytes, at: int) -> None:
+        time.sleep(0.02)
+        written.append(data)
+        append_synced(path, data, at)
+
+    monkeypatch.setattr(peers.chain, "append_synced", slowly)
+    with ThreadPoolExecutor(16) as threads:
+        entries = list(threads.map(lambda number: chain.append({"what": f"at once {number}"}), range(16)))
+    assert sorted(entry.number for entry in entries) == list(range(ENTRIES + 1, ENTRIES + 17))
+    assert len(written) < 8
+    assert (chain.verify().ok, chain.verify().entries, chain.verify().notes) == (True, ENTRIES + 16, ())
+
+
+def test_one_entry_that_is_too_long_does_not_hold_up_the_others(chain: Chain) -> None:
+    with pytest.raises(RecordError, match="Shorten"):
+        chain.append({"what": "x" * 70_000})
+    assert chain.append({"what": "short"}).number == ENTRIES + 1
+    assert chain.verify().ok
+
+
+def test_a_head_that_is_due_does_not_hide_what_was_taken_away(chain: Chain) -> None:
+    chain._later.do(lambda: time.sleep(0.2))
+    chain.append({"what": "the last"})
+    chain.path.write_bytes(b"".join(lines(chain)[:-1]))
+    assert kinds(chain) == [("cut", ENTRIES + 1)]
 
 
 def test_begin_anew_keeps_the_old_file(chain: Chain) -> None:

@@ -54,6 +54,7 @@ def test_an_unknown_machine_keeps_its_identity_and_is_marked_when_known(tmp_path
 def test_a_deleted_ledger_is_noticed_because_the_key_is_still_there(tmp_path: Path) -> None:
     state = open_state(tmp_path, machine="m1")
     state.ledger.record(b"x", Label.PUBLIC, capability="extract", recipient=recipient(), reason="")
+    state.settle()
     for file in state.folder.glob("ledger*"):
         shutil.rmtree(file) if file.is_dir() else file.unlink()
     again = open_state(tmp_path, machine="m1")
