@@ -87,6 +87,11 @@ class Discovery:
         at = self._heard_s.get(node)
         return None if at is None else self._clock() - at
 
+    @property
+    def listens(self) -> bool:
+        """Whether this node listens on any network now."""
+        return self._ground != NOWHERE
+
     async def run(self) -> None:
         """Announce and listen until cancelled, wherever this device goes. Never raises by itself."""
         while True:

@@ -14,8 +14,6 @@ from peers.codes import Address
 
 CLOCKS_APART_S = 120.0
 """Past this, a guest's time and the day of a name are not the same on both devices."""
-RECENTLY_S = 60.0
-"""Who has spoken within this is on and awake."""
 
 
 class Dial(Enum):
@@ -75,8 +73,6 @@ class About:
     report: Report | None = None
     refusal: Literal["", "version", "unknown"] = ""
     """`unknown`: it does not know this device (any more)."""
-    spoke_s: float | None = None
-    """Seconds since it last spoke to this device; None: never."""
     awake: bool | None = None
     """Whether the owner says that it is on."""
 
@@ -87,8 +83,7 @@ class About:
     @property
     def is_alive(self) -> bool:
         """Whether it is on, by its own signs or by its owner's word."""
-        recent = self.spoke_s is not None and self.spoke_s < RECENTLY_S
-        return bool(self.awake or self.heard or recent or any(one.present for one in self.attempts))
+        return bool(self.awake or self.heard or any(one.present for one in self.attempts))
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,6 +134,11 @@ def _rows(text: str, columns: int) -> Iterator[Sequence[str]]:
             yield fields
 
 
+def neighbours() -> Mapping[str, str]:
+    """Return the hardware addresses of IPv4 neighbours that have answered lately, where the system tells."""
+    return _ROUTERS.get(sys.platform, _no_routers)().macs
+
+
 def _from_linux() -> Routers:
     folder = Path("/proc/net")
     return linux_routers(*(_text(folder / name) for name in ("route", "arp", "ipv6_route")))

@@ -37,6 +37,8 @@ from peers.station import Facts, NoFacts, Station
 
 MAX_BODY_BYTES = codec.MAX_MESSAGE_BYTES + 64 * 1024
 """One message of the greatest size, its frame headers, and a hello before it."""
+MAX_CHECK_BYTES = 4096
+"""A hello and a check have less than two hundred."""
 WATCH_S = 0.25
 """How often the book is looked at for revocations while work runs."""
 BODY_S = 30.0
@@ -46,6 +48,8 @@ logger = logging.getLogger(__name__)
 
 PairingAnswer = Callable[[bytes], Awaitable[Released[bytes] | None]]
 """Takes a pairing message and returns the answer; None for the one refusal."""
+CheckAnswer = Callable[[Peer, bytes, str], Awaitable[Released[bytes]]]
+"""Takes a check of a paired device and the host that it came from, and returns the answer. Raises PeersError."""
 REFUSED = PairRefused().pack()
 """Goes to anybody who asks; it says nothing, so no release stands behind it."""
 
@@ -62,11 +66,13 @@ class PeerServer:
         facts: Facts | None = None,
         shelf: Shelf | None = None,
         pace: Pace | None = None,
+        checks: CheckAnswer | None = None,
         clock: Callable[[], float] = time.monotonic,
         boot: str = "",
     ) -> None:
         self._state = state
         self._pairing = pairing
+        self._checks = checks
         self._desk = Desk(state, handler, clock=clock, boot=boot)
         self._gate = self._desk.gate
         self.links = Links(Station(state, self._desk, Neighbourhood(), facts or NoFacts(), Hints()), clock=clock)
@@ -90,6 +96,7 @@ class PeerServer:
         app.router.add_delete("/peer/1/subtasks/{id}", self._cancel)
         app.router.add_get("/peer/1/blobs/{sha256}", self._blob, allow_head=False)
         app.router.add_get("/peer/1/blobs/{sha256}/chunks", self._blob, allow_head=False)
+        app.router.add_post("/peer/1/check", self._check)
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
         await runner.setup()
         assert runner.server is not None
@@ -175,6 +182,23 @@ class PeerServer:
             return await (self._blobs.chunks if request.path.endswith("/chunks") else self._blobs.part)(request, peer)
         except PeersError as error:
             return await self._refuse(peer, error)
+
+    async def _check(self, request: web.Request) -> web.StreamResponse:
+        peer = self._gate.peer(peer_certificate(request.transport))
+        if peer is None:
+            return web.Response(status=403)
+        if self._checks is None:
+            return web.Response(status=404)
+        try:
+            await self._gate.pace(peer)
+            data = await _body(request, MAX_CHECK_BYTES)
+            if data is None:
+                return web.Response(status=413)
+            answered = await self._checks(peer, data, request.remote or "")
+        except (PeersError, ModelsError) as error:
+            return await self._refuse(peer, error)
+        with sending(answered):
+            return web.Response(body=answered.value_for(peer.node_id))
 
     async def _subtask(self, request: web.Request) -> web.StreamResponse:
         if (request.content_length or 0) > MAX_BODY_BYTES:

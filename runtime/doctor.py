@@ -1,6 +1,6 @@
 """Checking a device: each check is a small function that returns a finding, with what to do when it is not well.
 
-Nothing is changed and nothing goes over the network.
+Nothing is changed and nothing goes over the network; that part is in network_doctor.py.
 """
 
 from __future__ import annotations
@@ -48,6 +48,8 @@ class Finding:
     sentence: str
     cure: str = ""
     """What to do; empty when all is well."""
+    cause: str = ""
+    """What is wrong with the network, as a word for programs; empty for other checks."""
 
 
 def examine(root: Path) -> Iterator[Finding]:

@@ -10,9 +10,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from models.store import Store
 from peers import membership
+from peers.checkup import CheckUp
 from peers.client import PeerClient
 from peers.codes import Address
 from peers.dialer import Dialer
+from peers.discovery import Discovery
 from peers.pairing_host import PairingHost
 from peers.release import Released
 from peers.served import announced
@@ -61,7 +63,14 @@ async def peering(node: Node, port: int, far: Reach) -> AsyncIterator[Address | 
     host, boot = HOSTS[far], secrets.token_hex(8)
     shelf = Shelf(Store(models_dir(node.home)))
     facts = OwnFacts(node, addresses=lambda: texts_of(host, server.port), running=node.workload.running)
-    server = PeerServer(state, hosting.run, pairing=pair, facts=facts, shelf=shelf, boot=boot)
+    found: list[Discovery] = []
+    checkup = CheckUp(
+        state,
+        boot,
+        heard_s=lambda peer: found[0].heard_s(peer) if found else None,
+        listens=lambda: bool(found) and found[0].listens,
+    )
+    server = PeerServer(state, hosting.run, pairing=pair, facts=facts, shelf=shelf, checks=checkup.answer, boot=boot)
     await facts.look()
     async with AsyncExitStack() as stack:
         try:
@@ -76,7 +85,8 @@ async def peering(node: Node, port: int, far: Reach) -> AsyncIterator[Address | 
         stack.enter_context(announced(state.folder, place))
         await stack.enter_async_context(in_background(facts.watch()))
         dialer = await stack.enter_async_context(linking(node, state, server, boot))
-        await stack.enter_async_context(finding(state, server.port, far, boot, dialer.sighted, dialer.woken))
+        finder = finding(state, server.port, far, boot, dialer.sighted, dialer.woken)
+        found.append(await stack.enter_async_context(finder))
         node.links = server.links
         stack.callback(setattr, node, "links", None)
         yield place

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +21,16 @@ PREFIX = "covey"
 INTERFACE = "lan0"
 """What each host calls its end of the cable."""
 BRIDGE = "bridge0"
+TUNNEL = "tun0"
 COMMAND_S = 20.0
+_TUNNEL = f"""
+import fcntl, struct, time
+tunnel = open("/dev/net/tun", "r+b", buffering=0)
+fcntl.ioctl(tunnel, 0x400454CA, struct.pack("16sH", b"{TUNNEL}", 0x1001))  # TUNSETIFF; IFF_TUN without packet headers
+print("up", flush=True)
+while tunnel.read(2048):
+    pass
+"""
 
 
 class LanError(Exception):
@@ -77,6 +87,22 @@ class Host:
 
     def plug_in(self) -> None:
         self.ip("link", "set", INTERFACE, "up")
+
+    @contextmanager
+    def vpn(self, address: str, *routes: str) -> Iterator[None]:
+        """A VPN's interface as long as the block lasts; what goes to these networks goes into it, and nowhere."""
+        holding = subprocess.Popen(self.command(sys.executable, "-c", _TUNNEL), stdout=subprocess.PIPE, text=True)
+        try:
+            assert holding.stdout is not None
+            holding.stdout.readline()
+            self.ip("addr", "add", f"{address}/24", "dev", TUNNEL)
+            self.ip("link", "set", TUNNEL, "up")
+            for route in routes:
+                self.ip("route", "add", route, "dev", TUNNEL)
+            yield
+        finally:
+            holding.kill()
+            holding.communicate()
 
     def readdress(self, address: str) -> Host:
         """Take another address, as from DHCP, and return the host as it is then."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from peers import check_messages as checks
 from peers import link_messages as links
 from peers import messages as m
 from peers import pairing_messages as pairing
@@ -101,6 +102,8 @@ V1: dict[str, WireMessage] = {
             links.Whereabouts(node=OTHER, addresses=[]),
         ]
     ),
+    "check": checks.Check(port=4489, time_ns=1_795_255_908_715_644_652),
+    "checked": checks.Checked(dialled="reached", heard_s=0.5, listens=True, time_ns=1_795_255_908_715_644_652),
     "pair_hello": pairing.PairHello(method="pin", certificate=b"\x30\x82\x01", share=b"A" * 33, nonce=b"n" * 16),
     "pair_reply": pairing.PairReply(run=b"r" * 16, share=b"B" * 33),
     "pair_confirm": pairing.PairConfirm(run=b"r" * 16, proof=b"p" * 32, details=b"sealed"),

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from peers import blob_messages, link_messages, messages, pairing_messages
+from peers import blob_messages, check_messages, link_messages, messages, pairing_messages
 from peers.wire import WireMessage
 
 README = (Path(__file__).parents[2] / "peers" / "README.md").read_text(encoding="utf-8")
-MODULES = (messages, blob_messages, link_messages, pairing_messages)
+MODULES = (messages, blob_messages, check_messages, link_messages, pairing_messages)
 MESSAGES = {
     kind.model_fields["kind"].default: kind
     for module in MODULES

@@ -73,12 +73,7 @@ def test_a_home_with_ipv6_alone_is_a_home(tmp_path: Path) -> None:
 def test_a_vpn_that_comes_up_takes_nothing_away(tmp_path: Path) -> None:
     made = nodes(tmp_path, ["a", "b"])
     with home_network("a", "b") as net, finder(net["a"], tmp_path / "a") as a:
-        net["a"].ip("tuntap", "add", "tun0", "mode", "tun")
-        net["a"].ip("addr", "add", "10.8.0.2/24", "dev", "tun0")
-        net["a"].ip("link", "set", "tun0", "up")
-        net["a"].ip("route", "add", "default", "dev", "tun0")
-        time.sleep(2.5)
-        with finder(net["b"], tmp_path / "b") as b:
+        with net["a"].vpn("10.8.0.2", "default"), finder(net["b"], tmp_path / "b") as b:
             a.wait(BACK_S, "sighted", node=made["b"].identity.node_id)
             b.wait(BACK_S, "sighted", node=made["a"].identity.node_id, at="10.77.0.1:4489")
             assert not any("10.8.0.2" in said.get("at", "") for said in b.drain()), "the tunnel is nobody's business"

@@ -1,0 +1,173 @@
+"""`covey doctor` for the network, against networks that really are broken: it names the cause, and no other."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from scripts.swarms.lan import INTERFACE, Lan, missing
+from scripts.swarms.nodes import SwarmNode, pair, swarm
+
+pytestmark = [pytest.mark.timeout(180), pytest.mark.slow]
+PORT = "4489"
+
+
+@dataclass
+class Household:
+    """A laptop and a kitchen that are paired, on one network."""
+
+    net: Lan
+    laptop: SwarmNode
+    kitchen: SwarmNode
+
+    def findings(self, *awake: str) -> dict[str, dict[str, str]]:
+        """Return what the laptop's doctor says, by device."""
+        assert self.laptop.host is not None
+        line = self.laptop.host.command(sys.executable, "-m", "tests.swarm.examiner", "auto", *awake)
+        done = subprocess.run(
+            line, env=self.laptop.environment, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return {one["name"]: one for one in json.loads(done.stdout)}
+
+    def cause(self, *awake: str) -> str:
+        found = self.findings(*awake)
+        return found["kitchen"]["cause"]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Household]:
+    if why := missing():
+        pytest.skip(f"network namespaces: {why}")
+    with swarm(["laptop", "kitchen", "router"], tmp_path_factory.mktemp("home"), on_lan=True) as (nodes, net):
+        assert net is not None
+        nodes["router"].down()
+        pair(nodes["kitchen"], nodes["laptop"])
+        yield Household(net, nodes["laptop"], nodes["kitchen"])
+
+
+@contextmanager
+def dropping(node: SwarmNode) -> Iterator[None]:
+    """A firewall on this device that drops what comes to the peers' port."""
+    host = node.host
+    assert host is not None
+    host.ip("rule", "add", "pref", "10", "lookup", "local")
+    host.ip("rule", "add", "pref", "1", "iif", INTERFACE, "ipproto", "tcp", "dport", PORT, "blackhole")
+    host.ip("rule", "del", "pref", "0")
+    try:
+        yield
+    finally:
+        host.ip("rule", "add", "pref", "0", "lookup", "local")
+        host.ip("rule", "del", "pref", "1")
+        host.ip("rule", "del", "pref", "10")
+
+
+@contextmanager
+def bridge_port(home: Household, number: int, setting: str, value: str, back: str) -> Iterator[None]:
+    line = ["bridge", "-n", home.net.bridge, "link", "set", "dev", f"p{number}", setting]
+    subprocess.run([*line, value], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run([*line, back], check=True)
+
+
+def test_all_well_is_said_for_both_ends(home: Household) -> None:
+    found = home.findings()
+    assert found["network"]["status"] == found["kitchen"]["status"] == "ok"
+    assert "10.77.0.2:4489" in found["kitchen"]["sentence"]
+    assert "reaches this one" in found["kitchen"]["sentence"]
+
+
+def test_a_firewall_over_there_is_named(home: Household) -> None:
+    with dropping(home.kitchen):
+        found = home.findings()["kitchen"]
+    assert found["cause"] == "firewall_there"
+    assert "ufw allow 4489/tcp" in found["cure"]
+
+
+def test_a_firewall_here_is_named(home: Household) -> None:
+    with dropping(home.laptop):
+        assert home.cause() == "firewall_here"
+
+
+def test_an_access_point_that_keeps_its_devices_apart_is_named(home: Household) -> None:
+    """The router is reached by both; they can't reach each other: two ports of the bridge that do not speak."""
+    with bridge_port(home, 0, "isolated", "on", "off"), bridge_port(home, 1, "isolated", "on", "off"):
+        subprocess.run(["ip", "-n", home.net["laptop"].namespace, "neigh", "flush", "all"], check=True)
+        found = home.findings("kitchen")["kitchen"]
+    assert found["cause"] == "isolation"
+    assert "client isolation" in found["cure"]
+
+
+def test_multicast_that_is_filtered_is_named(home: Household) -> None:
+    with bridge_port(home, 0, "mcast_flood", "off", "on"), bridge_port(home, 1, "mcast_flood", "off", "on"):
+        found = home.findings()["kitchen"]
+    assert found["cause"] == "multicast"
+    assert "from kitchen" in found["sentence"]
+
+
+def test_a_vpn_that_swallows_the_home_network_is_named(home: Household) -> None:
+    with home.net["laptop"].vpn("10.8.0.2", "10.77.0.0/25"):
+        found = home.findings()["kitchen"]
+    assert (found["cause"], "tun0" in found["sentence"]) == ("vpn", True)
+
+
+def test_a_copied_disk_is_named_on_the_original(home: Household, tmp_path: Path) -> None:
+    """The copy runs with the laptop's key on a machine that Covey can't tell apart: a cloned virtual machine."""
+    copy = tmp_path / "copy"
+    shutil.copytree(home.laptop.home / "node", copy / "node")
+    (copy / "node" / "serving.json").unlink()
+    twin = SwarmNode("copy", copy, home.net["router"])
+    twin.up()
+    try:
+        found = home.findings()["network"]
+    finally:
+        twin.kill()
+    assert found["cause"] == "cloned"
+    assert "10.77.0.3" in found["sentence"]
+
+
+def test_a_network_that_is_not_home_is_named(home: Household) -> None:
+    home.laptop.run("peers", "home", "--no")
+    found = home.findings()
+    home.laptop.run("peers", "home", "--yes")
+    assert found["network"]["cause"] == "not_home"
+    assert found["kitchen"]["cause"] == "ok", "the address is known all the same"
+
+
+def test_a_device_that_took_the_address_is_not_taken_for_the_other(home: Household) -> None:
+    router = SwarmNode("router", home.kitchen.home.parent / "router", home.net["router"])
+    home.net["kitchen"].pull_cable()
+    host = home.net["router"].readdress("10.77.0.2")
+    router.host = host
+    router.up()
+    try:
+        assert home.cause() == "other_device"
+    finally:
+        router.down()
+        host.readdress("10.77.0.3")
+        home.net["kitchen"].plug_in()
+
+
+def test_a_device_that_is_off_and_one_whose_node_is_down_are_told_apart(home: Household) -> None:
+    home.kitchen.down()
+    assert home.cause() == "not_running"
+    home.net["kitchen"].pull_cable()
+    subprocess.run(["ip", "-n", home.net["laptop"].namespace, "neigh", "flush", "all"], check=True)
+    assert home.cause() == "off_or_isolated"
+
+
+def test_no_network_is_said_once_and_nobody_else_is_blamed(home: Household) -> None:
+    home.net["laptop"].pull_cable()
+    found = home.findings()
+    home.net["laptop"].plug_in()
+    assert {name: one["cause"] for name, one in found.items()} == {"network": "no_network"}
