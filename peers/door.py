@@ -18,6 +18,10 @@ MAX_UNPAIRED = 16
 UNPAIRED_S = 30.0
 """How long such a connection lives: longer than a pairing's messages take, too short to hold a place by dribbling."""
 _NO_DESCRIPTORS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+EVERYWHERE = "0.0.0.0"
+"""The host that stands for all addresses of this device, IPv6 among them."""
+BACKLOG = 64
+"""Connections that wait to be accepted; a flood is dropped by the system."""
 _PAUSE_S = 0.1
 """After running out of descriptors; connections end in the meantime."""
 
@@ -133,8 +137,22 @@ def peer_certificate(transport: asyncio.BaseTransport | None) -> bytes:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket for the door. Raises OSError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.create_server((host, port), family=family, backlog=64)
+    """Return a socket for the door. Raises OSError. All of IPv4 is all of IPv6 too, where the device has that."""
+    listening = _listen_everywhere(port) if host == EVERYWHERE else None
+    if listening is None:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
     listening.setblocking(False)
     return listening
+
+
+def _listen_everywhere(port: int) -> socket.socket | None:
+    """Return a socket for both families; None where IPv6 is turned off. Raises OSError when the port is taken."""
+    if not socket.has_dualstack_ipv6():
+        return None
+    try:
+        return socket.create_server(("::", port), family=socket.AF_INET6, backlog=BACKLOG, dualstack_ipv6=True)
+    except OSError as error:
+        if error.errno in (errno.EADDRINUSE, errno.EACCES):
+            raise
+        return None

@@ -151,7 +151,7 @@ class Lan:
 
 
 @contextmanager
-def lan(hosts: Sequence[str] = (), *, subnet: str = "10.77.0") -> Iterator[Lan]:
+def lan(hosts: Sequence[str] = (), *, subnet: str = "10.77.0", ipv6_only: bool = False) -> Iterator[Lan]:
     """A network as long as the block lasts. The hosts get the addresses .1, .2 and so on. Raises LanError."""
     _sweep()
     made = Lan(f"{PREFIX}-{os.getpid()}-{_next()}")
@@ -160,7 +160,7 @@ def lan(hosts: Sequence[str] = (), *, subnet: str = "10.77.0") -> Iterator[Lan]:
         _ip("-n", made.bridge, "link", "add", BRIDGE, "type", "bridge", "mcast_snooping", "0")
         _ip("-n", made.bridge, "link", "set", BRIDGE, "up")
         for number, name in enumerate(hosts, start=1):
-            made.add(name, f"{subnet}.{number}")
+            made.add(name, "" if ipv6_only else f"{subnet}.{number}")
         yield made
     finally:
         made.close()

@@ -171,14 +171,19 @@ def pair(shows: SwarmNode, types: SwarmNode) -> float:
 
 @contextmanager
 def swarm(
-    names: Sequence[str], folder: Path, *, on_lan: bool, models: Mapping[str, Path] | None = None
+    names: Sequence[str],
+    folder: Path,
+    *,
+    on_lan: bool,
+    ipv6_only: bool = False,
+    models: Mapping[str, Path] | None = None,
 ) -> Iterator[tuple[dict[str, SwarmNode], Lan | None]]:
     """Nodes that are up, on a LAN of their own or on loopback, as long as the block lasts; none is paired yet.
 
     `models`: the store whose models a node has, by the node's name. Raises LanError, NodeError.
     """
     with ExitStack() as stack:
-        net = stack.enter_context(lan(names)) if on_lan else None
+        net = stack.enter_context(lan(names, ipv6_only=ipv6_only)) if on_lan else None
         nodes = {}
         for name in names:
             home = folder / name
