@@ -65,6 +65,9 @@ class GenerateCall:
     """The answer ends before any of these strings."""
     resume_tokens: tuple[int, ...] = ()
     deadline_s: float | None = None
+    copies: bool = False
+    """The answer is likely to repeat stretches of the prompt, as an extract or a summary does: they are looked up
+    and checked several at a time. It changes how fast the answer comes, never what it is."""
 
 
 @dataclass(frozen=True, slots=True)

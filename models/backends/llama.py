@@ -58,6 +58,8 @@ class LlamaSettings:
     reproducible: bool = False
     """Make answers independent of what else runs in the batch, at some cost in memory and speed."""
 
+    lookup: bool = True
+    """Propose tokens of the prompt where a call says that its answer repeats them."""
     prefix_folder: Path | None = None
     """Where the state of specialists' own prompts is kept; None keeps none."""
 
@@ -134,6 +136,7 @@ class LlamaModel:
             "sampling": astuple(call.sampling),
             "constraint": None if constraint is None else (constraint.kind, constraint.value),
             "stop": call.stop,
+            "copies": call.copies and self._settings.lookup,
             "resume_tokens": call.resume_tokens,
             "deadline_s": call.deadline_s,
         }

@@ -6,16 +6,24 @@ Knows nothing of the batch it runs in.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
 from models.backend import Sampling
+from models.engine.cells import common_prefix
 from models.engine.constrain import Matcher
 from models.engine.library import Vocabulary
+from models.engine.lookup import Lookup
+from models.engine.pace import Pace
 from models.engine.sampling import Row, SignalSum, choose
 from models.engine.text import Piece, TextStream
+
+LEAST_SHARE = 0.005
+"""Labels that begin alike and have less than this share of the probability together divide it evenly, instead of
+taking another step of the model: no probability is off by more."""
 
 Ending = Literal["stop", "length", "cancelled"]
 
@@ -45,6 +53,12 @@ class Answer:
     signals: SignalSum = field(default_factory=SignalSum)
     ending: Ending | None = None
     owed: list[Piece] = field(default_factory=list)
+    lookup: Lookup | None = None
+    """Proposes tokens, for an answer that is likely to repeat stretches of its prompt."""
+    proposed: list[int] = field(default_factory=list)
+    """Tokens computed in this step behind the pending ones, in the hope that they are chosen."""
+    _found: int = 0
+    """Length of the end that the proposal was found by."""
 
     def begin(self, resumed: tuple[int, ...]) -> None:
         """Lay out the prompt and the tokens that the asker already has. Raises ConstraintError."""
@@ -58,6 +72,8 @@ class Answer:
             self._force()
         if len(self.tokens) >= self.max_tokens and not self.ending:
             self.ending = "length"
+        if self.lookup is not None:
+            self.lookup.extend(self.whole)
 
     @property
     def whole(self) -> list[int]:
@@ -79,6 +95,32 @@ class Answer:
         self._take(token)
         if self.matcher is not None:
             self._force()
+
+    def propose(self, pace: Pace, *, most: int, beside: int) -> list[int]:
+        """Return tokens that may follow the pending ones, and hold them until `feed_all`."""
+        self.proposed = []
+        left = self.max_tokens - len(self.tokens) - 1  # the token after them comes for nothing
+        if self.lookup is not None and self.tokens and min(left, most) > 0:
+            self._found, found = self.lookup.proposal(pace, most=min(left, most), beside=beside)
+            self.proposed = found[: self.matcher.accepted(found)] if self.matcher is not None and found else found
+        return self.proposed
+
+    def feed_all(self, rows: Sequence[Row]) -> int:
+        """Choose from the logits after the last token, then from those after each proposed one that was chosen.
+
+        Returns how many of the proposed tokens were. Raises ConstraintError.
+        """
+        before, right = len(self.tokens), 0
+        proposed, self.proposed = self.proposed, []
+        while self.ending is None and not self.pending:
+            self.feed(rows[right])
+            same = common_prefix(self.pending, proposed[right:])
+            del self.pending[:same]
+            right += same
+        if self.lookup is not None:
+            self.lookup.extend(self.tokens[before:])
+            self.lookup.learn(self._found, proposed=len(proposed), right=right)
+        return right
 
     def _take(self, token: int) -> None:
         if self.vocabulary.ends(token):
@@ -150,6 +192,13 @@ class Scoring:
         followers = self._followers()
         return sorted((path for path, after in followers.items() if len(after) > 1), key=len)
 
+    def doubtful(self, root: Row) -> list[tuple[int, ...]]:
+        """Return the branches worth computing, given the logits after the prompt: not those that are as good as out."""
+        options = np.fromiter(self._followers()[()], dtype=np.int64)
+        weights = np.exp(root[options].astype(np.float64) - float(root[options].max()))
+        shares = dict(zip(options.tolist(), (weights / weights.sum()).tolist(), strict=True))
+        return [path for path in self.branches() if path and shares[path[0]] >= LEAST_SHARE]
+
     def _followers(self) -> dict[tuple[int, ...], set[int]]:
         followers: dict[tuple[int, ...], set[int]] = {}
         for label in self.labels:
@@ -167,6 +216,7 @@ class Scoring:
                 path = tuple(label[:i])
                 row = rows.get(path)
                 if row is None:
+                    logprob -= float(np.log(len(followers[path])))
                     continue
                 options = np.fromiter(followers[path], dtype=np.int64)
                 values = row[options].astype(np.float64)

@@ -11,16 +11,15 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
 
 from models.engine.answering import Answer, Scoring
-from models.engine.cells import Cells, common_prefix
+from models.engine.cells import common_prefix
 from models.engine.library import NoRoom, Row
+from models.engine.lookup import MOST_PROPOSED
 from models.engine.pace import Pace
 from models.engine.prefixes import FEWEST_TOKENS, PrefixFiles
+from models.engine.states import Computes, Logits, States
+from models.engine.weighing import weigh
 from models.errors import BackendError, ContextOverflow, DeadlineExceeded, ModelsError
 from models.types import Usage
 
@@ -28,16 +27,6 @@ WORTH_WAITING_TOKENS = 16
 """A request waits for another to compute their common prefix only when it is longer than this."""
 
 Job = Answer | Scoring
-
-
-class Computes(Protocol):
-    """What the batch needs of the library; a scripted one stands in for it in tests."""
-
-    def decode(self, rows: list[Row]) -> list[NDArray[np.float32]]: ...
-    def copy(self, source: int, target: int, length: int) -> None: ...
-    def cut(self, sequence: int, length: int) -> None: ...
-    def state(self, sequence: int) -> bytes: ...
-    def restore(self, sequence: int, state: bytes) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +44,7 @@ class BatchSettings:
     rows: int
     """Most rows of one step."""
     never_alone: bool = False
-    """Compute at least two rows in each step: a lone row takes another path through the attention code,
-    whose rounding differs, so that an answer would depend on whether others run beside it."""
+    """Compute at least two rows in each step, see `States`."""
     shares_prefixes: bool = True
     """False for a model whose state can't be cut in the middle (recurrent ones)."""
 
@@ -76,6 +64,24 @@ class _Seat:
     model_seconds: float = 0.0
 
 
+@dataclass(slots=True)
+class _Take:
+    """What one seat gets of a step."""
+
+    seat: _Seat
+    count: int
+    """Its pending tokens that are computed."""
+    proposed: int = 0
+    """Tokens that may follow them, computed too."""
+    wanted: int = 0
+    """Its rows whose logits are wanted."""
+
+    @property
+    def answering(self) -> bool:
+        """True once the prompt is through."""
+        return isinstance(self.seat.job, Answer) and bool(self.seat.job.tokens)
+
+
 class Batch:
     """The batching loop of one context; not thread-safe.
 
@@ -93,11 +99,15 @@ class Batch:
         failed: Callable[[Job, ModelsError], None],
         prefixes: PrefixFiles | None = None,
     ) -> None:
-        self._library = library
         self._settings = settings
-        self._cells = Cells(settings.kv_tokens, settings.slots + settings.scratch)
+        self._states = States(
+            library,
+            capacity=settings.kv_tokens,
+            sequences=settings.slots,
+            scratch=settings.scratch,
+            never_alone=settings.never_alone,
+        )
         self._seats = [_Seat(i) for i in range(settings.slots)]
-        self._scratch = range(settings.slots, settings.slots + settings.scratch)
         self._waiting: deque[Job] = deque()
         self._progressed, self._done, self._failed = progressed, done, failed
         self._clock = 0
@@ -133,46 +143,52 @@ class Batch:
         self._expire()
         self._admit()
         self._follow()
-        rows, takers = self._plan()
+        rows, takes = self._plan()
         if not rows:
             return
         began = time.monotonic()
         try:
-            logits = self._compute(rows)
+            logits = self._states.compute(rows)
         except NoRoom:
-            self._make_room(takers)
+            self._make_room(takes)
             return
         except ModelsError as error:
-            for seat, _ in takers:
-                self._library.cut(seat.sequence, 0)  # how far it came is unknown
-                self._cells.cut(seat.sequence, 0)
-                self._fail(seat, error)
+            for take in takes:
+                self._states.wipe(take.seat.sequence)
+                self._fail(take.seat, error)
             return
         spent = time.monotonic() - began
-        self._account(rows)
-        answers = sum(1 for _, taken in takers if taken == 1)
-        self._pace.observe(answers=answers, prompt_rows=len(rows) - answers, seconds=spent)
-        given = iter(logits)
-        for seat, taken in takers:
-            seat.model_seconds += spent
-            assert seat.job is not None
-            del seat.job.pending[:taken]
-            self._keep(seat)
-            if not seat.job.pending:
-                self._advance(seat, next(given))
+        self._learn(takes, spent)
+        place = 0
+        for take in takes:
+            take.seat.model_seconds += spent
+            self._advance(take, logits[place : place + take.wanted])
+            place += take.wanted
 
-    def _advance(self, seat: _Seat, row: NDArray[np.float32]) -> None:
-        job = seat.job
+    def _learn(self, takes: list[_Take], seconds: float) -> None:
+        answers = sum(1 for take in takes if take.count == 1)
+        prompt_rows = sum(take.count for take in takes) - answers
+        proposed = sum(take.proposed for take in takes)
+        self._pace.observe(answers=answers, prompt_rows=prompt_rows, proposed=proposed, seconds=seconds)
+
+    def _advance(self, take: _Take, rows: list[Logits]) -> None:
+        """Hand one request the logits that it wanted, if its pending tokens are through."""
+        seat, job = take.seat, take.seat.job
+        assert job is not None
+        del job.pending[: take.count]
+        self._keep(seat)
+        if not rows:
+            return
         try:
-            if isinstance(job, Answer):
-                job.feed(row)
-            elif isinstance(job, Scoring):
-                self._weigh(seat, job, row.copy())
+            if isinstance(job, Scoring):
+                self._weigh(seat, job, rows[0].copy())
                 return
+            right = job.feed_all(rows)
         except ModelsError as error:
             self._fail(seat, error)
             return
-        assert isinstance(job, Answer)
+        if take.proposed > right:
+            self._states.cut(seat.sequence, len(self._states.tokens(seat.sequence)) - take.proposed + right)
         if job.ending is not None:
             self._end(seat, job)
         elif job.owed:
@@ -222,11 +238,11 @@ class Batch:
             return False
         target = self._target(free, source)
         if target.sequence == source:
-            self._cut(target.sequence, reused)
+            self._states.cut(target.sequence, reused)
         else:
-            self._cut(target.sequence, 0)
+            self._states.cut(target.sequence, 0)
             if source is not None and reused:
-                self._copy(source, target.sequence, reused)
+                self._states.copy(source, target.sequence, reused)
         target.job = job
         target.model_seconds = 0.0
         job.cached = reused
@@ -243,28 +259,21 @@ class Batch:
         if state is None or not self._room_for(job.promised, None, 0):
             return
         target = self._target(free, None)
-        self._cut(target.sequence, 0)
-        if self._library.restore(target.sequence, state):
-            for token in tokens:
-                self._cells.append(target.sequence, token)
+        self._states.cut(target.sequence, 0)
+        if self._states.restore(target.sequence, tokens, state):
             job.keep = 0
-        else:
-            self._library.cut(target.sequence, 0)
 
     def _keep(self, seat: _Seat) -> None:
         """Write the state of a specialist's own prompt to disk once it is computed."""
         job = seat.job
         if self._prefixes is None or job is None or job.keep < FEWEST_TOKENS:
             return
-        tokens = self._cells.tokens(seat.sequence)[: job.keep]
+        tokens = self._states.tokens(seat.sequence)[: job.keep]
         if len(tokens) < job.keep:
             return
         job.keep = 0
         if not self._prefixes.has(tokens):
-            spare = self._scratch[-1]
-            self._copy(seat.sequence, spare, len(tokens))
-            self._prefixes.write(tokens, self._library.state(spare))
-            self._cut(spare, 0)
+            self._prefixes.write(tokens, self._states.saved(seat.sequence, len(tokens)))
 
     def _longest_prefix(self, job: Job) -> tuple[int | None, int]:
         """Return the sequence that holds the longest beginning of the request, and its length."""
@@ -273,7 +282,7 @@ class Batch:
             return best, length
         limit = len(job.pending) - 1  # the last token is computed again, for its logits
         for seat in self._seats:
-            shared = min(limit, common_prefix(self._cells.tokens(seat.sequence), job.pending))
+            shared = min(limit, common_prefix(self._states.tokens(seat.sequence), job.pending))
             if shared > length:
                 best, length = seat.sequence, shared
         return best, length
@@ -281,7 +290,7 @@ class Batch:
     def _target(self, free: list[_Seat], source: int | None) -> _Seat:
         """Prefer an empty seat, then the one used longest ago; the source itself only when no other is left."""
         others = [seat for seat in free if seat.sequence != source] or free
-        return min(others, key=lambda seat: (bool(self._cells.tokens(seat.sequence)), seat.used_at))
+        return min(others, key=lambda seat: (bool(self._states.tokens(seat.sequence)), seat.used_at))
 
     def _room_for(self, tokens: int, source: int | None, reused: int) -> bool:
         """Forget states that nobody uses, oldest first, until `tokens` more fit beside what is promised.
@@ -291,10 +300,10 @@ class Batch:
         promised = sum(seat.job.promised for seat in self._seats if seat.job is not None)
         idle = [seat for seat in self._seats if seat.job is None]
         for seat in sorted(idle, key=lambda seat: (seat.sequence == source, seat.used_at)):
-            if self._cells.used + promised + tokens <= self._cells.capacity:
+            if self._states.used + promised + tokens <= self._states.capacity:
                 return True
-            self._cut(seat.sequence, reused if seat.sequence == source else 0)
-        return self._cells.used + promised + tokens <= self._cells.capacity
+            self._states.cut(seat.sequence, reused if seat.sequence == source else 0)
+        return self._states.used + promised + tokens <= self._states.capacity
 
     # Sharing a prefix that is being computed
 
@@ -303,11 +312,11 @@ class Batch:
         seat.leader = None
         if not self._settings.shares_prefixes:
             return
-        mine = [*self._cells.tokens(seat.sequence), *seat.job.pending]
+        mine = [*self._states.tokens(seat.sequence), *seat.job.pending]
         for other in self._seats:
             if other is seat or other.job is None or not other.job.pending:
                 continue
-            theirs = [*self._cells.tokens(other.sequence), *other.job.pending]
+            theirs = [*self._states.tokens(other.sequence), *other.job.pending]
             shared = min(common_prefix(mine, theirs), len(mine) - 1)
             if shared > max(reused, seat.shared if seat.leader else 0) + WORTH_WAITING_TOKENS:
                 seat.leader, seat.leader_job, seat.shared = other, other.job, shared
@@ -318,93 +327,78 @@ class Batch:
             leader = seat.leader
             if seat.job is None or leader is None:
                 continue
-            ready = len(self._cells.tokens(leader.sequence))
+            ready = len(self._states.tokens(leader.sequence))
             if leader.job is seat.leader_job and ready < seat.shared:
                 continue
             seat.leader = None
-            mine = [*self._cells.tokens(seat.sequence), *seat.job.pending]
-            usable = min(common_prefix(self._cells.tokens(leader.sequence), mine), len(mine) - 1)
-            if usable > len(self._cells.tokens(seat.sequence)):
-                self._cut(seat.sequence, 0)
-                self._copy(leader.sequence, seat.sequence, usable)
+            mine = [*self._states.tokens(seat.sequence), *seat.job.pending]
+            usable = min(common_prefix(self._states.tokens(leader.sequence), mine), len(mine) - 1)
+            if usable > len(self._states.tokens(seat.sequence)):
+                self._states.cut(seat.sequence, 0)
+                self._states.copy(leader.sequence, seat.sequence, usable)
                 seat.job.pending = mine[usable:]
                 seat.job.cached = usable
 
     # One step
 
-    def _plan(self) -> tuple[list[Row], list[tuple[_Seat, int]]]:
-        """Return the rows of the next decode call, and how many of each seat's pending tokens they are."""
+    def _plan(self) -> tuple[list[Row], list[_Take]]:
+        """Return the rows of the next decode call, and what of them is whose."""
         ready = [s for s in self._seats if s.job is not None and s.leader is None and s.job.pending]
         ready.sort(key=lambda seat: (len(seat.job.pending) > 1 if seat.job else False, seat.used_at))
+        takes = self._shared_out(ready)
+        self._propose(takes)
+        return [row for take in takes for row in self._rows(take)], takes
+
+    def _shared_out(self, ready: list[_Seat]) -> list[_Take]:
+        """Share the rows of a step out: one to each answer, what is left to prompts, first come first served."""
         answering = any(len(seat.job.pending) == 1 for seat in ready if seat.job)
-        rows: list[Row] = []
-        takers: list[tuple[_Seat, int]] = []
         prompt_rows = self._pace.rows(self._settings.rows) if answering else self._settings.rows
+        room = self._settings.rows
+        takes: list[_Take] = []
         for seat in ready:
             assert seat.job is not None
-            room = self._settings.rows - len(rows)
             wanted = len(seat.job.pending)
             taken = min(room, wanted) if wanted == 1 else min(room, wanted, prompt_rows)
             if taken <= 0:
                 continue
             if wanted > 1:
                 prompt_rows -= taken
-            start = len(self._cells.tokens(seat.sequence))
-            for i, token in enumerate(seat.job.pending[:taken]):
-                rows.append(Row(token, start + i, seat.sequence, i == wanted - 1))
+            room -= taken
             seat.used_at = self._clock
-            takers.append((seat, taken))
-        return rows, takers
+            takes.append(_Take(seat, taken))
+        return takes
 
-    def _compute(self, rows: list[Row]) -> list[NDArray[np.float32]]:
-        if len(rows) > 1 or not self._settings.never_alone:
-            return self._library.decode(rows)
-        spare = self._scratch[-1]
-        try:
-            return self._library.decode([*rows, Row(rows[0].token, 0, spare, False)])
-        finally:
-            self._library.cut(spare, 0)
+    def _propose(self, takes: list[_Take]) -> None:
+        """Add proposed tokens to a step without prompts; those are worth more."""
+        used = sum(take.count for take in takes)
+        whole = [take for take in takes if take.seat.job and take.count == len(take.seat.job.pending)]
+        if len(whole) < len(takes) or any(not take.answering for take in takes):
+            return
+        left = min(MOST_PROPOSED, self._settings.rows - used)
+        for take in takes:
+            if isinstance(job := take.seat.job, Answer) and left:
+                take.proposed = len(job.propose(self._pace, most=left, beside=used - 1))
+                used += take.proposed
+                left -= take.proposed
 
-    def _account(self, rows: list[Row]) -> None:
-        for row in rows:
-            self._cells.append(row.sequence, row.token)
+    def _rows(self, take: _Take) -> list[Row]:
+        job, sequence = take.seat.job, take.seat.sequence
+        assert job is not None
+        start = len(self._states.tokens(sequence))
+        last = len(job.pending) - 1
+        tokens = job.pending[: take.count]
+        if take.proposed and isinstance(job, Answer):
+            tokens = [*tokens, *job.proposed]
+        take.wanted = max(0, len(tokens) - last)
+        return [Row(token, start + i, sequence, i >= last) for i, token in enumerate(tokens)]
 
-    def _weigh(self, seat: _Seat, job: Scoring, root: NDArray[np.float32]) -> None:
-        """Compute the logits after every branch of the labels' trie, each on a scratch copy of the prompt."""
-        rows: dict[tuple[int, ...], NDArray[np.float32]] = {(): root}
+    def _weigh(self, seat: _Seat, job: Scoring, root: Logits) -> None:
         began = time.monotonic()
-        paths = [path for path in job.branches() if path]
-        while paths:
-            group, paths = self._group(paths)
-            rows.update(self._branch(seat.sequence, group))
+        probabilities = weigh(self._states, seat.sequence, job, root, rows=self._settings.rows)
         seat.model_seconds += time.monotonic() - began
         usage = self._usage(seat, job, 0)
         self._leave(seat)
-        self._done(job, usage, job.probabilities(rows))
-
-    def _group(self, paths: list[tuple[int, ...]]) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
-        """Return as many paths as one decode call can take, and the rest."""
-        group: list[tuple[int, ...]] = []
-        size = 0
-        for path in paths[: len(self._scratch)]:
-            if group and size + len(path) > self._settings.rows:
-                break
-            group.append(path)
-            size += len(path)
-        return group, paths[len(group) :]
-
-    def _branch(self, sequence: int, group: list[tuple[int, ...]]) -> dict[tuple[int, ...], NDArray[np.float32]]:
-        start = len(self._cells.tokens(sequence))
-        plan: list[Row] = []
-        for scratch, path in zip(self._scratch, group, strict=False):
-            self._copy(sequence, scratch, start)
-            plan += [Row(token, start + i, scratch, i == len(path) - 1) for i, token in enumerate(path)]
-        try:
-            logits = self._compute(plan)
-            return {path: row.copy() for path, row in zip(group, logits, strict=True)}
-        finally:
-            for scratch in self._scratch:
-                self._cut(scratch, 0)
+        self._done(job, usage, probabilities)
 
     # Leaving
 
@@ -419,24 +413,15 @@ class Batch:
         if job is not None:
             self._failed(job, error)
 
-    def _make_room(self, takers: list[tuple[_Seat, int]]) -> None:
+    def _make_room(self, takes: list[_Take]) -> None:
         """Forget every idle state; if there is none, give up the youngest request."""
-        idle = [s for s in self._seats if s.job is None and self._cells.tokens(s.sequence)]
+        idle = [s for s in self._seats if s.job is None and self._states.tokens(s.sequence)]
         for seat in idle:
-            self._cut(seat.sequence, 0)
+            self._states.cut(seat.sequence, 0)
         if not idle:
-            seat = max((seat for seat, _ in takers), key=lambda s: s.job.started if s.job else 0.0)
-            self._cut(seat.sequence, 0)
+            seat = max((take.seat for take in takes), key=lambda s: s.job.started if s.job else 0.0)
+            self._states.cut(seat.sequence, 0)
             self._fail(seat, BackendError("The model's context is full. Ask again when less is running."))
-
-    def _copy(self, source: int, target: int, length: int) -> None:
-        self._library.copy(source, target, length)
-        self._cells.copy(source, target, length)
-
-    def _cut(self, sequence: int, length: int) -> None:
-        if len(self._cells.tokens(sequence)) > length:
-            self._library.cut(sequence, length)
-            self._cells.cut(sequence, length)
 
 
 def _late(job: Job, now: float) -> bool:

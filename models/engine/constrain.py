@@ -98,6 +98,10 @@ class Matcher:
         """Return the tokens that must come next, whatever the model says; they are not yet consumed."""
         return list(self._matcher.compute_ff_tokens())
 
+    def accepted(self, tokens: list[int]) -> int:
+        """Return how many of these tokens could follow, one after the other; none is consumed."""
+        return int(self._matcher.validate_tokens(tokens))
+
     @property
     def finished(self) -> bool:
         """True when nothing but the end may follow."""

@@ -48,6 +48,8 @@ class ContextSettings:
     threads: int
     batch_rows: int = 512
     """Most rows of one decode call."""
+    outputs: int = 0
+    """Rows of one decode call whose logits may be wanted, beyond one a sequence."""
     reproducible: bool = False
     """Flash attention, and a piece of memory of its own for each sequence: tokens of state then always
     lie in the order of the text, so that sums over them are rounded alike whatever else is running."""
@@ -98,7 +100,7 @@ class Library:
         params.n_batch = settings.batch_rows
         params.n_ubatch = settings.batch_rows
         params.n_seq_max = settings.sequences
-        params.n_outputs_max = settings.sequences
+        params.n_outputs_max = settings.sequences + settings.outputs
         params.n_threads = settings.threads
         params.n_threads_batch = settings.threads
         params.kv_unified = not settings.reproducible

@@ -1,4 +1,4 @@
-"""How many prompt rows a step may hold while answers are being written, from what steps have taken so far."""
+"""What a step takes by its number of rows, as far as steps have shown, and what follows for the next one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ FEWEST_ROWS = 8
 """Even on a slow device a prompt must come forward."""
 WEIGHT = 0.2
 """Share of the newest step in the running averages."""
+KNOWN_ROWS = 32
+"""Steps without prompt rows are remembered by their number of rows up to here."""
 
 
 class Pace:
@@ -17,9 +19,15 @@ class Pace:
     def __init__(self) -> None:
         self._step_s: float | None = None
         self._row_s: float | None = None
+        self._by_rows: dict[int, float] = {}
 
-    def observe(self, *, answers: int, prompt_rows: int, seconds: float) -> None:
-        """Learn from one step that held `answers` rows of answers and `prompt_rows` rows of prompts."""
+    def observe(self, *, answers: int, prompt_rows: int, seconds: float, proposed: int = 0) -> None:
+        """Learn from one step that held `answers` rows of answers, `proposed` ones, and `prompt_rows` of prompts."""
+        if not prompt_rows and answers + proposed <= KNOWN_ROWS:
+            rows = answers + proposed
+            self._by_rows[rows] = _average(self._by_rows.get(rows), seconds)
+        if proposed:
+            return
         if answers and not prompt_rows:
             self._step_s = _average(self._step_s, seconds)
         elif prompt_rows:
@@ -33,6 +41,23 @@ class Pace:
             return min(most, FIRST_GUESS_ROWS)
         wanted = int((LONGEST_STEP - 1) * self._step_s / self._row_s)
         return max(min(most, wanted), min(most, FEWEST_ROWS))
+
+    def seconds(self, rows: int) -> float | None:
+        """Return about how long a step of so many rows takes; None until a step has shown it.
+
+        Between two numbers of rows that were seen it is in proportion; beyond the last one each further
+        row counts like a row of a prompt.
+        """
+        below = max((n for n in self._by_rows if n <= rows), default=None)
+        above = min((n for n in self._by_rows if n >= rows), default=None)
+        if below is None:
+            return None
+        least = self._by_rows[below]
+        if above is None:
+            return least + (rows - below) * (self._row_s if self._row_s is not None else least)
+        if above == below:
+            return least
+        return least + (self._by_rows[above] - least) * (rows - below) / (above - below)
 
 
 def _average(before: float | None, now: float) -> float:

@@ -27,6 +27,7 @@ from models.engine.batch import Batch, BatchSettings, Job
 from models.engine.cells import common_prefix
 from models.engine.constrain import Constrainer, Matcher
 from models.engine.library import ContextSettings, Library
+from models.engine.lookup import MOST_PROPOSED, Lookup
 from models.engine.prefixes import PrefixFiles
 from models.engine.template import FALLBACK, ChatTemplate
 from models.engine.text import TextStream
@@ -50,6 +51,7 @@ class Worker:
                 sequences=slots + scratch,
                 threads=int(load["threads"]),
                 batch_rows=rows,
+                outputs=MOST_PROPOSED,
                 reproducible=bool(load["reproducible"]),
             ),
         )
@@ -150,6 +152,7 @@ class Worker:
             text=TextStream(message["stop"]),
             matcher=self._matcher(message["constraint"]),
             deadline=_deadline(message),
+            lookup=Lookup() if message["copies"] and self._library.shares_prefixes else None,
         )
         answer.begin(resumed)
         self._resumed[number] = len(resumed)

@@ -1,0 +1,102 @@
+"""The state of every sequence: what the library holds of it and the count of that, always changed together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.engine.cells import Cells
+from models.engine.library import Row
+
+Logits = NDArray[np.float32]
+
+
+class Computes(Protocol):
+    """What the batch needs of the library; a scripted one stands in for it in tests."""
+
+    def decode(self, rows: list[Row]) -> list[Logits]: ...
+    def copy(self, source: int, target: int, length: int) -> None: ...
+    def cut(self, sequence: int, length: int) -> None: ...
+    def state(self, sequence: int) -> bytes: ...
+    def restore(self, sequence: int, state: bytes) -> bool: ...
+
+
+class States:
+    """All sequences of one context: those of requests first, then scratch ones that are empty between steps."""
+
+    def __init__(
+        self, library: Computes, *, capacity: int, sequences: int, scratch: int, never_alone: bool = False
+    ) -> None:
+        """`never_alone`: compute at least two rows in each step. A lone row takes another path through the
+        attention code, whose rounding differs, so that an answer would depend on whether others run beside it."""
+        self._library = library
+        self._cells = Cells(capacity, sequences + scratch)
+        self._never_alone = never_alone
+        self.scratch = range(sequences, sequences + scratch)
+
+    @property
+    def used(self) -> int:
+        """Tokens of state, shared ones counted once."""
+        return self._cells.used
+
+    @property
+    def capacity(self) -> int:
+        return self._cells.capacity
+
+    def tokens(self, sequence: int) -> list[int]:
+        """Return the tokens whose state the sequence holds; not to be changed."""
+        return self._cells.tokens(sequence)
+
+    def compute(self, rows: list[Row]) -> list[Logits]:
+        """Compute rows; return the logits of those that want them, which hold until the next call. Raises NoRoom."""
+        if len(rows) > 1 or not self._never_alone:
+            logits = self._library.decode(rows)
+        else:
+            logits = self._accompanied(rows[0])
+        for row in rows:
+            self._cells.append(row.sequence, row.token)
+        return logits
+
+    def _accompanied(self, row: Row) -> list[Logits]:
+        spare = self.scratch[-1]
+        try:
+            return self._library.decode([row, Row(row.token, 0, spare, False)])
+        finally:
+            self._library.cut(spare, 0)
+
+    def copy(self, source: int, target: int, length: int) -> None:
+        """Let an empty `target` share the first `length` tokens of `source`."""
+        self._library.copy(source, target, length)
+        self._cells.copy(source, target, length)
+
+    def cut(self, sequence: int, length: int) -> None:
+        """Forget what the sequence holds from place `length` on."""
+        if len(self.tokens(sequence)) > length:
+            self._library.cut(sequence, length)
+            self._cells.cut(sequence, length)
+
+    def wipe(self, sequence: int) -> None:
+        """Forget a sequence of which it is not known how far it came."""
+        self._library.cut(sequence, 0)
+        self._cells.cut(sequence, 0)
+
+    def saved(self, sequence: int, length: int) -> bytes:
+        """Return the state of the first `length` tokens, to be kept."""
+        spare = self.scratch[-1]
+        self.copy(sequence, spare, length)
+        try:
+            return self._library.state(spare)
+        finally:
+            self.cut(spare, 0)
+
+    def restore(self, sequence: int, tokens: Sequence[int], state: bytes) -> bool:
+        """Give an empty sequence a state that was kept; False where it does not fit this context."""
+        if not self._library.restore(sequence, state):
+            self._library.cut(sequence, 0)
+            return False
+        for token in tokens:
+            self._cells.append(sequence, token)
+        return True
