@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-LONGEST_STEP = 3.0
+LONGEST_STEP = 2.5
 """A step with prompt rows may take this many times one without: bounds the gap between two tokens."""
 FIRST_GUESS_ROWS = 32
 FEWEST_ROWS = 8

@@ -100,6 +100,7 @@ class Extract:
             messages,
             max_tokens=min(turn.tokens(), max(LEAST_ANSWER_TOKENS, room)),
             constraint=constraint(task.written, part.text),
+            copies=True,
         )
         return await turn.ask(model, call)
 

@@ -87,7 +87,9 @@ class Summarize:
 
     async def _ask(self, turn: Turn, model: TextModel, text: str, wanted: int | None) -> Finish:
         constraint = None if wanted is None else Constraint("regex", sentence_pattern(wanted))
-        call = turn.call(self._messages(turn, text, wanted), max_tokens=_budget(wanted), constraint=constraint)
+        call = turn.call(
+            self._messages(turn, text, wanted), max_tokens=_budget(wanted), constraint=constraint, copies=True
+        )
         return await turn.ask(model, call)
 
     def _messages(self, turn: Turn, text: str, wanted: int | None) -> list[Message]:

@@ -66,6 +66,7 @@ class Turn:
         seed: int | None = None,
         temperature: float | None = None,
         resume_tokens: tuple[int, ...] = (),
+        copies: bool = False,
     ) -> GenerateCall:
         """Return the call within this request's bounds. Raises DeadlineExceeded, InputError."""
         return GenerateCall(
@@ -83,6 +84,7 @@ class Turn:
             stop=stop,
             resume_tokens=resume_tokens,
             deadline_s=self.seconds_left(),
+            copies=copies,
         )
 
     async def ask(self, model: TextModel, call: GenerateCall) -> Finish:

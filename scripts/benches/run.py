@@ -5,6 +5,7 @@
     shared_prefix  16 requests with one long system prompt, cold and warm, against llama-server
     long_prompt    a 2,000-token prompt beside 4 running answers, against llama-server
     cancel         from hanging up to the next request's first token, against llama-server
+    speculation    extracts and summaries with tokens looked up in the prompt, against one at a time
     labels         20 labels weighed by trie, against one written under a constraint
     constrained    decode speed under a JSON Schema, against free decoding
     company        the same answer alone and in a full batch
@@ -40,6 +41,7 @@ AGAINST_REFERENCE = ("one_stream", "eight", "shared_prefix", "long_prompt", "can
 NAMES = (
     *AGAINST_REFERENCE,
     "labels",
+    "speculation",
     "constrained",
     "company",
     "overhead",

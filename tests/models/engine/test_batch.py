@@ -1,141 +1,19 @@
-"""Requests share a context without being lost, crossed or starved.
-
-The library here is a scripted one: the next token is a hash of all tokens that the sequence's state
-holds, so an answer is right only if its state was right at every step.
-"""
+"""Requests share a context without being lost, crossed or starved."""
 
 from __future__ import annotations
 
 import time
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
-from models.backend import Sampling
-from models.engine.answering import Answer, Scoring
-from models.engine.batch import Batch, BatchSettings, Job
-from models.engine.library import NoRoom, Row, Vocabulary
+from models.engine.answering import Scoring
 from models.engine.prefixes import PrefixFiles
-from models.engine.text import TextStream
-from models.errors import ContextOverflow, DeadlineExceeded, ModelsError
-from models.types import Usage
-
-VOCABULARY = 64
-END = 63
-
-
-class Words(Vocabulary):
-    """One character a token; token 63 ends a turn."""
-
-    def __init__(self) -> None:
-        self.size = VOCABULARY
-
-    def piece(self, token: int) -> bytes:
-        return chr(65 + token).encode()
-
-    def ends(self, token: int) -> bool:
-        return token == END
-
-
-def following(tokens: list[int]) -> int:
-    """The token that comes after these; never the end token."""
-    return zlib.crc32(bytes(t % 256 for t in tokens)) % (VOCABULARY - 1)
-
-
-class ScriptedLibrary:
-    """Keeps the state that llama.cpp would keep, and fails where llama.cpp would."""
-
-    def __init__(self, capacity: int, sequences: int) -> None:
-        self.capacity = capacity
-        self.states: list[list[int]] = [[] for _ in range(sequences)]
-        self.calls: list[int] = []
-        self.rows = 0
-        self.lies = 0
-        """How many times NoRoom is raised although there is room."""
-
-    def decode(self, rows: list[Row]) -> list[NDArray[np.float32]]:
-        if self.lies:
-            self.lies -= 1
-            raise NoRoom("scripted")
-        self.calls.append(len(rows))
-        self.rows += len(rows)
-        logits = []
-        for row in rows:
-            state = self.states[row.sequence]
-            assert row.position == len(state), "a token was computed at the wrong place"
-            state.append(row.token)
-            if row.wants_logits:
-                values = np.zeros(VOCABULARY, dtype=np.float32)
-                values[following(state)] = 9.0
-                logits.append(values)
-        distinct = {tuple(state[: i + 1]) for state in self.states for i in range(len(state))}
-        assert len(distinct) <= self.capacity, "more state than there is room for"
-        return logits
-
-    def copy(self, source: int, target: int, length: int) -> None:
-        assert not self.states[target]
-        self.states[target] = self.states[source][:length]
-
-    def cut(self, sequence: int, length: int) -> None:
-        del self.states[sequence][length:]
-
-    def state(self, sequence: int) -> bytes:
-        return bytes(self.states[sequence])
-
-    def restore(self, sequence: int, state: bytes) -> bool:
-        assert not self.states[sequence]
-        self.states[sequence] = list(state)
-        return True
-
-
-class Bench:
-    """A batch on a scripted library, and what came out of it."""
-
-    def __init__(
-        self, *, kv: int = 256, slots: int = 4, rows: int = 64, context: int | None = None, folder: Path | None = None
-    ) -> None:
-        self.library = ScriptedLibrary(kv, slots + 2)
-        self.done: dict[int, tuple[Job, Usage, list[float]]] = {}
-        self.failed: dict[int, ModelsError] = {}
-        self.progress: list[int] = []
-        self.batch = Batch(
-            self.library,
-            BatchSettings(context or kv, kv, slots, 2, rows),
-            progressed=lambda answer: (answer.take_owed(), self.progress.append(answer.id))[1],
-            done=lambda job, usage, weights: self.done.__setitem__(job.id, (job, usage, weights)),
-            failed=lambda job, error: self.failed.__setitem__(job.id, error),
-            prefixes=None if folder is None else PrefixFiles(folder, "scripted"),
-        )
-
-    def ask(self, number: int, prompt: list[int], most: int, resumed: tuple[int, ...] = (), **more: float) -> Answer:
-        answer = Answer(number, prompt, most, Sampling(), Words(), TextStream(), **more)  # type: ignore[arg-type]
-        answer.begin(resumed)
-        self.batch.submit(answer)
-        return answer
-
-    def run(self) -> None:
-        for _ in range(5000):
-            if not self.batch.busy:
-                return
-            self.batch.step()
-        pytest.fail("the batch never came to rest")
-
-    def answer(self, number: int) -> list[int]:
-        job = self.done[number][0]
-        assert isinstance(job, Answer)
-        return job.tokens
-
-
-def expected(prompt: list[int], most: int) -> list[int]:
-    tokens = list(prompt)
-    for _ in range(most):
-        tokens.append(following(tokens))
-    return tokens[len(prompt) :]
+from models.errors import ContextOverflow, DeadlineExceeded
+from tests.models.engine.scripted_library import END, VOCABULARY, Bench, expected
 
 
 def test_an_answer_is_what_the_model_would_say() -> None:

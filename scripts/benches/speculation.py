@@ -1,0 +1,151 @@
+"""Extracts and summaries with tokens proposed from the prompt, against one token after the other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from importlib import resources
+from pathlib import Path
+
+from models.backend import Delta, Encoder, Finish, GenerateCall, Message, Reranker, TextModel
+from models.backends.llama import LlamaModel
+from models.specialist import build, read_spec
+from models.types import Digest, Json, ModelId, Request, Specialist, last
+from scripts.benches import papers
+from scripts.benches.client import at_once
+from scripts.benches.figures import Report, Row, alone, compared
+from scripts.benches.setup import Setup, say
+
+ABOUT = "answers that repeat their prompt: tokens looked up in it and checked together, against one at a time"
+SIDES = ("looked up", "one at a time")
+WIDTH = 4
+"""Requests side by side, in the last rows."""
+
+
+async def run(setup: Setup) -> Report:
+    rounds = setup.count(4, 24)
+    rows: list[Row] = []
+    same: list[float] = []
+    async with setup.loaded() as quick, setup.loaded(lookup=False) as plain:
+        sides = (Timed(quick), Timed(plain))
+        for kind in ("extract", "summarize"):
+            specialists = [_specialist(kind, side) for side in sides]
+            alone_rates = await _in_turn(sides, specialists, kind, rounds, 1, same)
+            rows.append(compared(f"{kind}, one at a time", "tok/s", alone_rates))
+            say(f"{kind}: {rows[-1].ratio}")
+            several = await _in_turn(sides, specialists, kind, max(2, rounds // WIDTH), WIDTH, same)
+            rows.append(compared(f"{kind}, {WIDTH} at a time", "tok/s", several))
+            say(f"{kind}, {WIDTH} at a time: {rows[-1].ratio}")
+    rows.append(alone("the same answer", "share", same, "higher"))
+    note = "Tokens a second are those after an answer's first; of several at a time, all together."
+    return Report("speculation", ABOUT, tuple(rows), SIDES, {"rounds": rounds, "model": setup.model}, (note,))
+
+
+async def _in_turn(
+    sides: Sequence[Timed], specialists: Sequence[Specialist], kind: str, rounds: int, width: int, same: list[float]
+) -> tuple[list[float], list[float]]:
+    """Ask both sides in turn, the one that begins changing; return the tokens a second of each."""
+    rates: tuple[list[float], list[float]] = ([], [])
+    for number in range(rounds):
+        said: list[list[str]] = [[], []]
+        for place in (0, 1) if number % 2 else (1, 0):
+            sides[place].forget()
+            requests = [_request(kind, number * width + i + width * 1000) for i in range(width)]
+            jobs = [lambda one=one, place=place: last(specialists[place].run(one)) for one in requests]  # type: ignore[misc]
+            results, _ = await at_once(jobs, width)
+            said[place] = [result.text for result in results]
+            rates[place].append(sides[place].rate)
+        same += [float(one == other) for one, other in zip(*said, strict=True)]
+    return rates
+
+
+def _request(kind: str, number: int) -> Request:
+    if kind == "extract":
+        letter = papers.letter(number)
+        fields: Json = list(letter.fields)
+        return Request("extract", {"text": letter.text, "fields": fields})
+    return Request("summarize", {"documents": [{"name": "article", "text": papers.article(number)}], "sentences": 3})
+
+
+def _specialist(kind: str, side: Timed) -> Specialist:
+    with resources.as_file(resources.files("models.specialists") / f"{kind}.toml") as path:
+        return build(read_spec(Path(path)), One(side))
+
+
+class Timed:
+    """A model that notes when its tokens come. Offers what specialists need of a TextModel."""
+
+    def __init__(self, model: LlamaModel) -> None:
+        self._model = model
+        self.forget()
+
+    def forget(self) -> None:
+        self._tokens = 0
+        self._began: float | None = None
+        self._ended = 0.0
+
+    @property
+    def rate(self) -> float:
+        """Tokens a second from the first one to the last."""
+        return self._tokens / (self._ended - self._began) if self._began is not None else 0.0
+
+    @property
+    def id(self) -> ModelId:
+        return self._model.id
+
+    @property
+    def artifacts(self) -> tuple[Digest, ...]:
+        return ()
+
+    @property
+    def memory_bytes(self) -> int:
+        return 0
+
+    @property
+    def context_tokens(self) -> int:
+        return self._model.context_tokens
+
+    async def close(self) -> None:
+        """The bench itself closes the model."""
+
+    async def count_tokens(self, text: str) -> int:
+        return await self._model.count_tokens(text)
+
+    async def score(self, messages: Sequence[Message], labels: Sequence[str], prefill: str = "") -> list[float]:
+        return await self._model.score(messages, labels, prefill)
+
+    async def generate(self, call: GenerateCall) -> AsyncIterator[Delta | Finish]:
+        async with aclosing(self._model.generate(call)) as items:  # type: ignore[type-var]
+            async for item in items:
+                now = time.perf_counter()
+                if isinstance(item, Delta):
+                    if self._began is None:
+                        self._began = now
+                    else:
+                        self._tokens += len(item.token_ids)
+                    self._ended = now
+                yield item
+
+
+class One:
+    """A pool of one model."""
+
+    def __init__(self, model: TextModel) -> None:
+        self._model = model
+
+    def text(self, models: Sequence[str]) -> AbstractAsyncContextManager[TextModel]:
+        return self._lease()
+
+    @asynccontextmanager
+    async def _lease(self) -> AsyncIterator[TextModel]:
+        yield self._model
+
+    def encoder(self, models: Sequence[str]) -> AbstractAsyncContextManager[Encoder]:
+        raise NotImplementedError("this bench asks no encoder")
+
+    def reranker(self, models: Sequence[str]) -> AbstractAsyncContextManager[Reranker]:
+        raise NotImplementedError("this bench asks no reranker")
+
+    def installed(self, models: Sequence[str]) -> list[str]:
+        return list(models[:1])
