@@ -52,7 +52,7 @@ async def _in_turn(
         for place in (0, 1) if number % 2 else (1, 0):
             sides[place].forget()
             requests = [_request(kind, number * width + i + width * 1000) for i in range(width)]
-            jobs = [lambda one=one, place=place: last(specialists[place].run(one)) for one in requests]  # type: ignore[misc]
+            jobs = [lambda one=one, place=place: last(specialists[place].run(one)) for one in requests]
             results, _ = await at_once(jobs, width)
             said[place] = [result.text for result in results]
             rates[place].append(sides[place].rate)
