@@ -21,6 +21,7 @@ CoveyError
 
 from __future__ import annotations
 
+from hub.errors import BadHub, HubError, UnknownHub
 from models.errors import InputError, ModelsError, UnknownModel
 from peers.errors import BadCode, BadNodeId, PeersError, UnknownPeer
 
@@ -136,9 +137,12 @@ EXIT_CODES: tuple[tuple[type[BaseException], int], ...] = (
     (UnknownPeer, 2),
     (BadNodeId, 2),
     (BadCode, 2),
+    (BadHub, 2),
+    (UnknownHub, 2),
     (CoveyError, 1),
     (ModelsError, 1),
     (PeersError, 1),
+    (HubError, 1),
     (KeyboardInterrupt, 130),
 )
 """First match wins. 1: it failed; 2: it was asked wrongly; 130: the shell's convention for an interrupt."""

@@ -55,6 +55,8 @@ COMMANDS = (
     Command("pair", "runtime.cli.pair", "Pair this device with another one.", "covey pair"),
     Command("peers", "runtime.cli.peers", "See and change what paired devices may do.", "covey peers list"),
     Command("ledger", "runtime.cli.ledger", "See what left this device, byte for byte.", "covey ledger list"),
+    Command("hub", "runtime.cli.hub", "Hubs for what is too hard here, and what may go there.", "covey hub list"),
+    Command("budget", "runtime.cli.budget", "See and change what hubs may use up.", "covey budget"),
     Command(
         "eval",
         "runtime.cli.eval",

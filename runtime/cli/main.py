@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Sequence
 from importlib import import_module
 
+from hub.errors import HubError
 from models.errors import ModelsError
 from peers.errors import PeersError
 from runtime.cli import commands
@@ -105,7 +106,7 @@ def _report(error: BaseException, *, as_object: bool) -> int:
 
 def _sentence(error: BaseException) -> str:
     match error:
-        case CoveyError() | ModelsError() | PeersError():
+        case CoveyError() | ModelsError() | PeersError() | HubError():
             return str(error)
         case KeyboardInterrupt():
             return "Interrupted."

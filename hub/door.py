@@ -1,0 +1,185 @@
+"""The way of a request to a hub: policy, redaction, consent, budget, ledger entry, release; all of it for each sending.
+
+`Door.prepared` decides and sends nothing. `Door.let_go` asks the owner, takes off what it can cost, and releases.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hub import chat
+from hub.book import PLACES, Hub, Price
+from hub.briefs import Brief, messages_of
+from hub.budget import Budget, Reservation, Spent
+from hub.consent import Asker, Question, Reply, Rules, Wish, rule_of, standing
+from hub.errors import Blocked, KeptHere, MeaningLost, NoConsent, NoPrice
+from hub.meaning import meaning_lost
+from hub.redact import NameFinder, Redaction, blocks, detect, redact
+from hub.spans import Kind
+from hub.vault import Vault
+from models.types import Label
+from peers import policy
+from peers.ledger import Ledger
+from peers.policy import Place
+from peers.release import Released, Releaser
+
+TEMPLATE_TOKENS = 64
+"""What a hub's chat template may add; a token of the body has at least one byte."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """What would go to one hub: shown to the owner, and sent only after `let_go`."""
+
+    hub: Hub
+    brief: Brief
+    """As it would go, with placeholders."""
+    wish: Wish
+    label: Label
+    """Under which it would go."""
+    before: tuple[str, ...]
+    body: bytes
+    """Exactly what would be sent."""
+    vault: Vault
+    hidden: int
+    """Pieces that are placeholders now."""
+    most: Spent
+    """The most that it can cost."""
+
+    @property
+    def is_redacted(self) -> bool:
+        return self.label < self.wish.label
+
+    @property
+    def needs_consent(self) -> bool:
+        """Return whether the owner must agree: always, but for what a machine of the owner's may see anyway."""
+        return self.is_redacted or self.wish.place is Place.AWAY
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A letter that may be sent, once."""
+
+    letter: Letter
+    released: Released[bytes]
+    reservation: Reservation
+
+
+class Door:
+    """The only way to a hub from this node."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        rules: Rules,
+        budget: Budget,
+        *,
+        words: Sequence[str] = (),
+        names: NameFinder | None = None,
+    ) -> None:
+        """`words`: the owner's own list of what to hide. `names` finds people and places."""
+        self._ledger = ledger
+        self._releaser = Releaser(ledger)
+        self._rules = rules
+        self._budget = budget
+        self._words = words
+        self._names = names
+
+    def prepared(self, hub: Hub, brief: Brief, *, label: Label, capability: str, seed: int = 0) -> Letter:
+        """Return what would go. Takes a second for a long text. Raises KeptHere in all its kinds, RedactionError."""
+        wish = Wish(label, capability, hub.name, PLACES[hub.place])
+        if standing(self._rules.all(), wish) == "never":
+            raise NoConsent(f"You said never for this kind with {hub.name}. `covey hub rules` shows and changes that.")
+        price, plain = _price(hub), label <= hub.ceiling
+        goes_as = label if plain or label is Label.SECRET else Label.PUBLIC
+        verdict = policy.decide(goes_as, capability, hub.recipient())
+        if isinstance(verdict, policy.Refuse):
+            raise KeptHere(f"Nothing was sent to {hub.name}. {verdict.reason}")
+        if plain:
+            vault, after, hidden = self._as_it_is(wish, brief), brief, 0
+        else:
+            vault, after, hidden = self._redacted(brief)
+        body = chat.body(hub.model, messages_of(after), max_tokens=after.max_tokens, schema=after.schema, seed=seed)
+        most = _most(price, body, after)
+        return Letter(hub, after, wish, goes_as, brief.texts, body, vault, hidden, most)
+
+    async def let_go(self, letter: Letter, *, task: str, reason: str, ask: Asker) -> Sealed:
+        """Return the letter as one that may be sent once. Raises NoConsent, OverBudget, ReleaseRefused, RecordError."""
+        self._budget.check(task, letter.most)  # before the owner is asked for something that can't be had
+        await self._agreed(letter, reason, ask)
+        return await asyncio.to_thread(self._released, letter, task, reason)
+
+    async def _agreed(self, letter: Letter, reason: str, ask: Asker) -> None:
+        """Ask the owner where no standing rule answers."""
+        rules = await asyncio.to_thread(self._rules.all)
+        match standing(rules, letter.wish):
+            case "never":
+                raise NoConsent(f"You said never for this kind with {letter.hub.name}, so nothing was sent.")
+            case "allow":
+                return
+            case None if not letter.needs_consent:
+                return
+        question = Question(letter.wish, letter.before, letter.brief.texts, letter.body, letter.most.money, reason)
+        reply = await ask(question)
+        rule = rule_of(reply, letter.wish)
+        if rule is not None:
+            await asyncio.to_thread(self._rules.add, rule)
+        if reply in (Reply.NO, Reply.NEVER):
+            raise NoConsent(f"You said no, so nothing was sent to {letter.hub.name}.")
+
+    def _released(self, letter: Letter, task: str, reason: str) -> Sealed:
+        """Take off the cost and write the entries; blocks for the disk."""
+        recipient, why = letter.hub.recipient(), reason
+        reservation = self._budget.take(task, letter.most)
+        if letter.is_redacted:
+            pieces = f"{letter.hidden} piece{'' if letter.hidden == 1 else 's'} hidden, and you agreed"
+            self._ledger.record_lowered(letter.body, letter.label, recipient=recipient, reason=f"redacted: {pieces}")
+        released = self._releaser.release(
+            letter.body, letter.label, capability=letter.wish.capability, recipient=recipient, reason=why
+        )
+        return Sealed(letter, released, reservation)
+
+    def _as_it_is(self, wish: Wish, brief: Brief) -> Vault:
+        """Check that a text may go as it is, and return an empty vault. Keys never go; code only to the owner's own."""
+        for text in (*brief.texts, brief.frame):
+            spans = detect(text, words=(), names=None)
+            reasons = blocks(text, spans)
+            if wish.place is Place.HOME and not any(span.kind is Kind.SECRET for span in spans):
+                continue
+            if reasons:
+                raise Blocked(f"Nothing was sent to {wish.hub}. {reasons[0]}")
+        return Vault()
+
+    def _redacted(self, brief: Brief) -> tuple[Vault, Brief, int]:
+        vault = Vault()
+        found = [redact(text, words=self._words, names=self._names, vault=vault) for text in brief.texts]
+        for redaction in found:
+            if redaction.blocked:
+                raise Blocked(f"Nothing was sent. {redaction.blocked[0]}")
+            _check_meaning(brief.question, redaction)
+        if brief.frame and (detect(brief.frame, words=self._words, names=self._names) or blocks(brief.frame, ())):
+            raise Blocked("Nothing was sent. The labels or fields that you gave hold something to hide; rename them.")
+        return vault, brief.with_texts([redaction.text for redaction in found]), len(vault)
+
+
+def _check_meaning(question: str, redaction: Redaction) -> None:
+    lost = meaning_lost(question, redaction)
+    if lost is not None:
+        raise MeaningLost(f"Nothing was sent. {lost}")
+
+
+def _price(hub: Hub) -> Price:
+    if hub.price is None:
+        raise NoPrice(
+            f"What {hub.model!r} costs at {hub.name} is not known, so it is not used. Say it with "
+            f"`covey hub add {hub.name} {hub.url} --price-in P --price-out P` (0 where it is free)."
+        )
+    return hub.price
+
+
+def _most(price: Price, body: bytes, brief: Brief) -> Spent:
+    tokens_in = len(body) + TEMPLATE_TOKENS
+    money = price.cost(tokens_in, brief.max_tokens)
+    return Spent(money, tokens_in + brief.max_tokens, len(body), 1)

@@ -1,0 +1,162 @@
+"""A hub behind the specialists' interface: the orchestrator can't tell it from a local one.
+
+Each try is prepared, agreed to, paid for, written down and released by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+
+from hub.backoff import pause_s
+from hub.book import Hub
+from hub.briefs import Repair, brief_of, output_of
+from hub.budget import Spent
+from hub.chat import Counted, Ended, Piece
+from hub.client import HubClient
+from hub.consent import Asker
+from hub.door import Door, Letter, Sealed
+from hub.errors import HubCut, HubError, HubNonsense, HubUnusable, KeptHere, PlaceholderInvented
+from hub.hubs import Hubs
+from models.types import Chunk, Refusal, RefusalCode, Request, Result, Usage
+from peers.errors import PeersError
+
+CONFIDENCE = 0.8
+"""Of an answer that ended properly. Nothing was measured: it is never called a probability."""
+
+logger = logging.getLogger(__name__)
+
+
+class RemoteHub:
+    """One capability of one hub, for one task."""
+
+    def __init__(
+        self,
+        name: str,
+        capability: str,
+        *,
+        hubs: Hubs,
+        door: Door,
+        client: HubClient,
+        ask: Asker,
+        task: str,
+        reason: str,
+        repair: Repair | None = None,
+        chance: Callable[[], float] = random.random,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """`task` names whose budget it is; `reason` is why the work goes there, for the ledger and the owner."""
+        self._hub_name = name
+        self._capability = capability
+        self._hubs = hubs
+        self._door = door
+        self._client = client
+        self._ask = ask
+        self._task = task
+        self._reason = reason
+        self._repair = repair
+        self._chance = chance
+        self._sleep = sleep
+        self.bytes_out = 0
+        """Bytes that left this device for it."""
+
+    @property
+    def name(self) -> str:
+        return f"{self._capability}@{self._hub_name}"
+
+    @property
+    def capability(self) -> str:
+        return self._capability
+
+    async def run(self, request: Request) -> AsyncIterator[Chunk | Result]:
+        """See `models.types.Specialist.run`. Raises HubUnusable, which is a ModelsError."""
+        tries, said = 0, False
+        while True:
+            tries += 1
+            try:
+                async with aclosing(self._once(request)) as items:  # type: ignore[type-var]  # it is a generator
+                    async for item in items:
+                        said = True
+                        yield item
+                return
+            except HubUnusable as error:
+                pause = None if said else pause_s(error, tries, self._chance())
+                if pause is None:
+                    raise
+                logger.info("%s could not answer (%s); another try in %.1f s", self._hub_name, error.code, pause)
+                await self._sleep(pause)
+            except (HubError, PeersError) as error:
+                raise KeptHere(str(error)) from error
+
+    async def _once(self, request: Request) -> AsyncIterator[Chunk | Result]:
+        began = time.monotonic()
+        hub = await asyncio.to_thread(self._hubs.get, self._hub_name)  # anew: it may have been removed meanwhile
+        self._client.check_ready(hub)
+        key = await asyncio.to_thread(self._hubs.key, hub)
+        letter = await asyncio.to_thread(self._prepared, hub, request)
+        sealed = await self._door.let_go(letter, task=self._task, reason=self._reason, ask=self._ask)
+        self.bytes_out += len(letter.body)
+        counted, text, reason = Counted(0, 0), "", ""
+        events = self._client.chat(hub, key, sealed.released, deadline_s=request.deadline_s)
+        async with aclosing(events) as stream:  # type: ignore[type-var]  # it is a generator
+            async for event in stream:
+                match event:
+                    case Piece():
+                        if not letter.hidden and letter.brief.capability == "generate":
+                            yield Chunk(len(text), event.text)
+                        text += event.text
+                    case Counted():
+                        counted = event
+                    case Ended():
+                        reason = event.reason
+        await asyncio.to_thread(_settle, sealed, counted)
+        usage = Usage(counted.tokens_in, 0, counted.tokens_out, time.monotonic() - began)
+        yield self._result(letter, text, reason, usage)
+
+    def _prepared(self, hub: Hub, request: Request) -> Letter:
+        brief = brief_of(request.capability, request.input, budget_tokens=request.budget_tokens, repair=self._repair)
+        return self._door.prepared(hub, brief, label=request.label, capability=request.capability, seed=request.seed)
+
+    def _result(self, letter: Letter, text: str, reason: str, usage: Usage) -> Result:
+        notes = (_note(letter),)
+        try:
+            restored = letter.vault.restore(text)
+        except PlaceholderInvented as error:
+            raise HubNonsense(f"The answer of {letter.hub.name} was not taken. {error}") from error
+        if reason == "length":
+            why = f"The answer of {letter.hub.name} did not end within {letter.brief.max_tokens} tokens."
+            refusal = Refusal(RefusalCode.TRUNCATED, why, found=restored)
+            return Result(refusal=refusal, usage=usage, specialist=self.name, model=letter.hub.model, notes=notes)
+        if reason not in ("stop", "tool_calls"):
+            raise HubCut(f"The answer of {letter.hub.name} was cut off ({reason[:20]}), so it was not taken.")
+        output, shown = output_of(letter.brief, restored)
+        return Result(
+            output=output,
+            text=shown,
+            confidence=CONFIDENCE,
+            usage=usage,
+            specialist=self.name,
+            model=letter.hub.model,
+            notes=notes,
+        )
+
+
+def _settle(sealed: Sealed, counted: Counted) -> None:
+    """Put right what was taken off; a hub that does not say what it took keeps it all."""
+    price, most = sealed.letter.hub.price, sealed.letter.most
+    if price is None or not (counted.tokens_in or counted.tokens_out):
+        return
+    tokens = counted.tokens_in + counted.tokens_out
+    sealed.reservation.settle(Spent(price.cost(counted.tokens_in, counted.tokens_out), tokens, most.bytes, 1))
+
+
+def _note(letter: Letter) -> str:
+    hidden = f", {letter.hidden} pieces of it hidden" if letter.hidden else ""
+    return (
+        f"{letter.hub.name} was asked: {len(letter.body)} bytes {letter.wish.place.words}{hidden}. "
+        "`covey ledger list` shows it."
+    )
