@@ -74,6 +74,9 @@ class Door:
             )
         except Exception as error:  # top of a task: what one connection does must not close the door for all
             logger.debug("a connection ended in its handshake: %s", error)
+            error.__traceback__ = (
+                None  # its frames hold the buffers of the connection, and they hold it: a flood's worth
+            )
             accepted.close()
 
     def enter(self, transport: asyncio.Transport) -> bool:

@@ -13,6 +13,9 @@
     startup        start-up times and memory
     soak           mixed requests, some hang up: nothing lost, nothing crossed, memory flat
     blobs          copying a model from one, two and three other devices
+    handoff        what handing work to a paired device costs
+    links          pairing, noticing that a device is gone, and having it back; what a node costs that only waits
+    flood          a node under attack: requests without end, garbage, broken messages
     worker_kill    the model's process is killed while answers are written
 
 Small counts by default, to see that it works; --full runs the counts that figures are told with.
@@ -48,6 +51,9 @@ NAMES = (
     "startup",
     "soak",
     "blobs",
+    "handoff",
+    "links",
+    "flood",
     "worker_kill",
 )
 

@@ -130,7 +130,6 @@ def test_a_word_of_the_link_is_bounded() -> None:
 
 @given(st.lists(st.binary(max_size=40), max_size=30), st.booleans())
 def test_no_bytes_break_it(payloads: list[bytes], dialled: bool) -> None:
-    """The full count (100,000) is run by `scripts/bench peers-fuzz --full`."""
     side = Channels(dialled=dialled)
     side.open()
     for payload in payloads:

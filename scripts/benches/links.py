@@ -1,0 +1,230 @@
+"""How long it takes to pair, to notice that a device is gone, to have it back; and what a node costs that waits."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from models.types import Request, Tier
+from peers import membership, offer
+from peers.codes import Address, new_pin
+from peers.errors import LinkError
+from peers.grants import own_device
+from peers.joining import join
+from peers.liveness import Health
+from peers.offer import Offer
+from scripts.benches.figures import Report, alone
+from scripts.benches.peer_pair import GENEROUS, Far, Near, acquaint, far_node, linked, near_node
+from scripts.benches.servers import NotStarted
+from scripts.benches.setup import Setup, say
+
+ABOUT = "links between processes on loopback, TLS; the network goes away in a proxy between them"
+SHORT_S = 20.0
+"""Without a word for so long the link is suspect, and still there."""
+LONG_S = 40.0
+"""The link is down, and dialling has become rare."""
+LOOK_S = 0.02
+SLOW = Request("generate", {"prompt": "Count.", "wait_s": 1.0}, ceiling=Tier.HOME)
+
+
+async def run(setup: Setup) -> Report:
+    rounds = setup.count(1, 5)
+    suspect, cut = [], []
+    with tempfile.TemporaryDirectory(dir=setup.home, ignore_cleanup_errors=True) as folder:
+        pairing = [await _pairing_s(Path(folder) / f"pair-{number}") for number in range(setup.count(3, 20))]
+        say(f"pairing: {pairing[-1]:.2f} s")
+        for number in range(rounds):
+            suspect.append(await _suspect_s(Path(folder) / f"suspect-{number}"))
+            cut.append(await _cut_s(Path(folder) / f"cut-{number}"))
+        say(f"suspect after {suspect[-1]:.1f} s, a revoked device cut after {cut[-1]:.2f} s")
+        short = [await _back_s(Path(folder) / f"short-{n}", SHORT_S, noticed=False) for n in range(rounds)]
+        long = [await _back_s(Path(folder) / f"long-{n}", LONG_S, noticed=True) for n in range(rounds)]
+        say(f"back after {short[-1]:.2f} s and {long[-1]:.2f} s")
+        cores, megabytes = await _idle(Path(folder) / "idle", setup.count(20, 120))
+    rows = (
+        alone("pairing by PIN, from the typed code to written down", "s", pairing, "lower"),
+        alone("a device that hangs (SIGSTOP) is suspect after", "s", suspect, "lower"),
+        alone("a revoked device's running answer ends after", "s", cut, "lower"),
+        alone(f"back after the network was gone for {SHORT_S:g} s", "s", short, "lower"),
+        alone(f"back after it was gone for {LONG_S:g} s and its return was noticed", "s", long, "lower"),
+        alone("an idle node with two linked devices, of one core", "%", [cores], "lower"),
+        alone("an idle node with two linked devices, memory", "MB", [megabytes], "lower"),
+    )
+    return Report("links", ABOUT, rows, settings={"rounds": rounds})
+
+
+async def _pairing_s(folder: Path) -> float:
+    async with far_node(folder / "far") as far, near_node(folder / "near", dials=False) as near:
+        pin = new_pin()
+        offer.write(far.state.folder, Offer((pin,), GENEROUS, far.state.peers.now_ns()))
+        began = time.perf_counter()
+        await join(near.state, membership.me(near.state, "near"), pin, (far.address,), own_device())
+        return time.perf_counter() - began
+
+
+async def _suspect_s(folder: Path) -> float:
+    async with _two(folder) as (near, far):
+        await asyncio.sleep(1.0)
+        far.process.send_signal(signal.SIGSTOP)
+        try:
+            return await _until(lambda: near.links.around.neighbours[far.id].health is Health.SUSPECT)
+        finally:
+            far.process.send_signal(signal.SIGCONT)
+
+
+async def _cut_s(folder: Path) -> float:
+    """Return how long a running answer goes on after its asker was revoked by another process of that device."""
+    async with _two(folder) as (near, far):
+        stream = near.specialist(far).run(SLOW)
+        await anext(stream)
+        began = time.perf_counter()
+        membership.revoke(far.state, "near")
+        try:
+            async for _ in stream:
+                continue
+        except LinkError:
+            return time.perf_counter() - began
+        raise NotStarted("The answer of a revoked device went on to its end")
+
+
+async def _back_s(folder: Path, away_s: float, *, noticed: bool) -> float:
+    """Return the seconds from the network's return to a link that works."""
+    async with far_node(folder / "far") as far, near_node(folder / "near", dials=True) as near, _proxy(far) as proxy:
+        acquaint(near.state, far.state, proxy.address)
+        await linked(near, far)
+        proxy.carries.clear()
+        await asyncio.sleep(away_s)
+        if near.links.get(far.id) is not None:
+            raise NotStarted("The link did not notice that the network was away")
+        proxy.carries.set()
+        if noticed:
+            near.dialer.woken()
+        return await _until(lambda: near.links.get(far.id) is not None)
+
+
+@asynccontextmanager
+async def _two(folder: Path) -> AsyncIterator[tuple[Near, Far]]:
+    async with far_node(folder / "far") as far, near_node(folder / "near", dials=True) as near:
+        acquaint(near.state, far.state, far.address)
+        await linked(near, far)
+        yield near, far
+
+
+class _Proxy:
+    """Carries bytes to another address, and holds them while the network is away."""
+
+    def __init__(self, to: Address) -> None:
+        self.address = to
+        self.carries = asyncio.Event()
+        self.carries.set()
+        self._to = to
+
+    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self.carries.wait()
+        there, back = await asyncio.open_connection(self._to.host, self._to.port)
+        try:
+            await asyncio.gather(self._carry(reader, back), self._carry(there, writer))
+        except OSError:
+            return
+        finally:
+            writer.transport.abort()
+            back.transport.abort()
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            await self.carries.wait()
+            writer.write(data)
+            await writer.drain()
+        writer.transport.abort()
+
+
+@asynccontextmanager
+async def _proxy(far: Far) -> AsyncIterator[_Proxy]:
+    proxy = _Proxy(far.address)
+    server = await asyncio.start_server(proxy.accept, "127.0.0.1", 0)
+    proxy.address = Address("127.0.0.1", server.sockets[0].getsockname()[1])
+    try:
+        yield proxy
+    finally:
+        proxy.carries.set()
+        server.close()
+
+
+async def _idle(folder: Path, seconds: float) -> tuple[float, float]:
+    """Return the share of one core in percent, and the memory in MB, of `covey up` with two linked devices."""
+    async with AsyncExitStack() as stack:
+        nodes = [await stack.enter_async_context(_up(folder / name)) for name in ("kitchen", "laptop", "desk")]
+        for node in nodes[1:]:
+            shown = await _covey(folder / "kitchen", "pair")
+            name = f"of-{node.pid}"
+            await _covey(
+                Path(node.home), "pair", "--code", shown["code"], "--at", shown["addresses"][0], "--name", name
+            )
+        async with asyncio.timeout(30):
+            while True:
+                peers = (await _covey(folder / "kitchen", "peers", "list"))["peers"]
+                if [peer["link"]["health"] for peer in peers] == ["up", "up"]:
+                    break
+        process = psutil.Process(nodes[0].pid)
+        await asyncio.sleep(5)
+        before = process.cpu_times()
+        await asyncio.sleep(seconds)
+        after = process.cpu_times()
+        used = after.user + after.system - before.user - before.system
+        return used / seconds * 100, process.memory_info().rss / 1e6
+
+
+class _Up:
+    def __init__(self, home: Path, pid: int) -> None:
+        self.home = home
+        self.pid = pid
+
+
+@asynccontextmanager
+async def _up(home: Path) -> AsyncIterator[_Up]:
+    command = [*_COVEY, "up", "--port", "0", "--peer-port", "0", "--json"]
+    process = await asyncio.create_subprocess_exec(*command, env=_environment(home), stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(30):
+            if not await process.stdout.readline():
+                raise NotStarted("covey up did not start; see the lines above")
+        yield _Up(home, process.pid)
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def _covey(home: Path, *arguments: str) -> dict[str, Any]:
+    process = await asyncio.create_subprocess_exec(
+        *_COVEY, *arguments, "--json", env=_environment(home), stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await process.communicate()
+    return dict(json.loads(out))
+
+
+_COVEY = (sys.executable, "-m", "runtime.cli.main")
+
+
+def _environment(home: Path) -> dict[str, str]:
+    return {**os.environ, "COVEY_HOME": str(home), "COVEY_DISCOVERY": "lo", "COVEY_OFFLINE": "1"}
+
+
+async def _until(holds: Callable[[], bool], limit_s: float = 60.0) -> float:
+    began = time.perf_counter()
+    while not holds():
+        if time.perf_counter() - began > limit_s:
+            raise NotStarted(f"What was measured did not happen within {limit_s:g} s")
+        await asyncio.sleep(LOOK_S)
+    return time.perf_counter() - began

@@ -1,0 +1,126 @@
+"""A node under attack answers or refuses, does not fall, and serves afterwards. Large counts: `scripts/bench flood`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections import Counter
+from pathlib import Path
+
+import aiohttp
+
+from models.types import last
+from peers import codec, tls
+from peers.audit import Act
+from peers.channels import MAX_PIECE_BYTES, piece
+from peers.conversions import subtask_of
+from peers.link_messages import Beat
+from peers.messages import Hello
+from tests.peers.golden import V1
+from tests.peers.swarm import Node, pair, running
+from tests.peers.test_remote import REQUEST, WORDS, until
+
+ASKED = 200
+GARBAGE = 60
+BROKEN = 300
+
+
+def session(here: Node, there: Node) -> aiohttp.ClientSession:
+    context = tls.client_context(here.state.identity, there.state.identity.certificate_der)
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context, limit=8))
+
+
+def body(here: Node) -> bytes:
+    subtask = subtask_of(REQUEST, "f" * 32, here.id)
+    return codec.frames(Hello().pack()) + codec.frames(subtask.pack())
+
+
+async def still_serves(here: Node, there: Node) -> None:
+    there.knows(here)
+    fresh = Node(here.name, here.state, here.server, here.client, here.dialer)
+    assert (await last(fresh.specialist(there).run(REQUEST))).output == WORDS
+
+
+async def test_a_paired_device_that_asks_without_end_is_refused_at_once_and_written_down_once(tmp_path: Path) -> None:
+    async with pair(tmp_path) as (laptop, kitchen), session(laptop, kitchen) as http:
+
+        async def one() -> int:
+            async with http.post(f"https://{kitchen.address}/peer/1/subtasks", data=body(laptop)) as response:
+                await response.read()
+                return response.status
+
+        found = Counter(await asyncio.gather(*(one() for _ in range(ASKED))))
+        assert set(found) <= {200, 429}
+        assert found[429] >= ASKED - 70
+        refusals = [one for one in kitchen.state.audit.newest(1000) if one.act is Act.REFUSED]
+        assert len(refusals) <= 3
+
+
+async def test_after_garbage_of_strangers_paired_devices_are_served(tmp_path: Path) -> None:
+    chance = random.Random(1)
+    async with pair(tmp_path) as (laptop, kitchen):
+        for _ in range(GARBAGE):
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection("127.0.0.1", kitchen.server.port)
+                writer.write(chance.randbytes(chance.randrange(400)))
+                writer.transport.abort()
+        await still_serves(laptop, kitchen)
+
+
+async def test_broken_requests_are_refused_and_nothing_falls(tmp_path: Path) -> None:
+    chance = random.Random(2)
+    async with pair(tmp_path) as (laptop, kitchen), session(laptop, kitchen) as http:
+        whole = body(laptop)
+        for _ in range(BROKEN // 10):
+            data = bytearray(whole)
+            for _ in range(3):
+                data[chance.randrange(len(data))] = chance.randrange(256)
+            async with http.post(f"https://{kitchen.address}/peer/1/subtasks", data=bytes(data)) as response:
+                assert response.status in {200, 400, 403, 422, 426, 429, 508}
+        await still_serves(laptop, kitchen)
+
+
+def broken_words() -> list[bytes]:
+    """What a hostile paired device may say on a link: whole messages with bytes changed, cut or repeated."""
+    chance, words = random.Random(3), []
+    for message in V1.values():
+        packed = bytearray(codec.frames(message.pack())[:4096])
+        for _ in range(BROKEN // len(V1)):
+            data = bytearray(packed)
+            data[chance.randrange(len(data))] = chance.randrange(256)
+            words.append(piece(0, bytes(data[: chance.randrange(1, len(data) + 1)])))
+    return [*words, b"", b"\0", piece(2**32 - 1, b"x"), piece(0, b"x" * MAX_PIECE_BYTES), piece(7, b"", flags=3)]  # type: ignore[arg-type]
+
+
+async def test_broken_words_on_a_link_end_that_link_and_nothing_else(tmp_path: Path) -> None:
+    async with pair(tmp_path) as (laptop, kitchen), session(laptop, kitchen) as http:
+        words = iter(broken_words())
+        for _ in range(12):
+            async with http.ws_connect(f"https://{kitchen.address}/peer/1/link", autoping=False) as socket:
+                with contextlib.suppress(ConnectionError, StopIteration):
+                    await socket.send_bytes(piece(0, codec.frames(Hello().pack())))
+                    for _ in range(25):
+                        await socket.send_bytes(next(words))
+        await until(lambda: not kitchen.links._open)
+        await still_serves(laptop, kitchen)
+
+
+async def test_a_device_that_talks_without_end_on_its_link_is_hung_up_on(tmp_path: Path) -> None:
+    async with pair(tmp_path) as (laptop, kitchen), session(laptop, kitchen) as http:
+        async with http.ws_connect(f"https://{kitchen.address}/peer/1/link", autoping=False) as socket:
+            await socket.send_bytes(piece(0, codec.frames(Hello().pack())))
+            with contextlib.suppress(ConnectionError):
+                for _ in range(300):
+                    await socket.send_bytes(piece(0, codec.frames(Beat().pack())))
+            while (message := await socket.receive()).type is aiohttp.WSMsgType.BINARY:
+                continue
+            assert (message.type, socket.close_code) == (aiohttp.WSMsgType.CLOSE, 4003)
+
+
+async def test_a_stranger_gets_no_link(tmp_path: Path) -> None:
+    async with running(tmp_path, "kitchen") as kitchen:
+        context = tls.client_context(None, kitchen.state.identity.certificate_der)
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as http:
+            async with http.get(f"https://{kitchen.address}/peer/1/link") as response:
+                assert response.status == 403
