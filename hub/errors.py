@@ -3,6 +3,7 @@
 HubError
 ├── RedactionError         nothing was sent, or an answer was not taken
 │   ├── TextTooLong            too much to be checked
+│   ├── NamesNotSought         nobody looked for names in a text
 │   └── PlaceholderInvented    an answer names a placeholder that hides nothing
 ├── HubBookError           the list of hubs, rules or spending could not be read or written
 ├── UnknownHub             no hub of that name
@@ -50,6 +51,12 @@ class TextTooLong(RedactionError):
     """The text is too long to be checked for what must be hidden. Send less of it."""
 
     code = "text_too_long"
+
+
+class NamesNotSought(RedactionError):
+    """Names were not looked for in a text that is to be sent. Ask again; it stays here."""
+
+    code = "names_not_sought"
 
 
 class PlaceholderInvented(RedactionError):

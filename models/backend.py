@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from models.types import Digest, Json, ModelId, Signals, Usage
 
@@ -145,6 +145,25 @@ class Encoder(Loaded, Protocol):
 
     async def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return unit vectors, shape (len(texts), dimensions)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TokenStates:
+    """What an encoder makes of each token of a text."""
+
+    offsets: tuple[tuple[int, int], ...]
+    """Start and end character of each token in the text."""
+    states: NDArray[np.float32]
+    """One row a token, as the model gives it (not scaled to unit length)."""
+
+
+@runtime_checkable
+class TokenEncoder(Encoder, Protocol):
+    """An encoder that also tells what it makes of each token."""
+
+    async def states(self, text: str) -> TokenStates:
+        """Return the state of each token of a text, special tokens left out."""
         ...
 
 

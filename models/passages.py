@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 PASSAGE_CHARS = 900
 """Characters; about 200 tokens: several fit into a small context, and a reranker reads each whole."""
+LIST_LINE_CHARS = 60
+"""Of a line in a list or table; running text is broken at 70 characters and more."""
 K1, B = 1.2, 0.75
 """BM25's usual saturation and length weights."""
 
@@ -54,6 +56,30 @@ def sentences(text: str) -> list[Span]:
         found += _trimmed(text, start, end.end())
         start = end.end()
     return found + _trimmed(text, start, len(text))
+
+
+def statements(text: str) -> list[Span]:
+    """Return the sentences of a text; where one runs over short lines (a table, an invoice, a list), those lines.
+
+    >>> [span.text for span in statements("Labour, 2 hours   120.00\\nTotal  215.00\\n\\nThank you. Come again.")]
+    ['Labour, 2 hours   120.00', 'Total  215.00', 'Thank you.', 'Come again.']
+    """
+    return [piece for span in sentences(text) for piece in (_lines(text, span) if _is_list(span.text) else [span])]
+
+
+def _is_list(sentence: str) -> bool:
+    """Whether lines end because something is over, and not because the page is: most leave room for another word."""
+    lines = [line.strip() for line in sentence.splitlines() if line.strip()]
+    return len(lines) > 1 and sum(len(line) <= LIST_LINE_CHARS for line in lines[:-1]) * 2 > len(lines) - 1
+
+
+def _lines(text: str, span: Span) -> list[Span]:
+    found: list[Span] = []
+    start = span.start
+    for line in span.text.splitlines(keepends=True):
+        found += _trimmed(text, start, start + len(line))
+        start += len(line)
+    return found
 
 
 def _trimmed(text: str, start: int, end: int) -> list[Span]:

@@ -34,6 +34,7 @@ RUNNERS = {
     "filetype": "models.specialists.filetype:FileType",
     "find": "models.specialists.find:Find",
     "generate": "models.specialists.generate:Generate",
+    "names": "models.specialists.names:Names",
     "rerank": "models.specialists.rerank:Rerank",
     "summarize": "models.specialists.summarize:Summarize",
     "when": "models.specialists.when:When",

@@ -123,6 +123,10 @@ def _embed(ask: Ask, claim: Claim, sources: Sequence[Source], today: date) -> di
     return {"texts": [source.text for source in sources] or [_text(ask)]}
 
 
+def _names(ask: Ask, claim: Claim, sources: Sequence[Source], today: date) -> dict[str, Json]:
+    return {"text": "\n\n".join(source.text for source in sources) or _text(ask)}
+
+
 def _rerank(ask: Ask, claim: Claim, sources: Sequence[Source], today: date) -> dict[str, Json]:
     texts = [source.text for source in _needed(sources, "rerank", "files to rank")]
     return {"query": _text(ask), "passages": list(texts)}
@@ -174,6 +178,7 @@ _ASSEMBLE: Mapping[str, _Assemble] = {
     "code": _code,
     "call": _call,
     "embed": _embed,
+    "names": _names,
     "rerank": _rerank,
     "summarize": _summarize,
     "calculate": _calculate,

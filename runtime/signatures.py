@@ -38,6 +38,7 @@ SIGNATURES: Mapping[str, Signature] = {
     "code": Signature("text", {"prompt": "text"}, {"language": "text"}),
     "call": Signature("object", {"prompt": "text", "functions": "objects"}, {}),
     "embed": Signature("vectors", {"texts": "texts"}, {}),
+    "names": Signature("objects", {"text": "text"}, {}),
     "rerank": Signature("objects", {"query": "text", "passages": "texts"}, {}),
     "summarize": Signature("text", {"documents": "documents"}, {"sentences": "number", "instruction": "text"}),
     "calculate": Signature("object", {"expression": "text"}, {}),

@@ -13,7 +13,6 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
+from models.backend import TokenStates
 from models.errors import BackendError, BadArtifact, InputError, OutOfMemory
 from models.manifest import Manifest
 from models.store import Store
@@ -40,16 +40,6 @@ SLICE_TEXTS = 8
 """Texts that a thread takes at once: small enough that cancelling or another caller waits at most about 0.1 s."""
 CPU_OVERHEAD = 2.5
 """Resident bytes for each byte of an int8 file, working memory included (measured: 34 MB file, 85 MB)."""
-
-
-@dataclass(frozen=True, slots=True)
-class TokenStates:
-    """What the encoder makes of each token of a text."""
-
-    offsets: tuple[tuple[int, int], ...]
-    """Start and end character of each token in the text."""
-    states: Vectors
-    """One row a token, as the model gives it (not scaled to unit length)."""
 
 
 async def load(manifest: Manifest, model_path: Path, tokenizer_path: Path, threads: int) -> OnnxEncoder | OnnxReranker:

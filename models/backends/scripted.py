@@ -16,7 +16,7 @@ from typing import Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from models.backend import Delta, Encoder, Finish, GenerateCall, Message, Reranker, TextModel
+from models.backend import Delta, Encoder, Finish, GenerateCall, Message, Reranker, TextModel, TokenStates
 from models.errors import ConstraintError, ContextOverflow, DeadlineExceeded, NotInstalled, WorkerDied
 from models.grammar import accepts, unsatisfiable
 from models.specialist import AtHand
@@ -206,6 +206,11 @@ class ScriptedEncoder:
                 vectors[row, code % self._dimensions] += 1.0 if code & 0x10000 else -1.0
         unit: NDArray[np.float32] = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
         return unit
+
+    async def states(self, text: str) -> TokenStates:
+        """One token a word, with the vector of that word."""
+        found = [word.span() for word in re.finditer(r"\w+", text)]
+        return TokenStates(tuple(found), await self.encode([text[start:end] for start, end in found]))
 
 
 class ScriptedReranker:

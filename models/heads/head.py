@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.backend import Encoder
+from models.backend import Loaded
 from models.errors import BadArtifact
 from models.types import Digest
 
@@ -43,14 +43,19 @@ class Head:
         """Return one row of probabilities for each row of inputs."""
         return softmax((inputs @ self.weights + self.bias) / self.temperature)
 
-    def require(self, encoder: Encoder) -> None:
+    def require(self, encoder: Loaded) -> None:
         """Raises BadArtifact when the head belongs to another encoder."""
-        if self.encoder not in encoder.artifacts:
-            raise BadArtifact(
-                f"The head {self.name} was fitted on another encoder than the installed {encoder.id}; "
-                f"run `covey models verify {encoder.id}`, or fit the head again: a shipped one with "
-                "`scripts/build_heads`, your own with `covey specialists add --examples`."
-            )
+        require_encoder(self.name, self.encoder, encoder)
+
+
+def require_encoder(name: str, wanted: Digest, encoder: Loaded) -> None:
+    """Raises BadArtifact when what was fitted on one encoder or reranker is given another."""
+    if wanted not in encoder.artifacts:
+        raise BadArtifact(
+            f"The head {name} was fitted on another encoder than the installed {encoder.id}; "
+            f"run `covey models verify {encoder.id}`, or fit the head again: a shipped one with "
+            "`scripts/build_heads`, your own with `covey specialists add --examples`."
+        )
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -75,12 +80,12 @@ def load(name: str, folder: Path = FOLDER) -> Head:
             Digest(str(arrays["encoder"])),
         )
     except (KeyError, ValueError, TypeError) as error:
-        raise _damaged(path) from error
+        raise damaged(path) from error
     width = len(head.labels)
     if head.weights.ndim != 2 or head.weights.shape[1] != width or head.bias.shape != (width,):
-        raise _damaged(path)
+        raise damaged(path)
     if not (np.isfinite(head.weights).all() and np.isfinite(head.bias).all() and head.temperature > 0):
-        raise _damaged(path)
+        raise damaged(path)
     return head
 
 
@@ -107,14 +112,15 @@ def read_arrays(path: Path, max_bytes: int = MAX_HEAD_BYTES) -> dict[str, NDArra
     try:
         with zipfile.ZipFile(path) as members:
             if sum(member.file_size for member in members.infolist()) > max_bytes:
-                raise _damaged(path)
+                raise damaged(path)
         with np.load(path, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise _damaged(path) from error
+        raise damaged(path) from error
 
 
-def _damaged(path: Path) -> BadArtifact:
+def damaged(path: Path) -> BadArtifact:
+    """Return the error of a file that is damaged or something else."""
     again = "fit it again from your examples with `covey specialists add --examples`"
     if path.parent == FOLDER:
         again = f"fit it again with `scripts/build_heads {path.stem}`"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from models.heads.head import FOLDER
 from models.pool import OPENERS
 from models.specialist import RUNNERS, SpecialistSpec
 from models.store import Store
@@ -53,6 +54,9 @@ class DeviceSubject:
             modules.append(OPENERS.get(manifest.backend, "").partition(":")[0])
             digest.update("".join(manifest.digests).encode())
         digest.update(code_digest(modules).encode())
+        head = FOLDER / f"{spec.head}.npz"
+        if spec.head and head.is_file():
+            digest.update(head.read_bytes())
         return digest.hexdigest()
 
     def _entry(self, capability: str) -> Entry:

@@ -15,6 +15,7 @@ from models.errors import NotInstalled, OutOfMemory
 from runtime.evals.cases import Case, cases_of
 from runtime.evals.errors import SuiteError, SuiteSkipped
 from runtime.evals.prepare import Place, fit_head, with_head, with_pool
+from runtime.evals.redaction import RedactionSubject
 from runtime.evals.report import Report, find_run, report, write_run
 from runtime.evals.results import Results
 from runtime.evals.run import Judge, Progress, run
@@ -84,6 +85,8 @@ async def _subject(
             return subject, cases
         case "route":
             return router, cases
+        case "redact":
+            return RedactionSubject(subject), cases
         case "head":
             return with_head(suite, subject, place), cases
         case "retrieve":

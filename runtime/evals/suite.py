@@ -87,8 +87,9 @@ class Suite:
     """Names from the table of metrics; the first is the headline."""
     licence: str
     """Of the data."""
-    kind: Literal["each", "retrieve", "head", "route"] = "each"
-    """`each`: a request a row; `retrieve`: a pool of passages; `head`: a fitted head; `route`: the router."""
+    kind: Literal["each", "retrieve", "head", "route", "redact"] = "each"
+    """`each`: a request a row; `retrieve`: a pool of passages; `head`: a fitted head; `route`: the router; `redact`:
+    what would be hidden before a text leaves."""
     half: Literal["reporting", "tuning", "all"] = "reporting"
     limit: int | None = DEFAULT_LIMIT
     """Rows by default; absent means 200, 0 means all."""

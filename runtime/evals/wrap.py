@@ -111,5 +111,16 @@ def text(output: Json) -> Json:
     return output if isinstance(output, str) else None
 
 
-READERS: Mapping[str, Callable[[Json], Json]] = {"as_is": as_is, "letter": letter, "number": number, "text": text}
+def spans(output: Json) -> Json:
+    """Return the spans of a redaction."""
+    return output.get("spans") if isinstance(output, dict) else None
+
+
+READERS: Mapping[str, Callable[[Json], Json]] = {
+    "as_is": as_is,
+    "letter": letter,
+    "number": number,
+    "text": text,
+    "spans": spans,
+}
 """Reader name to the function that takes what is scored out of a result's output."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from models.heads import head
 from models.heads.head import Head
+from models.types import Digest
 from scripts.heads.sources import Sources
 
 
@@ -22,16 +23,37 @@ def write(
     folder: Path = head.FOLDER,
 ) -> None:
     """Write `<name>.npz` and `<name>.json`. Neither holds any text of the data."""
-    path = head.save(known, folder)
+    describe(
+        head.save(known, folder),
+        summary=summary,
+        labels=len(known.labels),
+        encoder=known.encoder,
+        sources=sources,
+        measured=measured,
+        notes=notes,
+    )
+
+
+def describe(
+    path: Path,
+    *,
+    summary: str,
+    labels: int,
+    encoder: Digest,
+    sources: Sources,
+    measured: Mapping[str, object],
+    notes: str = "",
+) -> None:
+    """Write the `.json` beside a fitted file."""
     about = {
-        "name": known.name,
+        "name": path.stem,
         "summary": summary,
-        "labels": len(known.labels),
-        "encoder": known.encoder,
+        "labels": labels,
+        "encoder": encoder,
         "sha256": sha256(path.read_bytes()).hexdigest(),
         "data": sources.described(),
         "measured": measured,
         "notes": notes,
-        "command": f"scripts/build_heads {known.name}",
+        "command": f"scripts/build_heads {path.stem}",
     }
     path.with_suffix(".json").write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from models.types import Json
@@ -60,9 +60,50 @@ def span_counts(kind: str = "") -> Callable[[Sequence[Outcome], Options], Rows]:
     return counts
 
 
-def characters_covered(outcomes: Sequence[Outcome], _: Options) -> Rows:
+def touch_counts(kind: str = "", kinds: str = "") -> Callable[[Sequence[Outcome], Options], Rows]:
+    """Return the counter of spans that touch: expected ones touched by a found one, all expected, the same of found.
+
+    Which type a span has does not matter, but `kind` counts the expected ones of one type only. With the option
+    `only`, expected spans of other types do not take part; `kinds` names an option with the types to count.
+    """
+
+    def counts(outcomes: Sequence[Outcome], options: Options) -> Rows:
+        only = options.get("only")
+        rows = []
+        for o in outcomes:
+            wanted = [s for s in _spans(o.expected, {}, "").elements() if only is None or s[0] in only]
+            found = list(_spans(o.answer, {}, "").elements())
+            chosen = options.get(kinds, ()) if kinds else (kind,)
+            counted = [s for s in wanted if chosen == ("",) or s[0] in chosen]
+            hit = sum(any(map(_touch(s), found)) for s in counted)
+            right = sum(any(map(_touch(s), wanted)) for s in found)
+            rows.append((hit, len(counted), right, len(found)))
+        return columns(rows, 4)
+
+    return counts
+
+
+def touch_recall(rows: Rows) -> float:
+    return float(rows[:, 0].sum() / rows[:, 1].sum()) if rows[:, 1].sum() else 0.0
+
+
+def touch_precision(rows: Rows) -> float:
+    return float(rows[:, 2].sum() / rows[:, 3].sum()) if rows[:, 3].sum() else 0.0
+
+
+def touch_f2(rows: Rows) -> float:
+    """F with recall weighed above precision; of one type, the precision is that of all found spans."""
+    recall, precision = touch_recall(rows), touch_precision(rows)
+    return 5 * precision * recall / (4 * precision + recall) if precision + recall else 0.0
+
+
+def _touch(span: tuple[str, int, int]) -> Callable[[tuple[str, int, int]], bool]:
+    return lambda other: other[1] < span[2] and other[2] > span[1]
+
+
+def characters_covered(outcomes: Sequence[Outcome], options: Options) -> Rows:
     """Characters of the expected spans that some found span covers, and all of them: what would not leak."""
-    return columns([_covered(o) for o in outcomes], 2)
+    return columns([_covered(o, options.get("only")) for o in outcomes], 2)
 
 
 def precision(rows: Rows) -> float:
@@ -108,9 +149,10 @@ def _spans(value: Json, names: dict[str, str], kind: str) -> Counter[tuple[str, 
     return found
 
 
-def _covered(outcome: Outcome) -> tuple[int, int]:
-    def characters(value: Json) -> set[int]:
-        return {at for _, start, end in _spans(value, {}, "") for at in range(start, end)}
+def _covered(outcome: Outcome, only: Collection[str] | None) -> tuple[int, int]:
+    def characters(value: Json, types: Collection[str] | None) -> set[int]:
+        spans = _spans(value, {}, "")
+        return {at for kind, start, end in spans if types is None or kind in types for at in range(start, end)}
 
-    wanted = characters(outcome.expected)
-    return len(wanted & characters(outcome.answer)), len(wanted)
+    wanted = characters(outcome.expected, only)
+    return len(wanted & characters(outcome.answer, None)), len(wanted)

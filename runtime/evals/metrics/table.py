@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from runtime.evals.metrics import calls, cost, labels, ranking, risk, slots, texts
+from runtime.evals.metrics import calls, cost, labels, ranking, redaction, risk, slots, texts
 from runtime.evals.metrics.outcome import Metric, mean
 
 _SPAN_FOLDS = {"precision": slots.precision, "recall": slots.recall, "f1": slots.f_beta(1), "f2": slots.f_beta(2)}
+
+_TOUCH_FOLDS = {"precision": slots.touch_precision, "recall": slots.touch_recall, "f2": slots.touch_f2}
 
 METRICS: Mapping[str, Metric] = MappingProxyType(
     {
@@ -57,9 +59,19 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
             f"span_{name}": Metric(slots.span_counts(), fold, True, f"{name} of spans, exact place and type")
             for name, fold in _SPAN_FOLDS.items()
         },
+        "fixed_recall": Metric(
+            slots.touch_counts(kinds="fixed"), slots.touch_recall, True, "recall, types of fixed form"
+        ),
+        "words_hidden": Metric(redaction.words_hidden, slots.share, False, "share of words that would be hidden"),
+        "restored": Metric(redaction.restored, mean, True, "share of texts given back letter by letter"),
+        "sendable": Metric(redaction.sendable, mean, True, "share of texts that nothing blocks"),
+        **{
+            f"touch_{name}": Metric(slots.touch_counts(), fold, True, f"{name} of spans, that touch, any type")
+            for name, fold in _TOUCH_FOLDS.items()
+        },
     }
 )
-"""`span_recall:PERSON` and the like give the figure of one type."""
+"""`span_recall:PERSON`, `touch_recall:PERSON` and the like give the figure of one type."""
 
 
 def known(name: str) -> bool:
@@ -68,15 +80,17 @@ def known(name: str) -> bool:
 
 def metric(name: str) -> Metric:
     """Return the metric of a name that `known` accepts."""
-    typed = _typed(name)
-    if typed is None:
-        return METRICS[name]
-    fold, kind = typed
-    return Metric(slots.span_counts(kind), _SPAN_FOLDS[fold], True)
+    return _typed(name) or METRICS[name]
 
 
-def _typed(name: str) -> tuple[str, str] | None:
-    """Return (fold, type) of `span_recall:PERSON`."""
+def _typed(name: str) -> Metric | None:
+    """Return the metric of `span_recall:PERSON`, and None for a name without a type."""
     head, colon, kind = name.partition(":")
-    fold = head.removeprefix("span_")
-    return (fold, kind) if colon and kind and head.startswith("span_") and fold in _SPAN_FOLDS else None
+    way, _, fold = head.partition("_")
+    if not colon or not kind:
+        return None
+    if way == "span" and fold in _SPAN_FOLDS:
+        return Metric(slots.span_counts(kind), _SPAN_FOLDS[fold], True)
+    if way == "touch" and fold in _TOUCH_FOLDS:
+        return Metric(slots.touch_counts(kind), _TOUCH_FOLDS[fold], True)
+    return None

@@ -202,3 +202,37 @@ def test_an_unknown_metric_is_not_known() -> None:
 def test_valid_is_the_share_of_given_outputs_and_refusals_do_not_take_part() -> None:
     rows = [of({}, {"a": 1}, valid=True), of({}, {"a": "x"}, valid=False), of({}, None, refused="not_sure")]
     assert value("valid", rows) == 1 / 2
+
+
+SPANS = [
+    of(
+        [{"type": "PERSON", "start": 0, "end": 9}, {"type": "DATE", "start": 20, "end": 24}],
+        [{"type": "WORD", "start": 5, "end": 12}, {"type": "X", "start": 30, "end": 31}],
+    ),
+    of([{"type": "CARD", "start": 3, "end": 7}], []),
+]
+
+
+def test_touching_spans_count_whatever_their_type() -> None:
+    assert value("touch_recall", SPANS) == 1 / 3
+    assert value("touch_precision", SPANS) == 1 / 2
+    assert value("touch_f2", SPANS) == pytest.approx(5 * (1 / 2) * (1 / 3) / (4 * (1 / 2) + 1 / 3))
+
+
+def test_touching_spans_of_one_type_or_of_those_that_matter() -> None:
+    assert value("touch_recall:PERSON", SPANS) == 1
+    assert value("touch_recall", SPANS, only=["PERSON", "CARD"]) == 1 / 2
+    assert value("fixed_recall", SPANS, fixed=["CARD", "DATE"]) == 0
+    assert value("characters_covered", SPANS, only=["PERSON"]) == 4 / 9
+    assert known("touch_recall:PERSON")
+    assert not known("touch_median:PERSON")
+
+
+def test_redaction_counts_hidden_words_and_what_came_back() -> None:
+    outcomes = [
+        of([], [], scores={"words": 8.0, "hidden": 2.0, "restored": 1.0, "sendable": 1.0}),
+        of([], [], scores={"words": 2.0, "hidden": 0.0, "sendable": 0.0}),
+    ]
+    assert value("words_hidden", outcomes) == 0.2
+    assert value("restored", outcomes) == 1
+    assert value("sendable", outcomes) == 0.5
