@@ -7,7 +7,7 @@ import errno
 import logging
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 HANDSHAKE_S = 10.0
 """A slow board with a poor radio needs two seconds; a socket that says nothing is given up."""
@@ -39,6 +39,13 @@ class Door:
         self._context = context
         self._handshakes: set[asyncio.Task[None]] = set()
         self._unpaired = 0
+        self._inside: dict[bytes, set[asyncio.Transport]] = {}
+
+    def keep_only(self, trusted: Collection[bytes]) -> None:
+        """End the connections of those whose certificate (DER) is not among these any more."""
+        for certificate in self._inside.keys() - set(trusted):
+            for transport in tuple(self._inside[certificate]):
+                transport.abort()
 
     async def serve(self, listening: socket.socket) -> None:
         """Accept until cancelled. `listening` is bound, listening and non-blocking."""
@@ -79,6 +86,16 @@ class Door:
             )
             accepted.close()
 
+    def admit(self, certificate: bytes, transport: asyncio.Transport) -> None:
+        """Remember a connection under the certificate that was shown on it."""
+        self._inside.setdefault(certificate, set()).add(transport)
+
+    def dismiss(self, certificate: bytes, transport: asyncio.Transport) -> None:
+        """Forget a connection that ended."""
+        self._inside[certificate].discard(transport)
+        if not self._inside[certificate]:
+            del self._inside[certificate]
+
     def enter(self, transport: asyncio.Transport) -> bool:
         """Count a connection without a certificate; False when there is no place for it."""
         if self._unpaired >= MAX_UNPAIRED:
@@ -100,10 +117,15 @@ class _Guest(asyncio.Protocol):
         self._door = door
         self._counted = False
         self._entered = False
+        self._admitted: tuple[bytes, asyncio.Transport] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        if not peer_certificate(transport):
+        certificate = peer_certificate(transport)
+        if certificate:
+            self._admitted = certificate, transport
+            self._door.admit(certificate, transport)
+        else:
             if not self._door.enter(transport):
                 transport.abort()
                 return
@@ -129,6 +151,8 @@ class _Guest(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         if self._counted:
             self._door.leave()
+        if self._admitted is not None:
+            self._door.dismiss(*self._admitted)
         if self._entered:
             self._inside.connection_lost(error)
 

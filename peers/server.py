@@ -19,7 +19,7 @@ from aiohttp import web
 from models.errors import ModelsError
 from peers import codec, tls
 from peers.blob_serving import BlobServing
-from peers.book import Peer
+from peers.book import Book, Peer
 from peers.desk import Desk, Handler, Job, Send
 from peers.door import Door, listen, peer_certificate
 from peers.errors import PeersError
@@ -101,7 +101,7 @@ class PeerServer:
         await runner.setup()
         assert runner.server is not None
         door = Door(runner.server, self._context)
-        serving = [asyncio.create_task(door.serve(listening)), asyncio.create_task(self._watch())]
+        serving = [asyncio.create_task(door.serve(listening)), asyncio.create_task(self._watch(door))]
         try:
             yield self
         finally:
@@ -126,10 +126,15 @@ class PeerServer:
             self._tls = trusted, tls.server_context(self._state.identity, trusted)
         return self._tls[1]
 
-    async def _watch(self) -> None:
-        """Cut those who were revoked, or whose time is over, by whatever process."""
+    async def _watch(self, door: Door) -> None:
+        """Cut those who were revoked, or whose time is over, by whatever process; hang up on the revoked."""
+        seen = Book()
         while True:
             await asyncio.sleep(WATCH_S)
+            book = self._state.peers.book()
+            if book is not seen:
+                seen = book
+                door.keep_only([peer.certificate for peer in book.peers.values()])
             for node in self._desk.askers():
                 if self._gate.paired(node) is None:
                     logger.info("a device was revoked or its time is over: its work here was ended")

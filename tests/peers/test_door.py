@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import resource
 import struct
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from models.types import last
-from peers import codec, door, tls
+from peers import codec, door, membership, tls
 from peers.server import MAX_BODY_BYTES
 from tests.peers.swarm import Node, pair, running
 from tests.peers.test_remote import REQUEST, WORDS, until
@@ -129,3 +130,16 @@ async def test_a_paired_device_that_talks_nonsense_is_told_so(tmp_path: Path, bo
         assert b"400" in await send(laptop, kitchen, b"Content-Length: %d\r\n" % len(body), body)
         assert kitchen.asked == []
         assert (await last(laptop.specialist(kitchen).run(REQUEST))).output == WORDS
+
+
+async def test_a_kept_connection_of_a_revoked_device_is_hung_up_within_a_second(tmp_path: Path) -> None:
+    async with pair(tmp_path) as (laptop, kitchen):
+        context = tls.client_context(laptop.state.identity, kitchen.state.identity.certificate_der)
+        reader, writer = await asyncio.open_connection("127.0.0.1", kitchen.server.port, ssl=context)
+        writer.write(b"DELETE /peer/1/subtasks/x HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"204" in await reader.readuntil(b"\r\n\r\n")
+        membership.revoke(kitchen.state, "laptop")
+        async with asyncio.timeout(1.0):
+            with contextlib.suppress(ConnectionError):
+                assert await reader.read() == b""
+        writer.transport.abort()

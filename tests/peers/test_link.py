@@ -16,6 +16,7 @@ from peers import membership
 from peers.audit import Act
 from peers.book import with_peer
 from peers.chain_entry import NO_HASH, signed
+from peers.codes import Address
 from peers.conversions import ledger_head_of
 from peers.errors import LinkError, PeerBusy, PeerLost
 from peers.grants import Limits, guest_device, own_device
@@ -284,6 +285,52 @@ async def test_after_a_wake_a_dead_link_is_made_anew_within_five_seconds(tmp_pat
         laptop.dialer.woken()
         await asyncio.sleep(2.5)
         assert laptop.links.get(kitchen.id) is before, "a link that answers is kept"
+
+
+class Network:
+    """Carries bytes to a node, and holds them while it is down: nothing is refused, nothing is reset."""
+
+    def __init__(self, to: Address) -> None:
+        self.up = asyncio.Event()
+        self.up.set()
+        self._to = to
+
+    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self.up.wait()
+        there, back = await asyncio.open_connection(self._to.host, self._to.port)
+        ways = [asyncio.create_task(self._carry(*way)) for way in ((reader, back), (there, writer))]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+            writer.transport.abort()
+            back.transport.abort()
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            await self.up.wait()
+            writer.write(data)
+
+
+async def test_after_a_wake_a_half_open_link_is_given_up_and_made_anew(tmp_path: Path) -> None:
+    """While the device slept its network went away: nobody told either side."""
+    async with running(tmp_path, "laptop", dials=True) as laptop, running(tmp_path, "kitchen") as kitchen:
+        network = Network(kitchen.address)
+        async with await asyncio.start_server(network.accept, "127.0.0.1", 0) as proxy:
+            place = Address("127.0.0.1", proxy.sockets[0].getsockname()[1])
+            kitchen.knows(laptop, addresses=[])
+            laptop.knows(kitchen, addresses=[str(place)])
+            await laptop.until_linked(kitchen)
+            network.up.clear()
+            laptop.dialer.woken()
+            assert await until(lambda: laptop.links.get(kitchen.id) is None, limit_s=5.0) < 4.0
+            network.up.set()
+            assert await until(lambda: laptop.links.get(kitchen.id) is not None, limit_s=6.0) < 5.0
+            laptop.links.close()
+            kitchen.links.close()
+            await asyncio.sleep(0.2)
 
 
 async def test_links_are_paced(tmp_path: Path) -> None:
