@@ -9,12 +9,13 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from models.store import Store
-from peers import membership
+from peers import mdns, membership
 from peers.checkup import CheckUp
 from peers.client import PeerClient
 from peers.codes import Address
 from peers.dialer import Dialer
 from peers.discovery import Discovery
+from peers.mdns import Opening
 from peers.pairing_host import PairingHost
 from peers.release import Released
 from peers.served import announced
@@ -45,10 +46,12 @@ def own_name() -> str:
 
 
 @asynccontextmanager
-async def peering(node: Node, port: int, far: Reach) -> AsyncIterator[Address | None]:
+async def peering(
+    node: Node, port: int, far: Reach, *, opening: Opening = mdns.multicast
+) -> AsyncIterator[Address | None]:
     """Serve other devices as long as the block lasts, and give where; nothing where `far` is off.
 
-    Raises PeerPortInUse, IdentityError.
+    `opening` opens multicast, by which others are found. Raises PeerPortInUse, IdentityError.
     """
     if far == "off":
         yield None
@@ -85,7 +88,7 @@ async def peering(node: Node, port: int, far: Reach) -> AsyncIterator[Address | 
         stack.enter_context(announced(state.folder, place))
         await stack.enter_async_context(in_background(facts.watch()))
         dialer = await stack.enter_async_context(linking(node, state, server, boot))
-        finder = finding(state, server.port, far, boot, dialer.sighted, dialer.woken)
+        finder = finding(state, server.port, far, boot, dialer.sighted, dialer.woken, opening)
         found.append(await stack.enter_async_context(finder))
         node.links = server.links
         stack.callback(setattr, node, "links", None)

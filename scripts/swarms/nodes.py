@@ -187,7 +187,7 @@ def swarm(
         nodes = {}
         for name in names:
             home = folder / name
-            home.mkdir(mode=0o700, parents=True)
+            home.mkdir(mode=0o700, parents=True, exist_ok=True)
             if models and name in models:
                 share_models(models[name], home)
             nodes[name] = SwarmNode(name, home, net[name] if net else None)

@@ -99,7 +99,7 @@ def test_a_flood_of_announcements_hides_nobody_and_takes_no_memory(tmp_path: Pat
     with home_network("a", "b", "hostile") as net, finder(net["a"], tmp_path / "a") as a:
         time.sleep(1.0)
         before = _memory_kb(a.process.pid)
-        flood = net["hostile"].command(sys.executable, "-m", "tests.swarm.flood", "10.77.0.3", "3")
+        flood = net["hostile"].command(sys.executable, "-m", "scripts.swarms.flood", "10.77.0.3", "3")
         with subprocess.Popen(flood, cwd=ROOT, stdout=subprocess.PIPE, text=True) as flooding:
             time.sleep(1.0)
             with finder(net["b"], tmp_path / "b"):

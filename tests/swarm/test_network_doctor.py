@@ -13,17 +13,18 @@ from pathlib import Path
 
 import pytest
 
-from scripts.swarms.lan import INTERFACE, Lan, missing
+from scripts.swarms.faults import Swarm, make
+from scripts.swarms.lan import Lan, missing
 from scripts.swarms.nodes import SwarmNode, pair, swarm
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.slow]
-PORT = "4489"
 
 
 @dataclass
 class Household:
     """A laptop and a kitchen that are paired, on one network."""
 
+    swarm: Swarm
     net: Lan
     laptop: SwarmNode
     kitchen: SwarmNode
@@ -51,33 +52,19 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Household]:
         assert net is not None
         nodes["router"].down()
         pair(nodes["kitchen"], nodes["laptop"])
-        yield Household(net, nodes["laptop"], nodes["kitchen"])
+        yield Household(Swarm(nodes, net), net, nodes["laptop"], nodes["kitchen"])
 
 
 @contextmanager
-def dropping(node: SwarmNode) -> Iterator[None]:
-    """A firewall on this device that drops what comes to the peers' port."""
-    host = node.host
-    assert host is not None
-    host.ip("rule", "add", "pref", "10", "lookup", "local")
-    host.ip("rule", "add", "pref", "1", "iif", INTERFACE, "ipproto", "tcp", "dport", PORT, "blackhole")
-    host.ip("rule", "del", "pref", "0")
+def fault(home: Household, name: str, *nodes: str) -> Iterator[None]:
+    """A fault of these nodes as long as the block lasts."""
+    for node in nodes:
+        make(home.swarm, name, node)
     try:
         yield
     finally:
-        host.ip("rule", "add", "pref", "0", "lookup", "local")
-        host.ip("rule", "del", "pref", "1")
-        host.ip("rule", "del", "pref", "10")
-
-
-@contextmanager
-def bridge_port(home: Household, number: int, setting: str, value: str, back: str) -> Iterator[None]:
-    line = ["bridge", "-n", home.net.bridge, "link", "set", "dev", f"p{number}", setting]
-    subprocess.run([*line, value], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run([*line, back], check=True)
+        for node in nodes:
+            make(home.swarm, name, node, "off")
 
 
 def test_all_well_is_said_for_both_ends(home: Household) -> None:
@@ -88,20 +75,20 @@ def test_all_well_is_said_for_both_ends(home: Household) -> None:
 
 
 def test_a_firewall_over_there_is_named(home: Household) -> None:
-    with dropping(home.kitchen):
+    with fault(home, "firewall", "kitchen"):
         found = home.findings()["kitchen"]
     assert found["cause"] == "firewall_there"
     assert "ufw allow 4489/tcp" in found["cure"]
 
 
 def test_a_firewall_here_is_named(home: Household) -> None:
-    with dropping(home.laptop):
+    with fault(home, "firewall", "laptop"):
         assert home.cause() == "firewall_here"
 
 
 def test_an_access_point_that_keeps_its_devices_apart_is_named(home: Household) -> None:
     """The router is reached by both; they can't reach each other: two ports of the bridge that do not speak."""
-    with bridge_port(home, 0, "isolated", "on", "off"), bridge_port(home, 1, "isolated", "on", "off"):
+    with fault(home, "isolate", "laptop", "kitchen"):
         subprocess.run(["ip", "-n", home.net["laptop"].namespace, "neigh", "flush", "all"], check=True)
         found = home.findings("kitchen")["kitchen"]
     assert found["cause"] == "isolation"
@@ -109,7 +96,7 @@ def test_an_access_point_that_keeps_its_devices_apart_is_named(home: Household) 
 
 
 def test_multicast_that_is_filtered_is_named(home: Household) -> None:
-    with bridge_port(home, 0, "mcast_flood", "off", "on"), bridge_port(home, 1, "mcast_flood", "off", "on"):
+    with fault(home, "deaf", "laptop", "kitchen"):
         found = home.findings()["kitchen"]
     assert found["cause"] == "multicast"
     assert "from kitchen" in found["sentence"]

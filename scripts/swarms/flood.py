@@ -1,16 +1,17 @@
-"""A hostile host for tests: made-up Covey announcements over multicast DNS, for so many seconds; prints how many.
+"""A hostile host: made-up Covey announcements over multicast DNS, for so many seconds; prints how many.
 
-python -m tests.swarm.flood OWN_ADDRESS SECONDS
+python -m scripts.swarms.flood OWN_ADDRESS SECONDS
 """
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import socket
 import sys
 import time
 
-from zeroconf import DNSOutgoing, ServiceInfo
+from zeroconf import DNSOutgoing, ServiceInfo  # type: ignore[attr-defined]  # missing from its list of names
 
 from peers.mdns import SERVICE
 
@@ -38,11 +39,12 @@ def main(own: str, seconds: float) -> int:
         flooding.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(own))
         until, sent = time.monotonic() + seconds, 0
         while time.monotonic() < until:
-            flooding.sendto(datagram(), GROUP)
-            sent += AT_ONCE
+            with contextlib.suppress(OSError):  # the network is gone just now
+                flooding.sendto(datagram(), GROUP)
+                sent += AT_ONCE
             time.sleep(PAUSE_S)
     return sent
 
 
 if __name__ == "__main__":
-    print(main(sys.argv[1], float(sys.argv[2])))  # noqa: T201
+    print(main(sys.argv[1], float(sys.argv[2])))

@@ -1,0 +1,86 @@
+"""`scripts/swarm`: nodes that are paired and work as one, and faults by name."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from runtime.asking import Ask
+from scripts.swarms import one_process
+from scripts.swarms.faults import FAULTS, FaultError, Swarm, make
+from scripts.swarms.lan import missing
+from scripts.swarms.nodes import SwarmNode
+from scripts.swarms.run import main
+
+
+async def test_in_one_process_a_node_without_a_model_has_another_do_it(tmp_path: Path) -> None:
+    async with one_process.nodes(["a", "b", "c"], tmp_path) as made:
+        await one_process.until_linked(made)
+        answer = await made["a"].node.ask(Ask("Write a short poem about birds"))
+        assert (answer.node, answer.result.text) == ("b", one_process.WORDS)
+        made["b"].way.cut()
+        await asyncio.sleep(0.2)
+        await one_process.until_linked(made)
+        answer = await made["a"].node.ask(Ask("Write a short poem about birds"))
+        assert answer.result.text == one_process.WORDS
+        assert made["b"].way.passed_bytes > 0
+
+
+def test_the_command_does_what_it_is_told_and_says_what_failed(capsys: pytest.CaptureFixture[str]) -> None:
+    said: list[str] = []
+    assert one_process.run(["a", "b"], iter(["ask a What is 17 * 3?", "way b sideways", "quit"]), said.append) == 1
+    assert "17 * 3 = 51" in said[1]
+    assert "sideways" in said[2]
+
+
+def test_a_fault_that_is_none_is_told_with_those_that_are() -> None:
+    with pytest.raises(FaultError, match="kill"):
+        make(Swarm({}), "earthquake", "a")
+    with pytest.raises(FaultError, match="no node 'a'"):
+        make(Swarm({}), "kill", "a")
+
+
+def test_a_fault_of_the_network_needs_one(tmp_path: Path) -> None:
+    with pytest.raises(FaultError, match="--in lan"):
+        make(Swarm({"a": SwarmNode("a", tmp_path)}), "cable-out", "a")
+
+
+def test_a_home_on_this_machines_disk_is_not_filled(tmp_path: Path) -> None:
+    with pytest.raises(FaultError, match="--disk-mb"):
+        make(Swarm({"a": SwarmNode("a", tmp_path)}), "full-disk", "a")
+
+
+def test_one_byte_of_a_model_is_changed_and_the_file_that_it_links_to_is_not(tmp_path: Path) -> None:
+    blobs = tmp_path / "models" / "blobs"
+    blobs.mkdir(parents=True)
+    (tmp_path / "original").write_bytes(b"weights")
+    (blobs / "digest").symlink_to(tmp_path / "original")
+    make(Swarm({"a": SwarmNode("a", tmp_path)}), "corrupt", "a")
+    assert (blobs / "digest").read_bytes() != b"weights" == (tmp_path / "original").read_bytes()
+
+
+def test_every_fault_says_what_it_is() -> None:
+    assert all(fault.about and name == fault.name for name, fault in FAULTS.items())
+
+
+@pytest.fixture
+def _namespaces() -> Iterator[None]:
+    if why := missing():
+        pytest.skip(f"network namespaces: {why}")
+    yield
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+@pytest.mark.usefixtures("_namespaces")
+def test_on_a_made_up_network_faults_are_made_and_survived(capfd: pytest.CaptureFixture[str]) -> None:
+    told = ["fault full-disk a", "covey a ask 2+2", "fault full-disk a off", "covey a ask 2+2"]
+    told += ["fault slow b 2000", "fault slow b off", "fault kill b", "fault up b", "peers b"]
+    assert main(["2", "--in", "lan", "--disk-mb", "32", *(word for line in told for word in ("--do", line))]) == 0
+    out = capfd.readouterr().out
+    assert "a and b are paired after" in out
+    assert '"code": "disk_full"' in out
+    assert ' = 4"' in out
