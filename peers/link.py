@@ -105,6 +105,7 @@ class Link:
         self._resets: list[int] = []
         self._poked = asyncio.Event()
         self._doubted_s: float | None = None
+        self._retired = False
         self._pings = 0
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._code = BYE
@@ -162,6 +163,10 @@ class Link:
             task.cancel()
         if not self._over.done():
             self._over.set_result(None)
+
+    def retire(self) -> None:
+        """A newer link takes its place: what runs over this one may end, nothing new begins."""
+        self._retired, self._code = True, REPLACED
 
     def poke(self) -> None:
         """Tell the other side now what is new, instead of within a second."""
@@ -312,6 +317,8 @@ class Link:
                 raise PeerLost(f"{self.name} did not answer after this device woke up.")
             if health is Health.DOWN:
                 raise PeerLost(f"{self.name} has said nothing for {liveness.DOWN_S:g} s. It may be asleep.")
+            if self._retired and not self._inboxes and not self._serving:
+                raise PeerLost("a newer link took its place")
             if health is not self.neighbour.health:
                 self._note(replace(self.neighbour, health=health))
 
@@ -321,7 +328,7 @@ class Link:
 
     def _note(self, neighbour: Neighbour) -> None:
         self.neighbour = replace(neighbour, health=self.health)
-        if not self._over.done():
+        if not self._over.done() and not self._retired:
             self._station.around.note(self.neighbour)
 
     async def _count_word(self) -> None:

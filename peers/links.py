@@ -10,7 +10,7 @@ from collections.abc import Callable
 from aiolimiter import AsyncLimiter
 
 from peers.errors import PeerBusy
-from peers.link import BYE, REPLACED, UNPAIRED, Link
+from peers.link import BYE, UNPAIRED, Link
 from peers.liveness import Health
 from peers.neighbourhood import Neighbourhood
 from peers.node_id import NodeId
@@ -31,6 +31,7 @@ class Links:
         self.station = station
         self._clock = clock
         self._open: dict[NodeId, Link] = {}
+        self._retired: set[Link] = set()
         self._rates: dict[NodeId, AsyncLimiter] = {}
 
     @property
@@ -57,21 +58,24 @@ class Links:
             return
         self._open[link.node] = link
         if old is not None:
-            old.end(REPLACED)
+            old.retire()
+            self._retired.add(old)
         self.around.note(link.neighbour)
         try:
             await link.run()
         except Exception:  # top of the task: a defect ends one link, not the node
             logger.exception("the link with %s ended in a way that it should not", link.name)
         finally:
+            self._retired.discard(link)
             if self._open.get(link.node) is link:
                 del self._open[link.node]
                 self.around.forget(link.node)
 
     def cut(self, node: NodeId) -> None:
         """End the link of a device that is not paired any more, and all that runs over it."""
-        if node in self._open:
-            self._open[node].end(UNPAIRED)
+        for link in self._all():
+            if link.node == node:
+                link.end(UNPAIRED)
 
     def poke(self) -> None:
         """Tell all what is new, at once."""
@@ -102,8 +106,11 @@ class Links:
 
     def close(self) -> None:
         """End all links."""
-        for link in list(self._open.values()):
+        for link in self._all():
             link.end(BYE)
+
+    def _all(self) -> list[Link]:
+        return [*self._open.values(), *self._retired]
 
 
 def takes_over(new: Link, old: Link, me: NodeId) -> bool:

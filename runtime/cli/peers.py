@@ -20,6 +20,8 @@ from runtime.cli.node_state import opened
 from runtime.errors import UsageError
 
 SHOWN_HAPPENINGS = 10
+ANSWER_S = 5.0
+"""What a running node is given to tell how its links are."""
 
 app = typer.Typer(help="See and change what paired devices may do.")
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -152,12 +154,21 @@ def linked_now(home: Path) -> peer_view.Linked | None:
     if not (home / paths.NODE_SOCKET).exists():
         return None
     from runtime.running import RunningNode  # heavy, first use only
+    from runtime.wire import NodeError
 
     async def ask() -> peer_view.Linked | None:
         node = RunningNode(home)
-        return await node.linked() if await node.answers() else None
+        async with asyncio.timeout(ANSWER_S):
+            return await node.linked() if await node.answers() else None
 
-    return asyncio.run(ask())
+    try:
+        return asyncio.run(ask())
+    except (
+        NodeError,
+        OSError,
+        TimeoutError,
+    ):  # it hangs, stops, or is older: what is written down is shown all the same
+        return None
 
 
 def _print_json(value: dict[str, Json]) -> None:

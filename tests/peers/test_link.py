@@ -18,7 +18,7 @@ from peers.book import with_peer
 from peers.chain_entry import NO_HASH, signed
 from peers.codes import Address
 from peers.conversions import ledger_head_of
-from peers.errors import LinkError, PeerBusy, PeerLost
+from peers.errors import LinkError, PeerBusy, PeerLost, VersionMismatch
 from peers.grants import Limits, guest_device, own_device
 from peers.link_messages import Beat, SkillCard
 from peers.liveness import Health
@@ -331,6 +331,36 @@ async def test_after_a_wake_a_half_open_link_is_given_up_and_made_anew(tmp_path:
             laptop.links.close()
             kitchen.links.close()
             await asyncio.sleep(0.2)
+
+
+async def test_work_over_a_link_that_is_replaced_goes_on_to_its_end(tmp_path: Path) -> None:
+    go = asyncio.Event()
+    async with linked_pair(tmp_path) as (laptop, kitchen):
+        kitchen.script = waiting_for(go)
+        stream = laptop.specialist(kitchen).run(REQUEST)
+        await anext(stream)
+        old = laptop.links.get(kitchen.id)
+        new = await laptop.client.link(
+            laptop.links.station, laptop.state.peers.book().peers[kitchen.id], kitchen.address
+        )
+        keeping = asyncio.create_task(laptop.links.keep(new))
+        await until(lambda: laptop.links.get(kitchen.id) is new)
+        await asyncio.sleep(1.2)
+        assert old is not None and old.health is Health.UP
+        go.set()
+        assert (await last(stream)).output == "one"
+        await until(lambda: old.health is Health.DOWN)
+        assert laptop.links.get(kitchen.id) is new
+        laptop.links.close()
+        await keeping
+
+
+async def test_an_older_version_than_before_makes_no_link(tmp_path: Path) -> None:
+    async with pair(tmp_path) as (laptop, kitchen):
+        peer = replace(laptop.state.peers.book().peers[kitchen.id], version=2)
+        with pytest.raises(VersionMismatch, match="spoke version 2"):
+            await laptop.client.link(laptop.links.station, peer, kitchen.address)
+        await until(lambda: not kitchen.links._open)
 
 
 async def test_links_are_paced(tmp_path: Path) -> None:
