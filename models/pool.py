@@ -38,6 +38,8 @@ OPENERS = {
     "onnx": "models.backends.onnx:open_model",
 }
 """Backend name to the function that loads for it; imported on first use."""
+REPRODUCIBLE = {**OPENERS, "llama": "models.backends.llama:open_reproducible"}
+"""The same, where answers must not depend on what else runs."""
 
 
 @dataclass(slots=True)
@@ -60,12 +62,20 @@ class ModelPool:
     """See the module. `close` puts every model away."""
 
     def __init__(
-        self, store: Store, *, budget_bytes: int, threads: int, openers: dict[str, Opener] | None = None
+        self,
+        store: Store,
+        *,
+        budget_bytes: int,
+        threads: int,
+        reproducible: bool = False,
+        openers: dict[str, Opener] | None = None,
     ) -> None:
+        """`reproducible`: answers independent of what else runs, at some cost in memory and prompt speed."""
         self._store = store
         self._budget_bytes = budget_bytes
         self._threads = threads
         self._openers = openers
+        self._table = REPRODUCIBLE if reproducible else OPENERS
         self._state = _State()
         self._changed = asyncio.Condition()
 
@@ -181,7 +191,7 @@ class ModelPool:
     async def _open(self, manifest: Manifest) -> Loaded:
         if self._openers is not None:
             return await self._openers[manifest.backend](manifest, self._store, self._threads)
-        module, _, function = OPENERS[manifest.backend].partition(":")
+        module, _, function = self._table[manifest.backend].partition(":")
         opener: Opener = getattr(import_module(module), function)
         return await opener(manifest, self._store, self._threads)
 

@@ -46,6 +46,9 @@ class Settings:
     """Memory that loaded models may use together, in MB (10^6 bytes); None takes 60 % of the device's."""
     threads: Annotated[int, Field(strict=True, ge=1, le=1024)] | None = None
     """Processor threads that models may use; None takes the physical cores."""
+    reproducible: Annotated[bool, Field(strict=True)] = False
+    """Whether answers are to be the same whatever else runs here: an answer that another device goes on with then
+    reads as if nothing had happened. Takes more memory, and prompts are read more slowly."""
     content_days: Annotated[int, Field(strict=True, ge=0, le=3650)] = 30
     """Days for which the journal keeps texts; 0 keeps none. Digests and figures stay."""
     ledger_days: Annotated[int, Field(strict=True, ge=0, le=3650)] = 30

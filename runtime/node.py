@@ -26,7 +26,7 @@ from runtime.asking import THIS_DEVICE, Answer, Ask, Source, StreamItem
 from runtime.config import Settings, load
 from runtime.daily import daily
 from runtime.db import Database, DatabaseThread
-from runtime.errors import UsageError
+from runtime.errors import CoveyError, UsageError
 from runtime.journal import Journal
 from runtime.on_demand import OnDemand
 from runtime.orchestrator import Orchestrator
@@ -141,6 +141,17 @@ class Node:
         entry = self.registry.serving(routing.capability) if routing.capability else None
         return entry is not None and entry.deterministic
 
+    async def elsewhere(self, ask: Ask) -> bool:
+        """Return whether paired devices would do all the model work of a request, so that no model is needed here."""
+        routing = await self._preparer.route(ask)
+        if routing.claim is None or routing.claim.capability is None:
+            return False
+        try:
+            prepared = await self._preparer.prepare(ask, routing.claim)
+        except CoveyError:
+            return False  # asking says what is wrong
+        return bool(prepared.placements) and all(placement.id for placement in prepared.placements)
+
     async def run_capability(self, request: Request) -> Result:
         """Return what one specialist answers, without routing, checks or traces: for evaluation.
 
@@ -200,6 +211,7 @@ def _make_pool(root: Path, settings: Settings) -> ModelPool:
         Store(paths.models_dir(root)),
         budget_bytes=settings.memory_budget_bytes(psutil.virtual_memory().total),
         threads=settings.threads or psutil.cpu_count(logical=False) or 1,
+        reproducible=settings.reproducible,
     )
 
 

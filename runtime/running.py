@@ -78,6 +78,13 @@ class RunningNode:
                 return bool(json.loads(line)["computed"])
         raise NodeError(GONE)
 
+    async def elsewhere(self, ask: Ask) -> bool:
+        """See `Node.elsewhere`."""
+        async with aclosing(self._lines("/covey/elsewhere", _portable(ask))) as lines:
+            async for line in lines:
+                return bool(json.loads(line)["elsewhere"])
+        raise NodeError(GONE)
+
     async def stream(self, ask: Ask) -> AsyncGenerator[StreamItem, None]:
         """See `Node.stream`. Closing it early hangs up, and the node cancels the work."""
         async with aclosing(self._lines("/covey/ask", _portable(ask))) as lines:

@@ -12,7 +12,7 @@ import logging
 import os
 import sys
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,8 @@ class LlamaSettings:
         return self.kv_tokens or self.context_tokens
 
 
+REPRODUCIBLE_SLOTS = 4
+"""Requests at once, and as many labels, in reproducible mode: each has a whole context's state of its own."""
 REPRODUCIBLE_ROWS = 32
 """Rows of a step in reproducible mode; with 64 or more llama.cpp rounds otherwise (models/engine/README.md)."""
 
@@ -323,11 +325,18 @@ _BY_CODE = _codes(errors.ModelsError)
 """Error code, as a worker sends it, to the class of models/errors.py."""
 
 
-async def open_model(manifest: Manifest, store: Store, threads: int) -> LlamaModel:
+async def open_model(manifest: Manifest, store: Store, threads: int, *, reproducible: bool = False) -> LlamaModel:
     """Load an installed model for the pool. Raises as `LlamaModel.load`."""
     path = store.path(manifest, "model")
     await asyncio.to_thread(gguf.read, path)  # a damaged file is refused before llama.cpp sees it
     settings = LlamaSettings(
         context_tokens=manifest.context_tokens, threads=threads, prefix_folder=store.root / "prefixes"
     )
+    if reproducible:
+        settings = replace(settings, reproducible=True, slots=REPRODUCIBLE_SLOTS, scratch=REPRODUCIBLE_SLOTS)
     return await LlamaModel.load(manifest.model_id, path, manifest.digests, settings)
+
+
+async def open_reproducible(manifest: Manifest, store: Store, threads: int) -> LlamaModel:
+    """Load an installed model so that its answers are the same whatever else runs. Raises as `LlamaModel.load`."""
+    return await open_model(manifest, store, threads, reproducible=True)

@@ -1,4 +1,4 @@
-"""`POST /covey/ask`, `/covey/computed` and `/covey/peers`: the owner's own door, on the Unix socket only.
+"""The owner's own door, on the Unix socket only: `POST /covey/ask`, `/covey/computed`, `/covey/elsewhere`, `/covey/peers`.
 
 The stream is one JSON object a line: `chunk`, `restarted`, and at the end `answer` or `error`.
 """
@@ -79,6 +79,11 @@ class Owner:
         """Say whether rules alone settle the request."""
         ask = ask_from_json(await body_of(request))
         return web.json_response({"computed": await self._node.computed(ask)})
+
+    async def elsewhere(self, request: web.Request) -> web.Response:
+        """Say whether paired devices would do all the model work of a request."""
+        ask = ask_from_json(await body_of(request))
+        return web.json_response({"elsewhere": await self._node.elsewhere(ask)})
 
     async def peers(self, request: web.Request) -> web.Response:
         """Tell how the linked devices are: by node id, those without a link left out."""

@@ -58,7 +58,8 @@ async def _ask(asked: Ask, *, as_json: bool) -> int:
     starter = Starter(home)
     async with nearest_node(home) as node:
         computed = await node.computed(asked)
-        await starter.ensure(computed=computed)
+        if computed or not starter.would_fetch or not await node.elsewhere(asked):
+            await starter.ensure(computed=computed)
         if starter.failure and computed:
             aside(f"The models could not be fetched ({starter.failure.rstrip('.')}); this is computed without them.")
         if asked.ceiling is Tier.HUB:

@@ -38,6 +38,11 @@ class Starter:
         self.failure = ""
         """Why the last try to fetch it failed; empty when it did not."""
 
+    @property
+    def would_fetch(self) -> bool:
+        """Whether `ensure` has anything to do."""
+        return bool(self._missing()) and not self._has(_SET_UP)
+
     async def ensure(self, *, computed: bool) -> None:
         """Fetch what is missing, once. A failure is kept in `failure` and never raised.
 
