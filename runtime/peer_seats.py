@@ -11,13 +11,14 @@ from peers.link_messages import MAX_CARDS, SkillCard
 from peers.liveness import Health
 from peers.neighbourhood import Neighbour
 from runtime.seats import Seat, Skill
-from runtime.speeds import Speed
+from runtime.speeds import HERE, Speed
 
 
 def seat_of(peer: Peer, neighbour: Neighbour, known: Mapping[tuple[str, str], Speed], resting: str) -> Seat:
     """Return a paired device as a place for work.
 
-    `known`: speeds measured by this node; where there is one, the device's own word does not count.
+    `known`: speeds measured by this node; where there is one, the device's own word does not count. Where nobody
+    measured anything, it is taken to be as fast as this device.
     `resting`: why it takes no work now, or nothing.
     """
     beat = neighbour.beat
@@ -59,16 +60,21 @@ def cards_of(skills: Iterable[Skill]) -> list[SkillCard]:
 
 def _skill(peer: Peer, card: SkillCard, known: Mapping[tuple[str, str], Speed]) -> Skill:
     measured = known.get((peer.node_id, card.model), Speed())
+    here = known.get((HERE, card.model), Speed())
     manifest = catalog().get(card.model) if card.load_s is not None else None
     return Skill(
         card.capability,
         card.model,
         tuple(card.artifacts),  # type: ignore[arg-type]  # digests by their pattern
-        card.prefill_tps if measured.prefill_tps is None else measured.prefill_tps,
-        card.decode_tps if measured.decode_tps is None else measured.decode_tps,
+        _first(measured.prefill_tps, card.prefill_tps, here.prefill_tps),
+        _first(measured.decode_tps, card.decode_tps, here.decode_tps),
         measured=measured.decode_tps is not None,
         load_s=card.load_s,
         context_tokens=card.context_tokens,
         prefixes=frozenset(card.prefixes),
         needs_bytes=needed_bytes(manifest) if manifest else None,
     )
+
+
+def _first(*speeds: float | None) -> float | None:
+    return next((speed for speed in speeds if speed is not None), None)

@@ -101,11 +101,12 @@ async def linking(node: Node, state: NodeState, server: PeerServer, boot: str) -
     async with PeerClient(state.identity, linked=server.links.get, boot=boot) as client:
         dialer, before = Dialer(server.links, client), node.others
         node.others = PairedDevices(state, client, server.links.around)
+        tell, node.workload.on_change = node.workload.on_change, server.links.poke
         try:
             async with in_background(dialer.run()):
                 yield dialer
         finally:
-            node.others = before
+            node.others, node.workload.on_change = before, tell
 
 
 @asynccontextmanager

@@ -178,7 +178,7 @@ def _scored(seat: Seat, skill: Skill, need: Need, best_rank: int, taken_s: float
     said = ", ".join(f"{name} {_seconds(value)}" for name, value in spent.items() if value >= 0.005)
     notes = [f"{skill.model} is not the best model at hand, which counts as {lesser_s:g} s"] if lesser_s else []
     if skill.model and not skill.measured:
-        notes.append("its speed is what it says" if skill.decode_tps else "its speed is a guess")
+        notes.append("nobody here measured its speed yet" if skill.decode_tps else "its speed is a guess")
     reason = f"about {_seconds(wait_s + own_s)}" + (f" ({said})" if said else "")
     return Candidate(seat.node, wait_s + own_s + lesser_s, "; ".join([reason, *notes]), own_s)
 

@@ -28,6 +28,8 @@ class Workload:
     def __init__(
         self, speeds: Speeds, thread: DatabaseThread, *, clock: Callable[[], float] = time.perf_counter
     ) -> None:
+        self.on_change: Callable[[], None] = _nobody_listens
+        """Called when work begins or ends here, so that linked devices hear of it at once."""
         self._speeds = speeds
         self._thread = thread
         self._clock = clock
@@ -62,9 +64,13 @@ class Workload:
 
     def begin(self, node: str) -> None:
         self._running[node] += 1
+        if node == HERE:
+            self.on_change()
 
     def end(self, node: str) -> None:
         self._running[node] -= 1
+        if node == HERE:
+            self.on_change()
 
     def now(self) -> float:
         return self._clock()
@@ -138,3 +144,7 @@ class Watched:
 def bytes_out(specialist: Specialist) -> int:
     """Return the bytes that left this device for a specialist so far; a local one sends none."""
     return int(getattr(specialist, "bytes_out", 0))
+
+
+def _nobody_listens() -> None:
+    """A node without links tells nobody."""

@@ -48,7 +48,9 @@ class ScriptedText:
         scorer: Scorer | None = None,
         logprob: float = -0.05,
         seconds_per_token: float = 0.0,
+        at_once: int = 1000,
     ) -> None:
+        """`at_once`: generations that run side by side; more wait, as on a device of a fixed speed."""
         self.calls: list[GenerateCall] = []
         """What it was asked, oldest first."""
         self.running = 0
@@ -60,6 +62,7 @@ class ScriptedText:
         self._fault = fault
         self._scorer = scorer or likeness
         self._logprob = logprob
+        self._places = asyncio.Semaphore(at_once)
         self._token_s = SLOW_S if fault == "slow" else seconds_per_token
 
     @property
@@ -97,8 +100,9 @@ class ScriptedText:
         reply = self._reply(call)
         self.running += 1
         try:
-            async for item in self._write(call, reply, prompt_tokens):
-                yield item
+            async with self._places:
+                async for item in self._write(call, reply, prompt_tokens):
+                    yield item
         finally:
             self.running -= 1
 

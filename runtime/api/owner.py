@@ -1,4 +1,4 @@
-"""The owner's own door, on the Unix socket only: `POST /covey/ask`, `/covey/computed`, `/covey/elsewhere`, `/covey/peers`.
+"""The owner's own door, on the Unix socket only: `POST /covey/ask`, `computed`, `elsewhere` and `peers`.
 
 The stream is one JSON object a line: `chunk`, `restarted`, and at the end `answer` or `error`.
 """

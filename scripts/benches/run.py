@@ -16,6 +16,7 @@
     handoff        what handing work to a paired device costs
     links          pairing, noticing that a device is gone, and having it back; what a node costs that only waits
     flood          a node under attack: requests without end, garbage, broken messages
+    two_devices    two independent subtasks on one device of a fixed speed, and on two
     continuity     a paired device is killed while it writes, and another goes on with its answer
     worker_kill    the model's process is killed while answers are written
 
@@ -56,6 +57,7 @@ NAMES = (
     "links",
     "flood",
     "worker_kill",
+    "two_devices",
     "continuity",
 )
 

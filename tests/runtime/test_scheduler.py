@@ -109,7 +109,7 @@ def test_a_speed_that_nobody_measured_is_said_to_be_a_guess() -> None:
     placement = _placed(NEED, replace(HERE, skills=(Skill("generate", "small"),)))
     assert "a guess" in placement.reason
     claimed = Seat("k", Tier.HOME, (replace(WRITES, measured=False),), "K", Label.PERSONAL)
-    assert "what it says" in _placed(NEED, claimed).reason
+    assert "nobody here measured" in _placed(NEED, claimed).reason
 
 
 def test_a_device_that_lost_the_step_does_not_get_it_again() -> None:

@@ -1,0 +1,26 @@
+"""Two devices are faster than one, for work that is independent: in one plan, and in two requests at once."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from models.backends.scripted import ScriptedText
+from scripts.benches.two_devices import measure
+from tests.runtime.devices import MODEL, STORY, device, story
+
+
+async def test_two_independent_subtasks_take_little_more_than_one(tmp_path: Path) -> None:
+    one, two = await measure(tmp_path, 2)
+    assert min(two) <= 0.6 * min(one)
+
+
+async def test_two_requests_at_once_go_to_two_devices(tmp_path: Path) -> None:
+    models = [ScriptedText(lambda call: STORY, name=MODEL, seconds_per_token=0.02, at_once=1) for _ in range(2)]
+    async with device(tmp_path, "laptop", models[0]) as laptop, device(tmp_path, "kitchen", models[1]) as kitchen:
+        await laptop.knows(kitchen)
+        first = asyncio.create_task(laptop.ask(story()))
+        while not laptop.node.workload.running():  # noqa: ASYNC110  # it has no event for it
+            await asyncio.sleep(0.01)
+        second = await laptop.ask(story())
+        assert [(await first).node, second.node] == ["this device", "kitchen"]
