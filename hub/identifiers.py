@@ -19,7 +19,7 @@ from hub.spans import Kind, Span
 CUE_CHARS = 40
 """How far before a number the word that says what it is may stand."""
 
-_EMAIL = re.compile(r"[\w.+'-]+@[\w-]+(?:\.[\w-]+)+")
+_EMAIL = re.compile(r"(?<![\w.+'-])[\w.+'-]+@[\w-]+(?:\.[\w-]+)+")
 _LINK = re.compile(r"(?:\b[a-z][a-z0-9+.-]{1,15}://|\bwww\.)[^\s<>\"'`]*[^\s<>\"'`.,;:!?)\]}]", re.I)
 _DOMAIN = re.compile(
     r"(?<![\w@.-])(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+"
@@ -45,8 +45,8 @@ _PHONE_CUE = re.compile(
     re.I,
 )
 _YEARS = re.compile(r"(?:1[5-9]|20)\d\d ?[-/] ?(?:1[5-9]|20)?\d\d")
-_TOKEN = re.compile(r"(?<![\w-])[A-Z0-9]+(?:[./-]?[A-Z0-9]+)*(?![\w-])")
-_TOKENS = re.compile(r"(?<![\w-])\d[A-Z0-9]*(?:[ ./-]?[A-Z0-9]+)*(?![\w-])")
+_TOKEN = re.compile(r"(?<![\w-])[A-Z0-9]+(?:[./-][A-Z0-9]+)*(?![\w-])")
+_TOKENS = re.compile(r"(?<![\w-])\d[A-Z0-9]*(?:[ ./-][A-Z0-9]+)*(?![\w-])")
 """With spaces between groups, but not with the word before the first."""
 _ID_WORDS = (
     "social security|ssn|passport|licen[cs]e|identity|id card|id no|id number|tax|tin|national insurance|insurance"

@@ -24,7 +24,7 @@ _FORMS = re.compile(
     r"|\b\d{8,10}:[A-Za-z0-9_-]{35}\b"  # Telegram
     r"|\bAGE-SECRET-KEY-1[A-Z0-9]{40,}|\b[5KL][1-9A-HJ-NP-Za-km-z]{50,51}\b"
     r"|\bxprv[1-9A-HJ-NP-Za-km-z]{50,}"  # age, coins
-    r"|\b[a-z][a-z0-9+.-]*://[^\s/:@]+:[^\s/@]+@[^\s]+"  # user:password@host
+    r"|\b[a-z][a-z0-9+.-]{0,15}://[^\s/:@]+:[^\s/@]+@[^\s]+"  # user:password@host
     r"|\b(?:Bearer|Basic) [A-Za-z0-9._~+/-]{16,}=*",
     re.DOTALL,
 )

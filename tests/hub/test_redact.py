@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.errors import PlaceholderInvented, TextTooLong
@@ -135,14 +135,19 @@ PIECES = st.sampled_from(
 )
 
 
-@given(st.lists(st.one_of(PIECES, st.text(max_size=12)), max_size=14).map("".join))
+TEXTS = st.lists(st.one_of(PIECES, st.text(max_size=12)), max_size=14).map("".join)
+
+
+@settings(deadline=None)
+@given(TEXTS)
 def test_restore_gives_back_every_text_letter_by_letter(text: str) -> None:
     found = redact(text, words=["é", "lindqvist"], names=NAMES)
     if found.sendable:
         assert found.vault.restore(found.text) == text
 
 
-@given(st.lists(st.one_of(PIECES, st.text(max_size=12)), max_size=14).map("".join))
+@settings(deadline=None)
+@given(TEXTS)
 def test_spans_are_in_order_apart_and_inside(text: str) -> None:
     spans = detect(text, names=NAMES)
     assert all(left.end <= right.start for left, right in itertools.pairwise(spans))
@@ -153,3 +158,28 @@ def test_overlapping_findings_are_one_and_the_surer_gives_the_kind() -> None:
     person, mail = Span(Kind.PERSON, 0, 9, sure=False), Span(Kind.EMAIL, 3, 8)
     assert joined([person, mail]) == (Span(Kind.EMAIL, 0, 9),)
     assert len(joined([Span(Kind.PERSON, 0, 3), Span(Kind.PLACE, 3, 5)])) == 2
+
+
+@pytest.mark.parametrize(
+    "fragment",
+    [
+        "\n",
+        "1",
+        "A1",
+        "1-",
+        "a.",
+        "1 ",
+        "a1_",
+        "12/3/1990",
+        "def f(",
+        "import a.",
+        "select a from b ",
+        "word, ",
+        "4111111111111111P",
+    ],
+)
+def test_no_text_makes_the_search_long(fragment: str) -> None:
+    """Ten thousand signs each, made to lead a search astray; the time limit of every test is the bound."""
+    for end in ("", "_", "!"):
+        detect(fragment * (10_000 // len(fragment)) + end)
+        redact(fragment * (10_000 // len(fragment)) + end)
