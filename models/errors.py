@@ -14,6 +14,7 @@ ModelsError
 │   ├── BadArtifact        the file is not a model this backend can load
 │   ├── OutOfMemory        does not fit the memory budget
 │   ├── WorkerDied         the worker process ended; the node stays up
+│   ├── OtherWeights       an answer was begun by other weights than are here
 │   ├── ContextOverflow    prompt and budget exceed the context
 │   └── TemplateError      the model's chat template failed or is hostile
 ├── ConstraintError    a schema that is not valid, or that no output can satisfy
@@ -106,6 +107,12 @@ class WorkerDied(BackendError):
     """The model's process ended unexpectedly. Ask again: it is started afresh."""
 
     code = "worker_died"
+
+
+class OtherWeights(BackendError):
+    """The answer was begun by another model than is here, which can't go on with it; it begins again."""
+
+    code = "other_weights"
 
 
 class ContextOverflow(BackendError):

@@ -105,6 +105,8 @@ class Request:
     """Key of the counter-based generator: draw = f(seed, token index), so a resumed answer draws alike."""
     resume_tokens: tuple[int, ...] = ()
     """Tokens already delivered by another run of the same request; the answer continues after them."""
+    resume_artifacts: tuple[Digest, ...] = ()
+    """Digests of the weights that wrote them; other weights can't go on and say so. Empty: not known."""
     idempotency_key: str = ""
     """Same key, same effect: a repeat within ten minutes returns the first outcome."""
     traceparent: str = ""
@@ -112,7 +114,9 @@ class Request:
 
     def with_input(self, capability: str, given: Mapping[str, Json]) -> Request:
         """Return the request for a part of this work: same marks and bounds, other input."""
-        return replace(self, capability=capability, input=given, resume_tokens=(), idempotency_key="")
+        return replace(
+            self, capability=capability, input=given, resume_tokens=(), resume_artifacts=(), idempotency_key=""
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,7 @@ def subtask_of(request: Request, subtask_id: str, sender: NodeId) -> Subtask:
         "deadline_s": None if request.deadline_s is None else float(request.deadline_s),
         "seed": request.seed,
         "resume_tokens": list(request.resume_tokens),
+        "resume_artifacts": [str(digest) for digest in request.resume_artifacts],
         "idempotency_key": request.idempotency_key,
         "traceparent": request.traceparent,
     }
@@ -85,6 +86,7 @@ def request_of(subtask: Subtask) -> Request:
         deadline_s=subtask.deadline_s,
         seed=subtask.seed,
         resume_tokens=tuple(subtask.resume_tokens),
+        resume_artifacts=tuple(Digest(digest) for digest in subtask.resume_artifacts),
         idempotency_key=subtask.idempotency_key,
         traceparent=subtask.traceparent,
     )

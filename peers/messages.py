@@ -66,6 +66,8 @@ class Subtask(WireMessage):
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] = 0
     resume_tokens: Annotated[list[Token], Field(max_length=MAX_RESUME_TOKENS)] = Field(default_factory=list)
     """Tokens that another run has delivered already; the answer goes on behind them."""
+    resume_artifacts: Annotated[list[DigestText], Field(max_length=16)] = Field(default_factory=list)
+    """Digests of the weights that wrote them. Who has others refuses with `other_weights`."""
     idempotency_key: Annotated[str, Field(max_length=128)] = ""
     traceparent: Annotated[str, Field(max_length=64)] = ""
     """W3C trace context, or empty."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.errors import BackendError, DeadlineExceeded, InputError, ModelsError, NotInstalled
+from models.errors import BackendError, DeadlineExceeded, InputError, ModelsError, NotInstalled, OtherWeights
 from peers.errors import (
     GrantRefused,
     LinkError,
@@ -23,6 +23,7 @@ TABLE: tuple[tuple[str, int, type[ModelsError | PeersError]], ...] = (
     ("bad_input", 422, InputError),
     ("deadline_exceeded", 504, DeadlineExceeded),
     ("not_capable", 404, NotInstalled),
+    ("other_weights", 409, OtherWeights),
     ("failed", 500, BackendError),
 )
 """Word, HTTP status (before the work is accepted) and error. On the way out the first match wins."""

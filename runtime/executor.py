@@ -103,6 +103,8 @@ class _Course:
     """Ids of the devices that had the step and lost it; empty is this device."""
     repeated: bool = False
     """Whether a device that lost it was given it once more."""
+    writer: tuple[Digest, ...] = ()
+    """Weights that wrote what was sent so far."""
     bytes_out: int = 0
     tier: Tier = Tier.PROCESS
 
@@ -195,7 +197,9 @@ class Executor:
         placement, sent = course.placement, course.sent
         specialist = self._surroundings.specialist(placement, step)
         seed = self._bounds.seed + self._rejected.get(step.id, 0)
-        request = replace(self._request(step, seed), resume_tokens=sent.token_ids)
+        if not sent.token_ids:
+            course.writer = placement.artifacts
+        request = replace(self._request(step, seed), resume_tokens=sent.token_ids, resume_artifacts=course.writer)
         with self._recorder.span(STEP, described(step, placement, specialist, course.attempt, seed)) as span:
             await self._started(step, placement, specialist, course.attempt, request)
             try:
@@ -235,6 +239,8 @@ class Executor:
             case Next.AGAIN:
                 course.retries_left -= 1
                 await course.sent.interrupt(str(error))
+            case Next.ANEW:
+                await course.sent.restart(str(error))
             case Next.ELSEWHERE:
                 await self._move(step, course, error)
             case Next.GIVE_UP:
@@ -248,8 +254,8 @@ class Executor:
         after = f"{course.placement.node} was lost" + (f" after {said} tokens" if said else "")
         again = partial(self._surroundings.place_again, step, tried=course.tried)
         try:
-            if said and course.placement.artifacts:
-                course.go(await again(artifacts=course.placement.artifacts), after)
+            if said and course.writer:
+                course.go(await again(artifacts=course.writer), after)
                 return
         except Unplaceable:
             logger.info("no other device has the same model; the step begins again")

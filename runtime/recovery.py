@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from models.errors import BackendError, ModelsError, StoreError, WorkerDied
+from models.errors import BackendError, ModelsError, OtherWeights, StoreError, WorkerDied
 from peers.errors import LinkError
 
 MOST_PEERS = 3
@@ -16,6 +16,8 @@ class Next(Enum):
 
     AGAIN = "again"
     """In the same place: a worker that died is started afresh."""
+    ANEW = "anew"
+    """In the same place, from the start: it has other weights than those that began the answer."""
     ELSEWHERE = "elsewhere"
     GIVE_UP = "give up"
 
@@ -27,6 +29,8 @@ def after_loss(error: ModelsError, *, elsewhere: bool, retries_left: int) -> Nex
     """
     if isinstance(error, WorkerDied) and not elsewhere:
         return Next.AGAIN if retries_left > 0 else Next.ELSEWHERE
+    if isinstance(error, OtherWeights):
+        return Next.ANEW
     if isinstance(error, LinkError | BackendError | StoreError):
         return Next.ELSEWHERE
     return Next.GIVE_UP

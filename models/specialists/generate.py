@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
 from models.backend import Finish, Message, TextModel
-from models.errors import InputError
+from models.errors import InputError, OtherWeights
 from models.specialist import Pool, SpecialistSpec
 from models.specialists.turn import (
     LEAST_ANSWER_TOKENS,
@@ -52,6 +52,7 @@ class Generate:
         last = Message("user", "\n\n".join([*(between(text, "document") for _, text in documents), prompt]))
         async with self._pool.text(self._spec.models) as model:
             turn.model = model
+            _same_weights(request, model)
             rules = f"{self._spec.system} {MATERIAL}" if documents else self._spec.system
             fixed = [Message("system", rules), last] if rules else [last]
             used = await prompt_tokens(model, fixed)
@@ -65,6 +66,12 @@ class Generate:
             async with aclosing(_stream(turn, model, [*fixed[:-1], *kept, last], wanted)) as stream:
                 async for item in stream:
                     yield item
+
+
+def _same_weights(request: Request, model: TextModel) -> None:
+    """Refuse to go on with what other weights began: their tokens mean something else. Raises OtherWeights."""
+    if request.resume_tokens and request.resume_artifacts and model.artifacts != request.resume_artifacts:
+        raise OtherWeights(f"The answer was begun by another model than {model.id}, so it begins again.")
 
 
 async def _stream(

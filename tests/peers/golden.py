@@ -34,6 +34,7 @@ V1: dict[str, WireMessage] = {
         deadline_s=30.0,
         seed=-7,
         resume_tokens=[1, 2, 3],
+        resume_artifacts=[DIGEST],
         idempotency_key="key-1",
         traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     ),

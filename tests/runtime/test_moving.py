@@ -187,3 +187,18 @@ async def test_a_device_that_is_back_after_a_broken_connection_goes_on_itself(tm
         pieces, answer = await told_losing(laptop, kitchen.wire.reset, after=6)
         assert (text_of(pieces), answer.node) == (STORY, "kitchen")
         assert in_order(pieces)
+
+
+async def test_a_device_whose_card_names_other_weights_than_it_has_spoils_no_answer(tmp_path: Path) -> None:
+    """Its tokens would mean something else: it refuses, begins anew, and the reader is told."""
+    other = "A quite different story, by quite a different model."
+    async with (
+        device(tmp_path, "laptop") as laptop,
+        device(tmp_path, "kitchen", writer(token_s=SLOW_S)) as kitchen,
+        device(tmp_path, "desktop", writer(other, name="other")) as desktop,
+    ):
+        await laptop.knows(kitchen, rtt_s=0.001)
+        await laptop.knows(desktop, rtt_s=0.1, cards=await kitchen.cards())
+        pieces, answer = await told_losing(laptop, kitchen.wire.cut, after=5)
+        assert len([piece for piece in pieces if isinstance(piece, Restarted)]) == 1
+        assert (text_of(pieces), answer.result.text, answer.node) == (other, other, "desktop")
