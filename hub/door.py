@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from hub import chat
@@ -24,6 +24,9 @@ from peers import policy
 from peers.ledger import Ledger
 from peers.policy import Place
 from peers.release import Released, Releaser
+
+NameSeeker = Callable[[Sequence[str]], Awaitable[NameFinder]]
+"""Looks for names in texts and returns what finds them there again."""
 
 TEMPLATE_TOKENS = 64
 """What a hub's chat template may add; a token of the body has at least one byte."""
@@ -77,18 +80,31 @@ class Door:
         budget: Budget,
         *,
         words: Sequence[str] = (),
-        names: NameFinder | None = None,
+        seek: NameSeeker | None = None,
     ) -> None:
-        """`words`: the owner's own list of what to hide. `names` finds people and places."""
+        """`words`: the owner's own list of what to hide. `seek` looks for people and places in some texts."""
         self._ledger = ledger
         self._releaser = Releaser(ledger)
         self._rules = rules
         self._budget = budget
         self._words = words
-        self._names = names
+        self._seek = seek
 
-    def prepared(self, hub: Hub, brief: Brief, *, label: Label, capability: str, seed: int = 0) -> Letter:
-        """Return what would go. Takes a second for a long text. Raises KeptHere in all its kinds, RedactionError."""
+    async def prepared(self, hub: Hub, brief: Brief, *, label: Label, capability: str, seed: int = 0) -> Letter:
+        """Return what would go. Takes a second for a long text.
+
+        Raises KeptHere in all its kinds, RedactionError, and what looking for names raises.
+        """
+        names = None
+        if self._seek is not None and hub.ceiling < label < Label.SECRET:
+            names = await self._seek([text for text in (*brief.texts, brief.frame) if text])
+        return await asyncio.to_thread(
+            self._prepared, hub, brief, label=label, capability=capability, seed=seed, names=names
+        )
+
+    def _prepared(
+        self, hub: Hub, brief: Brief, *, label: Label, capability: str, seed: int, names: NameFinder | None
+    ) -> Letter:
         wish = Wish(label, capability, hub.name, PLACES[hub.place])
         if standing(self._rules.all(), wish) == "never":
             raise NoConsent(f"You said never for this kind with {hub.name}. `covey hub rules` shows and changes that.")
@@ -100,7 +116,7 @@ class Door:
         if plain:
             vault, after, hidden = self._as_it_is(wish, brief), brief, 0
         else:
-            vault, after, hidden = self._redacted(brief)
+            vault, after, hidden = self._redacted(brief, names)
         body = chat.body(hub.model, messages_of(after), max_tokens=after.max_tokens, schema=after.schema, seed=seed)
         most = _most(price, body, after)
         return Letter(hub, after, wish, goes_as, brief.texts, body, vault, hidden, most)
@@ -152,14 +168,14 @@ class Door:
                 raise Blocked(f"Nothing was sent to {wish.hub}. {reasons[0]}")
         return Vault()
 
-    def _redacted(self, brief: Brief) -> tuple[Vault, Brief, int]:
+    def _redacted(self, brief: Brief, names: NameFinder | None) -> tuple[Vault, Brief, int]:
         vault = Vault()
-        found = [redact(text, words=self._words, names=self._names, vault=vault) for text in brief.texts]
+        found = [redact(text, words=self._words, names=names, vault=vault) for text in brief.texts]
         for redaction in found:
             if redaction.blocked:
                 raise Blocked(f"Nothing was sent. {redaction.blocked[0]}")
             _check_meaning(brief.question, redaction)
-        if brief.frame and (detect(brief.frame, words=self._words, names=self._names) or blocks(brief.frame, ())):
+        if brief.frame and (detect(brief.frame, words=self._words, names=names) or blocks(brief.frame, ())):
             raise Blocked("Nothing was sent. The labels or fields that you gave hold something to hide; rename them.")
         return vault, brief.with_texts([redaction.text for redaction in found]), len(vault)
 

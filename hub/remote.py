@@ -97,7 +97,7 @@ class RemoteHub:
         hub = await asyncio.to_thread(self._hubs.get, self._hub_name)  # anew: it may have been removed meanwhile
         self._client.check_ready(hub)
         key = await asyncio.to_thread(self._hubs.key, hub)
-        letter = await asyncio.to_thread(self._prepared, hub, request)
+        letter = await self._prepared(hub, request)
         sealed = await self._door.let_go(letter, task=self._task, reason=self._reason, ask=self._ask)
         self.bytes_out += len(letter.body)
         counted, text, reason = Counted(0, 0), "", ""
@@ -117,9 +117,11 @@ class RemoteHub:
         usage = Usage(counted.tokens_in, 0, counted.tokens_out, time.monotonic() - began)
         yield self._result(letter, text, reason, usage)
 
-    def _prepared(self, hub: Hub, request: Request) -> Letter:
+    async def _prepared(self, hub: Hub, request: Request) -> Letter:
         brief = brief_of(request.capability, request.input, budget_tokens=request.budget_tokens, repair=self._repair)
-        return self._door.prepared(hub, brief, label=request.label, capability=request.capability, seed=request.seed)
+        return await self._door.prepared(
+            hub, brief, label=request.label, capability=request.capability, seed=request.seed
+        )
 
     def _result(self, letter: Letter, text: str, reason: str, usage: Usage) -> Result:
         notes = (_note(letter),)

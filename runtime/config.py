@@ -55,6 +55,8 @@ class Settings:
     """Days for which the ledger keeps the exact bytes that left; 0 keeps none. Its entries stay for good."""
     label: Annotated[Label, BeforeValidator(_label)] = Label.PERSONAL
     """Label of a request that names none: public, personal, sensitive or secret."""
+    hide: tuple[Annotated[str, Field(min_length=2, max_length=200)], ...] = ()
+    """Words of the owner's own that are hidden before anything goes to a hub: names of friends, of a project."""
     models: Mapping[Name, tuple[str, ...]] = field(default_factory=dict)
     """Specialist to the models that it should use, best first, in place of its own list."""
     floors: Mapping[Name, Annotated[float, Field(strict=True, ge=0, le=1)]] = field(default_factory=dict)

@@ -31,11 +31,14 @@ from runtime.asking import Restarted
 from runtime.checks import Subject, Verdict, holds_back, run_checks
 from runtime.escalation import Accept, NotSure, Retry, decide
 from runtime.events import NO_DIGEST, StepFailed, StepFinished, StepStarted
+from runtime.marking import Ladder, Mark, Rung
 from runtime.outlet import Emit, Outlet
 from runtime.plan import FromStep, Given, Par, Plan, Run, Seq, Step, StepId, Term
 from runtime.recorder import Recorder
 from runtime.recovery import Next, after_loss
 from runtime.scheduler import Placement, Unplaceable
+from runtime.stronger import Rejected, Tried
+from runtime.task import TaskId
 from runtime.trace.spans import CHECK, STEP, Span, signal_attributes, usage_attributes
 from runtime.trace.step import described, reason_of
 from runtime.workload import bytes_out
@@ -56,6 +59,8 @@ class Bounds:
     deadline_s: float | None = None
     """For the whole plan."""
     seed: int = 0
+    ceiling: Tier = Tier.HOME
+    """Furthest tier that the asker allows; a label may hold a step back before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,18 @@ class Places(Protocol):
         ...
 
 
+class Escalation(Protocol):
+    """Who stronger may be tried after a step was not sure, or looks hard."""
+
+    async def look(self, tried: Tried, *, ceiling: Tier, task: TaskId) -> tuple[Mark | None, Ladder]: ...
+
+    def placement(self, step: Step, rung: Rung, why: str) -> Placement: ...
+
+    def specialist(
+        self, rung: Rung, step: Step, *, task: TaskId, why: str, rejected: Rejected | None
+    ) -> Specialist: ...
+
+
 @dataclass(slots=True)
 class _Course:
     """How one step has gone so far, over all its attempts."""
@@ -107,6 +124,16 @@ class _Course:
     """Weights that wrote what was sent so far."""
     bytes_out: int = 0
     tier: Tier = Tier.PROCESS
+    first: StepOutcome | ModelsError | None = None
+    """What the devices came to; it stands when nobody stronger does better."""
+    rung: Rung | None = None
+    """Who stronger is trying it now."""
+    waiting: tuple[Rung, ...] = ()
+    """Who is tried after that."""
+    why: str = ""
+    """Why the step is marked."""
+    rejected: Rejected | None = None
+    notes: tuple[str, ...] = ()
 
     def go(self, placement: Placement, after: str) -> None:
         self.placement = replace(placement, reason=f"{after}; {placement.reason}")
@@ -134,15 +161,17 @@ class Executor:
         bounds: Bounds,
         recorder: Recorder,
         emit: Emit,
+        stronger: Escalation | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`surroundings`: where steps can be done, and who does them there."""
+        """`surroundings`: where steps can be done, and who does them there. `stronger`: who is tried after that."""
         self._plan = plan
         self._placements = placements
         self._surroundings = surroundings
         self._bounds = bounds
         self._recorder = recorder
         self._emit = emit
+        self._stronger = stronger
         self._clock = clock
         self._ends_s: float | None = None
         self._board: dict[StepId, StepOutcome] = {}
@@ -195,7 +224,7 @@ class Executor:
         """
         course.attempt += 1
         placement, sent = course.placement, course.sent
-        specialist = self._surroundings.specialist(placement, step)
+        specialist = self._specialist(step, course)
         seed = self._bounds.seed + self._rejected.get(step.id, 0)
         if not sent.token_ids:
             course.writer = placement.artifacts
@@ -207,19 +236,21 @@ class Executor:
             except ModelsError as error:
                 course.spend(specialist, span)
                 await self._failed(step, span, error)
-                await self._lost(step, course, error)
-                return None
+                return await self._after_error(step, course, error, span)
             course.spend(specialist, span)
             verdicts = self._check(step, result)
             decision = decide(
-                result, verdicts, floor=step.floor, risk=self._bounds.risk, retries_left=course.retries_left
+                result,
+                verdicts,
+                floor=step.floor,
+                risk=self._bounds.risk,
+                retries_left=0 if course.rung else course.retries_left,
             )
             await self._finished(step, span, result, verdicts, seed, course)
             span.set("covey.reason", reason_of(decision))
             match decision:
                 case Accept():
-                    await sent.release()
-                    return course.outcome(result, verdicts)
+                    return await self._settled(step, course, course.outcome(result, verdicts), decision.reason, span)
                 case Retry():
                     course.retries_left -= 1
                     self._rejected[step.id] = self._rejected.get(step.id, 0) + 1
@@ -227,9 +258,86 @@ class Executor:
                     return None
                 case NotSure():
                     span.update({"covey.abstained": True, "covey.refusal": decision.refusal.code.value})
-                    return course.outcome(_refused(result, decision.refusal), verdicts)
+                    course.rejected = _rejected(result, verdicts)
+                    outcome = course.outcome(_refused(result, decision.refusal), verdicts)
+                    return await self._settled(step, course, outcome, decision.refusal.reason, span)
                 case _:
                     assert_never(decision)
+
+    def _specialist(self, step: Step, course: _Course) -> Specialist:
+        if course.rung is None or self._stronger is None:
+            return self._surroundings.specialist(course.placement, step)
+        return self._stronger.specialist(
+            course.rung, step, task=self._recorder.task_id, why=course.why, rejected=course.rejected
+        )
+
+    async def _settled(
+        self, step: Step, course: _Course, outcome: StepOutcome, reason: str, span: Span
+    ) -> StepOutcome | None:
+        """Keep what a try came to. None: the step is marked, and somebody stronger tries it now."""
+        accepted = not outcome.result.abstained
+        if course.rung is None:
+            course.first = outcome
+            await self._mark(step, course, outcome.result, reason, span)
+        elif accepted:
+            await course.sent.release()
+            return replace(outcome, result=_noted(outcome.result, course.notes))
+        else:
+            course.notes += (f"{course.rung.name} was not sure either: {reason}",)
+        if accepted and not course.waiting:
+            await course.sent.release()
+        return await self._next(step, course)
+
+    async def _mark(self, step: Step, course: _Course, result: Result, reason: str, span: Span) -> None:
+        """Decide whether the step needs deeper reasoning, and who is tried for it."""
+        if self._stronger is None:
+            return
+        tried = Tried(step, result, not result.abstained, reason, course.tried | {course.placement.id})
+        marked, found = await self._stronger.look(tried, ceiling=self._bounds.ceiling, task=self._recorder.task_id)
+        if marked is None:
+            return
+        course.why, course.waiting = marked.reason, found.rungs
+        span.update(
+            {
+                "covey.marked": marked.hard,
+                "covey.mark": marked.reason,
+                "covey.ladder": tuple(rung.name for rung in found.rungs) or None,
+                "covey.left_out": found.left_out or None,
+            }
+        )
+
+    async def _next(self, step: Step, course: _Course) -> StepOutcome | None:
+        """Let the next one try, or return what the devices came to. Raises ModelsError where they came to nothing."""
+        if course.waiting and self._stronger is not None:
+            course.rung, *rest = course.waiting
+            course.waiting = tuple(rest)
+            course.placement = self._stronger.placement(step, course.rung, course.why)
+            await course.sent.restart(f"{course.why}; {course.rung.name} is asked")
+            return None
+        match course.first:
+            case StepOutcome() as first:
+                result = _noted(first.result, course.notes)
+                return replace(
+                    first, result=result, attempts=course.attempt, bytes_out=course.bytes_out, tier=course.tier
+                )
+            case ModelsError() as error:
+                raise error
+            case None:
+                raise AssertionError("a step ends with an outcome or an error")
+
+    async def _after_error(self, step: Step, course: _Course, error: ModelsError, span: Span) -> StepOutcome | None:
+        """Go on after a try that failed: elsewhere, with somebody stronger, or with what there was before."""
+        if course.rung is not None:
+            course.notes += (str(error),)
+            return await self._next(step, course)
+        try:
+            await self._lost(step, course, error)
+        except ModelsError as lost:
+            course.first = lost
+            refusal = Refusal(RefusalCode.MODEL_MISSING, str(lost))
+            await self._mark(step, course, Result(refusal=refusal), str(lost), span)
+            return await self._next(step, course)
+        return None
 
     async def _lost(self, step: Step, course: _Course, error: ModelsError) -> None:
         """Choose where the step runs next, or raise the error."""
@@ -387,6 +495,18 @@ class Executor:
                 bytes_out=course.bytes_out,
             )
         )
+
+
+def _noted(result: Result, notes: tuple[str, ...]) -> Result:
+    return replace(result, notes=(*result.notes, *notes)) if notes else result
+
+
+def _rejected(result: Result, verdicts: tuple[Verdict, ...]) -> Rejected | None:
+    """Return the answer that a check turned down, for who may put it right."""
+    failed = next((verdict for verdict in verdicts if not verdict.passed), None)
+    if failed is None or not result.text:
+        return None
+    return Rejected(result.text, f"the check {failed.check} failed: {failed.reason}")
 
 
 async def _nowhere(item: Chunk | Restarted) -> None:

@@ -27,6 +27,7 @@ from runtime.config import Settings, load
 from runtime.daily import daily
 from runtime.db import Database, DatabaseThread
 from runtime.errors import CoveyError, UsageError
+from runtime.hardness import Hardness
 from runtime.journal import Journal
 from runtime.on_demand import OnDemand
 from runtime.orchestrator import Orchestrator
@@ -36,13 +37,20 @@ from runtime.registry import Entry, Registry
 from runtime.registry import load as load_registry
 from runtime.router import Routing
 from runtime.speeds import Speeds
+from runtime.stronger import Far, Nowhere, Stronger
 from runtime.surroundings import Surroundings
 from runtime.workload import Workload
 
 if TYPE_CHECKING:
     from peers.links import Links
 
+if TYPE_CHECKING:  # a node without hubs imports nothing of theirs
+    from hub.consent import Asker
+
 NAME = THIS_DEVICE
+HUBS = "runtime.own_hubs"
+"""Imported when the owner has added a hub."""
+HUBS_FILE = Path("hubs") / "hubs.json"
 SIMILAR = "runtime.stages.similar:Similar"
 """Stage S1; it needs numpy and the embedder, and is imported when the rules are not sure."""
 EMBEDDERS = ("bge-small-en",)
@@ -71,6 +79,9 @@ class Node:
         """The paired devices: called when they are needed, or linked while this node serves them."""
         self.links: Links | None = None
         """The links with paired devices, while this node keeps any."""
+        self.asker: Asker | None = None
+        """Asks the owner whether something may go to a hub; None: nobody can be asked."""
+        self._far: Far | None = None
         self._today = today
         self._specialists: dict[str, Specialist] = {}
         self._similar: SimilarStage | None = None
@@ -103,7 +114,38 @@ class Node:
 
     @cached_property
     def _orchestrator(self) -> Orchestrator:
-        return Orchestrator(self._preparer, self.surroundings, journal=self.journal, thread=self.thread, node=NAME)
+        return Orchestrator(
+            self._preparer,
+            self.surroundings,
+            journal=self.journal,
+            thread=self.thread,
+            node=NAME,
+            stronger=self._stronger,
+        )
+
+    @cached_property
+    def _stronger(self) -> Stronger:
+        return Stronger(
+            NAME,
+            self.registry,
+            others=lambda: self.others,
+            far=lambda: self.far,
+            hardness=Hardness(self.pool).of,
+            journal=self.journal,
+            thread=self.thread,
+        )
+
+    @property
+    def far(self) -> Far:
+        """The owner's hubs. Without one, nothing of their code is imported."""
+        if self._far is None and has_hubs(self.home):
+            self._far = import_module(HUBS).OwnHubs(self.home, self.settings, lambda: self.asker)
+        return self._far or Nowhere()
+
+    async def close_far(self) -> None:
+        """Hang up on the hubs, where one was ever asked."""
+        if self._far is not None:
+            await self._far.close()
 
     async def stream(self, ask: Ask) -> AsyncIterator[StreamItem]:
         """Yield an answer as it is made, the Answer last. Closing it early cancels the work.
@@ -177,6 +219,11 @@ class Node:
             return self._similar
 
 
+def has_hubs(home: Path) -> bool:
+    """Return whether the owner ever added a hub."""
+    return (home / HUBS_FILE).is_file()
+
+
 @asynccontextmanager
 async def open_node(
     home: Path | None = None,
@@ -203,6 +250,7 @@ async def open_node(
             pool = made
         node = Node(root, own, journal, thread, pool, today=today)
         stack.push_async_callback(node.others.close)
+        stack.push_async_callback(node.close_far)
         yield node
 
 

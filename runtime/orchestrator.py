@@ -25,7 +25,7 @@ from runtime.events import (
     TaskRejected,
     TaskSubmitted,
 )
-from runtime.executor import Board, Bounds, Executor
+from runtime.executor import Board, Bounds, Escalation, Executor
 from runtime.journal import Journal, digest
 from runtime.outlet import Emit
 from runtime.plan import draw
@@ -51,14 +51,16 @@ class Orchestrator:
         journal: Journal,
         thread: DatabaseThread,
         node: str,
+        stronger: Escalation | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`node`: what this device is called in answers. `clock` counts seconds."""
+        """`node`: what this device is called in answers. `stronger`: who is tried after it. `clock` counts seconds."""
         self._preparer = preparer
         self._surroundings = surroundings
         self._journal = journal
         self._thread = thread
         self._node = node
+        self._stronger = stronger
         self._clock = clock
 
     async def stream(self, ask: Ask) -> AsyncIterator[StreamItem]:
@@ -186,9 +188,10 @@ class Orchestrator:
             prepared.plan,
             {placement.step: placement for placement in prepared.placements},
             surroundings=self._surroundings,
-            bounds=Bounds(OWN_AUTHORITY, ask.risk, ask.deadline_s, ask.seed),
+            bounds=Bounds(OWN_AUTHORITY, ask.risk, ask.deadline_s, ask.seed, ask.ceiling),
             recorder=recorder,
             emit=emit,
+            stronger=self._stronger,
         )
         return await executor.run()
 

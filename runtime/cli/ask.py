@@ -6,6 +6,9 @@ The answer goes to stdout as it is made; what produced it goes to stderr in one 
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Annotated
 
 import psutil
@@ -19,8 +22,8 @@ from runtime.cli import given, render
 from runtime.cli.paper import aside, streamed
 from runtime.cli.running import run
 from runtime.cli.starter import Starter
-from runtime.node import open_node
-from runtime.running import nearest_node
+from runtime.node import Node, has_hubs, open_node
+from runtime.running import RunningNode, nearest_node
 from runtime.task import Status
 
 app = typer.Typer()
@@ -49,21 +52,28 @@ def ask(
 async def _preview(asked: Ask, *, as_json: bool) -> int:
     async with open_node() as node:
         routing, prepared = await node.preview(asked)
-    print(json.dumps(render.plan_object(routing, prepared)) if as_json else render.plan_text(routing, prepared))
+        shown = render.plan_object(routing, prepared)
+        text = [render.plan_text(routing, prepared)]
+        if has_hubs(node.home):
+            from runtime.cli import leaving  # only where there are hubs
+
+            found = await leaving.previews(node, asked, prepared)
+            shown["hubs"], text = leaving.as_json(found), [*text, *leaving.as_text(found)]
+    print(json.dumps(shown) if as_json else "\n".join(text))
     return 0
 
 
 async def _ask(asked: Ask, *, as_json: bool) -> int:
     home = paths.ensure_home(paths.home())
     starter = Starter(home)
-    async with nearest_node(home) as node:
+    async with _node(home, asked) as node:
         computed = await node.computed(asked)
         if computed or not starter.would_fetch or not await node.elsewhere(asked):
             await starter.ensure(computed=computed)
         if starter.failure and computed:
             aside(f"The models could not be fetched ({starter.failure.rstrip('.')}); this is computed without them.")
-        if asked.ceiling is Tier.HUB:
-            aside("No hub is set up, so nothing leaves your home.")
+        if asked.ceiling is Tier.HUB and not has_hubs(home):
+            aside("No hub is set up, so nothing leaves your home: covey hub add")
         try:
             answer = await (node.ask(asked) if as_json else streamed(node, asked))
         except NotInstalled as error:
@@ -73,3 +83,19 @@ async def _ask(asked: Ask, *, as_json: bool) -> int:
     else:
         aside(*answer.notes, render.byline(answer), starter.hint(answer, psutil.virtual_memory().total // 2))
     return 1 if answer.status is Status.REJECTED else 0
+
+
+@asynccontextmanager
+async def _node(home: Path, asked: Ask) -> AsyncIterator[Node | RunningNode]:
+    """Give the node that answers; where the owner may have to be asked, it is one in this terminal."""
+    if not has_hubs(home):
+        async with nearest_node(home) as node:
+            yield node
+        return
+    from runtime.cli.consenting import asker  # only where there are hubs
+
+    ask_owner = asker()
+    async with nearest_node(home) if ask_owner is None or asked.ceiling < Tier.HUB else open_node(home) as node:
+        if isinstance(node, Node):
+            node.asker = ask_owner
+        yield node

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from hub.consent import Asker, Question, Reply, nobody
+from hub.consent import Asker, Question, Reply
 from hub.errors import NoConsent
 from hub.showing import as_sent, differences
 from runtime.cli import render
@@ -23,9 +23,9 @@ ASKS = "Send it?  y this once · k this kind from now on · n no · never this k
 TRIES = 5
 
 
-def asker() -> Asker:
-    """Return what puts questions to the owner here; nobody is asked where there is no terminal."""
-    return at_terminal if sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty() else nobody
+def asker() -> Asker | None:
+    """Return what puts questions to the owner here; None where there is no terminal."""
+    return at_terminal if sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty() else None
 
 
 async def at_terminal(question: Question) -> Reply:

@@ -42,7 +42,7 @@ def byline(answer: Answer) -> str:
     """Return one line: what produced the answer, how sure it is, how long it took, where its trace is."""
     result = answer.result
     parts = [*answer.specialists, result.model] if result.model else list(answer.specialists)
-    if answer.tier is Tier.HOME:
+    if answer.tier >= Tier.HOME:
         sent = f"{answer.bytes_out} bytes sent"
         elsewhere = answer.node != THIS_DEVICE
         parts.append(f"on {place_name(answer.node, answer.tier)}, {sent}" if elsewhere else sent)

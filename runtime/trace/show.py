@@ -132,14 +132,16 @@ def _work(spans: Sequence[Span], entries: Sequence[Entry]) -> Iterator[str]:
         again = f", attempt {attempt}" if attempt > 1 else ""
         failed = step.status == "error"
         by = f" (model {model})" if model else "" if failed else " (computed, no model)"
-        if _text(step, "covey.tier") == "home" and not _text(step, "covey.asker"):
-            where += " (paired device)"
+        if _text(step, "covey.tier") in ("home", "hub") and not _text(step, "covey.asker"):
+            where += " (hub)" if step.attributes.get("covey.hub") else " (paired device)"
         yield _row("Tried by" if failed else "Done by", f"{_text(step, 'covey.specialist')}{by} on {where}{again}")
         yield from _placement(step)
         if failed:
             yield _row("", f"failed: {_text(step, 'error.type')}{_because(step)}")
+            yield from _marked(step)
             continue
         yield _row("", _sureness(step))
+        yield from _marked(step)
         for check in (span for span in spans if span.name == CHECK and span.parent_id == step.span_id):
             yield _row("", f"check {_text(check, 'covey.check')}: {_text(check, 'covey.verdict')}{_because(check)}")
     if not spans:
@@ -158,6 +160,22 @@ def _placement(step: Span) -> Iterator[str]:
         yield from (_row("", f"not {_plain(str(other))}") for other in considered[1:])
     if sent := int(number(step, "covey.bytes_out")):
         yield _row("", f"{sent} bytes were sent there; `covey ledger list` has them")
+
+
+def _marked(step: Span) -> Iterator[str]:
+    """Yield whether the step was marked as needing deeper reasoning, and who was tried then or not."""
+    if "covey.marked" not in step.attributes:
+        return
+    marked = bool(step.attributes["covey.marked"])
+    tried = step.attributes.get("covey.ladder")
+    if not marked:
+        yield _row("", f"not marked for deeper reasoning: {_text(step, 'covey.mark')}")
+        return
+    names = ", then ".join(str(one) for one in tried) if isinstance(tried, Sequence) else "nobody"
+    yield _row("", f"marked for deeper reasoning: {_text(step, 'covey.mark')}; tried next: {names}")
+    left_out = step.attributes.get("covey.left_out")
+    if isinstance(left_out, Sequence) and not isinstance(left_out, str):
+        yield from (_row("", f"not {_plain(str(other))}") for other in left_out)
 
 
 def _sureness(step: Span) -> str:

@@ -10,6 +10,9 @@ from runtime.plan import Step
 from runtime.scheduler import Placement
 from runtime.trace.spans import Attribute
 
+HUB_ID = "hub:"
+"""How the id of a hub begins; a node's id has capital letters."""
+
 
 def described(
     step: Step, placement: Placement, specialist: Specialist, attempt: int, seed: int
@@ -21,6 +24,7 @@ def described(
         "covey.specialist": specialist.name,
         "covey.attempt": attempt,
         "covey.node": placement.node,
+        "covey.hub": placement.id.startswith(HUB_ID) or None,
         "covey.tier": placement.tier.name.lower(),
         "covey.label": step.label.name.lower(),
         "covey.trust": step.trust.value,

@@ -21,6 +21,7 @@ from runtime.others import Nobody, Others
 from runtime.prepare import Preparer, SimilarStage
 from runtime.registry import Entry, Registry
 from runtime.speeds import Speeds
+from runtime.stronger import Far, Nowhere, Stronger
 from runtime.surroundings import Surroundings
 from runtime.task import TaskId
 from runtime.trace.spans import Span
@@ -139,6 +140,8 @@ async def bench(
     floors: dict[str, float] | None = None,
     registry: Registry | None = None,
     others: Others | None = None,
+    far: Far | None = None,
+    hardness: float | None = None,
 ) -> AsyncIterator[Bench]:
     """An orchestrator over scripted specialists, its journal in `folder`."""
     found = registry or registry_of(*specialists)
@@ -168,5 +171,18 @@ async def bench(
             workload=Workload(Speeds(journal.database), thread),
         )
         preparer = Preparer(found, similar=stage, read=reader, floors=floors or {}, places=around, today=lambda: TODAY)
-        orchestrator = Orchestrator(preparer, around, journal=journal, thread=thread, node="here")
+
+        async def hard(text: str) -> float | None:
+            return hardness
+
+        stronger = Stronger(
+            "here",
+            found,
+            others=lambda: others or Nobody(),
+            far=lambda: far or Nowhere(),
+            hardness=hard,
+            journal=journal,
+            thread=thread,
+        )
+        orchestrator = Orchestrator(preparer, around, journal=journal, thread=thread, node="here", stronger=stronger)
         yield Bench(orchestrator, preparer, journal, read)

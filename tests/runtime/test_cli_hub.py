@@ -169,8 +169,24 @@ async def test_the_owner_sees_what_changes_and_what_it_costs_and_silence_is_no(
 
 async def test_where_nobody_can_be_asked_nothing_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
-    assert consenting.asker() is nobody
+    assert consenting.asker() is None
     with pytest.raises(NoConsent, match="covey hub allow far"):
         await nobody(QUESTION)
     with pytest.raises(NoConsent, match="Nobody answered"):
         await consenting.at_terminal(QUESTION)
+
+
+def test_a_dry_run_shows_the_exact_bytes_and_sends_nothing(
+    home: Path, hub: FakeHub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(capsys, "hub", "add", "far", hub.url, "--model", "big", "--price-in", "1", "--price-out", "4")
+    asked = ("ask", "Write to ada@example.org and thank her.", "--as", "generate", "--dry-run")
+    assert one_object(capsys, *asked)["hubs"] == []  # an away hub is beyond the default tier
+    (seen,) = one_object(capsys, *asked, "--tier", "hub")["hubs"]
+    assert (seen["hub"], seen["would_send"], seen["why"]) == ("far", True, "you are asked first")
+    assert "[EMAIL_1]" in seen["body"] and "ada@" not in seen["body"] and seen["bytes"] == len(seen["body"].encode())
+    shown = run(capsys, *asked, "--tier", "hub")
+    assert "- Write to ada@example.org and thank her." in shown and "The exact bytes:" in shown
+    refused = run(capsys, "ask", "My key is ghp_f83kD0s9LmQ2xWv7Rt5YbN1cJh6Pz4aUeK3i", *asked[2:], "--tier", "hub")
+    assert "would be sent nothing" in refused
+    assert (hub.bodies, opened().ledger.entries()) == ([], [])
