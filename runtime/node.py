@@ -139,7 +139,7 @@ class Node:
     def far(self) -> Far:
         """The owner's hubs. Without one, nothing of their code is imported."""
         if self._far is None and has_hubs(self.home):
-            self._far = import_module(HUBS).OwnHubs(self.home, self.settings, lambda: self.asker)
+            self._far = import_module(HUBS).open_hubs(self.home, self.settings, lambda: self.asker, self.pool)
         return self._far or Nowhere()
 
     async def close_far(self) -> None:

@@ -14,14 +14,17 @@ from hub.briefs import CAPABILITIES, Repair, brief_of
 from hub.budget import Budget
 from hub.client import HubClient
 from hub.consent import Asker, Rules, Wish, nobody, standing
-from hub.door import Door, Letter
+from hub.door import Door, Letter, NameSeeker
 from hub.errors import HubBookError, HubError
 from hub.hubs import Hubs
 from hub.remote import RemoteHub
+from models.errors import ModelsError
+from models.specialist import Pool
 from models.types import Label, Request, Specialist
 from peers.policy import Place
 from runtime.config import Settings
 from runtime.marking import Height, Permission, Rung
+from runtime.name_seeking import NameSeeking
 from runtime.own_state import own_state
 from runtime.stronger import Rejected
 from runtime.task import TaskId
@@ -43,11 +46,12 @@ class Preview:
 class OwnHubs:
     """See `runtime.stronger.Far`."""
 
-    def __init__(self, home: Path, settings: Settings, asker: Callable[[], Asker | None]) -> None:
-        """`asker` returns what puts questions to the owner just now."""
+    def __init__(self, home: Path, settings: Settings, asker: Callable[[], Asker | None], *, seek: NameSeeker) -> None:
+        """`asker` returns what puts questions to the owner just now. `seek` looks for names in what may go."""
         self._home = home
         self._settings = settings
         self._asker = asker
+        self._seek = seek
         self._hubs = Hubs(home)
         self._rules = Rules(home)
         self._client = HubClient()
@@ -56,7 +60,7 @@ class OwnHubs:
     def door(self) -> Door:
         """The only way out to a hub."""
         state = own_state(self._home, self._settings)
-        return Door(state.ledger, self._rules, Budget(self._home), words=self._settings.hide)
+        return Door(state.ledger, self._rules, Budget(self._home), words=self._settings.hide, seek=self._seek)
 
     async def rungs(self, capability: str, label: Label) -> Sequence[Rung]:
         """See `Far.rungs`. A damaged list of hubs means that there is none: the answer from here still stands."""
@@ -111,13 +115,18 @@ class OwnHubs:
                 word = standing(await asyncio.to_thread(self._rules.all), letter.wish)
                 first = "you are asked first" if letter.needs_consent and word is None else "you allowed it"
                 found.append(Preview(hub, letter, first))
-            except HubError as error:
+            except (HubError, ModelsError) as error:
                 found.append(Preview(hub, None, str(error)))
         return found
 
     async def close(self) -> None:
         """Hang up on all hubs."""
         await self._client.__aexit__(None, None, None)
+
+
+def open_hubs(home: Path, settings: Settings, asker: Callable[[], Asker | None], pool: Pool) -> OwnHubs:
+    """Return the hubs of a node; names are looked for with its own models."""
+    return OwnHubs(home, settings, asker, seek=NameSeeking(pool))
 
 
 def _permission(word: str | None, hub: Hub, label: Label) -> Permission:

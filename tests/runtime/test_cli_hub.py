@@ -176,9 +176,19 @@ async def test_where_nobody_can_be_asked_nothing_goes(monkeypatch: pytest.Monkey
         await consenting.at_terminal(QUESTION)
 
 
-def test_a_dry_run_shows_the_exact_bytes_and_sends_nothing(
+def test_a_dry_run_without_the_model_that_finds_names_says_so(
     home: Path, hub: FakeHub, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    run(capsys, "hub", "add", "far", hub.url, "--model", "big", "--price-in", "1", "--price-out", "4")
+    (seen,) = one_object(capsys, "ask", "Thank Ada.", "--as", "generate", "--dry-run", "--tier", "hub")["hubs"]
+    assert seen["would_send"] is False and "Names can't be looked for" in seen["why"]
+
+
+@pytest.mark.real
+def test_a_dry_run_shows_the_exact_bytes_and_sends_nothing(
+    home: Path, hub: FakeHub, capsys: pytest.CaptureFixture[str], models_home: Path
+) -> None:
+    (home / "models").symlink_to(models_home / "models")
     run(capsys, "hub", "add", "far", hub.url, "--model", "big", "--price-in", "1", "--price-out", "4")
     asked = ("ask", "Write to ada@example.org and thank her.", "--as", "generate", "--dry-run")
     assert one_object(capsys, *asked)["hubs"] == []  # an away hub is beyond the default tier

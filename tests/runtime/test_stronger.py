@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,18 +11,28 @@ from pathlib import Path
 import pytest
 
 from hub.book import Hub
+from hub.briefs import Brief
 from hub.budget import Budget
 from hub.consent import Question, Reply, Rule, Rules
+from hub.door import Door
+from hub.errors import KeptHere
 from hub.hubs import Hubs
+from hub.names import FoundNames
+from models.backends.scripted import ScriptedPool
 from models.errors import NotInstalled
+from models.pool import ModelPool
+from models.store import Store
 from models.types import Label, Refusal, RefusalCode, Result, Tier
 from runtime.asking import Ask, Restarted
 from runtime.config import Settings
+from runtime.name_seeking import NameSeeking
 from runtime.own_hubs import OwnHubs
 from runtime.own_state import own_state
+from runtime.paths import models_dir
 from runtime.trace.show import lines
 from runtime.trace.spans import STEP
 from tests.hub.fake_hub import FakeHub, Fault, running
+from tests.hub.household import household
 from tests.runtime.scripted import Bench, Scripted, bench, pieces, spec, written
 
 UNSURE = Result(
@@ -53,6 +63,10 @@ class House:
         return [entry.recipient_name for entry in reversed(entries) if entry.act == "release"]
 
 
+async def no_names(texts: Sequence[str]) -> FoundNames:
+    return FoundNames({text: () for text in texts})
+
+
 @asynccontextmanager
 async def house(
     folder: Path, *moves: object, hardness: float | None = None
@@ -61,7 +75,7 @@ async def house(
     home = House(folder / "home")
     home.home.mkdir()
     own = Scripted(spec("generate"), moves)  # type: ignore[arg-type]
-    far = OwnHubs(home.home, Settings(), lambda: home.owner)
+    far = OwnHubs(home.home, Settings(), lambda: home.owner, seek=no_names)
     try:
         async with bench(folder, own, far=far, hardness=hardness) as node:
             yield home, node, own
@@ -230,3 +244,29 @@ async def test_the_trace_for_people_tells_the_way_up(tmp_path: Path) -> None:
         shown = "\n".join(lines(task, node.spans(), node.journal.events(task), request=None, answer=None))
         assert "marked for deeper reasoning: not sure here" in shown and "tried next: far" in shown
         assert "far (hub)" in shown
+
+
+async def test_where_names_can_not_be_looked_for_nothing_goes(tmp_path: Path) -> None:
+    async with running() as hub, house(tmp_path, UNSURE) as (home, _, _):
+        home.add(hub.as_hub())
+        seek = NameSeeking(ScriptedPool({}))
+        door = Door(own_state(home.home, Settings()).ledger, Rules(home.home), Budget(home.home), seek=seek)
+        with pytest.raises(KeptHere, match="covey models pull bge-small-en"):
+            await door.prepared(
+                hub.as_hub(), Brief("generate", "Who is Ada?"), label=Label.PERSONAL, capability="generate"
+            )
+
+
+@pytest.mark.real
+async def test_names_are_hidden_before_anything_leaves(tmp_path: Path, models_home: Path) -> None:
+    store = Store(models_dir(models_home))
+    pool = ModelPool(store, budget_bytes=2 * 10**9, threads=1)
+    try:
+        async with running() as hub, household(tmp_path) as home:
+            door = Door(home.state.ledger, home.rules, home.budget, seek=NameSeeking(pool))
+            brief = Brief("generate", "Write to Anna Schmidt in Dresden that the meeting is on Monday.")
+            letter = await door.prepared(hub.as_hub(), brief, label=Label.PERSONAL, capability="generate")
+            assert b"Anna" not in letter.body and b"Dresden" not in letter.body
+            assert letter.vault.restore(letter.brief.question) == brief.question
+    finally:
+        await pool.close()
