@@ -119,7 +119,7 @@ class PeerClient:
         raise PeerLost(f"{peer.name} stopped in the middle of its answer. The work goes on elsewhere, if it can.")
 
     async def link(self, station: Station, peer: Peer, address: Address) -> Link:
-        """Return a link to a device at one address, greeted. Raises WrongPeer, PeerUnreachable, PeerLost."""
+        """Return a link to a device at one address; it is to be greeted. Raises WrongPeer, PeerUnreachable."""
         try:
             async with asyncio.timeout(CONNECT_S):
                 socket = await self._session(peer).ws_connect(
@@ -132,15 +132,7 @@ class PeerClient:
             raise WrongPeer(f"Another device answers at {address} in place of {peer.name}.") from error
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise PeerUnreachable(f"{peer.name} made no link at {address} ({error or 'no answer'}).") from error
-        link = Link(station, peer, socket, dialled=True)
-        try:
-            await link.greet()
-        except BaseException as error:
-            await link.discard()
-            if isinstance(error, (OSError, TimeoutError, aiohttp.ClientError)):
-                raise PeerLost(f"{peer.name} said no hello at {address}.") from error
-            raise
-        return link
+        return Link(station, peer, socket, dialled=True)
 
     @asynccontextmanager
     async def fetch(

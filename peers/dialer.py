@@ -29,6 +29,7 @@ LOOK_S = 0.5
 """How often the book is looked at for devices that were paired or revoked."""
 HEAD_START_S = 0.25
 """What an address is given before the next one is tried beside it (RFC 8305, 5)."""
+AFTER_DEFECT_S = 5.0
 SETTLED_S = 10.0
 """A link that lived so long was a good one: when it ends, the first new try is at once."""
 
@@ -91,6 +92,14 @@ class Dialer:
 
     async def _keep(self, node: NodeId, group: asyncio.TaskGroup) -> None:
         """See to it that one device has a link, for as long as it is paired."""
+        while True:
+            try:
+                await self._keep_dialling(node, group)
+            except Exception:  # top of a task: a defect, or a book that can't be read, must not end all dialling
+                logger.exception("dialling a paired device failed; it is tried again")
+                await asyncio.sleep(AFTER_DEFECT_S)
+
+    async def _keep_dialling(self, node: NodeId, group: asyncio.TaskGroup) -> None:
         failures, since_s = 0, None
         while True:
             if self._links.get(node) is not None:
@@ -111,7 +120,10 @@ class Dialer:
                 await asyncio.sleep(0)
 
     async def _dial(self, node: NodeId) -> Link | None:
-        """Return a link that was greeted, or None when nobody answers anywhere."""
+        """Return a link that was greeted, or None when nobody answers anywhere.
+
+        Only the first that answers is greeted: a device with two addresses must not hear of two links.
+        """
         peer = self._state.peers.book().peers.get(node)
         if peer is None:
             return None
@@ -121,7 +133,15 @@ class Dialer:
         if won is None:
             return None
         link, place = won
-        await asyncio.to_thread(self._remember, peer, place)
+        try:
+            await link.greet()
+            await asyncio.to_thread(self._remember, peer, place)
+        except PeersError as error:
+            logger.debug("%s", error)
+            return None
+        except BaseException:
+            await link.discard()
+            raise
         return link
 
     def places_of(self, peer: Peer) -> Sequence[Address]:

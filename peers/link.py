@@ -115,10 +115,20 @@ class Link:
         return Health.DOWN if self._over.done() else liveness.health(self._pulse, self._clock())
 
     async def greet(self) -> None:
-        """Exchange hellos. Raises PeersError, and what a broken connection raises."""
-        await self._say(self._station.desk.hello())
-        async with asyncio.timeout(HELLO_S):
-            message = await self._socket.receive()
+        """Exchange hellos. Raises PeersError, and then the link is over."""
+        try:
+            async with asyncio.timeout(HELLO_S):
+                await self._say(self._station.desk.hello())
+                message = await self._socket.receive()
+            self._hear_hello(message)
+        except (OSError, TimeoutError, aiohttp.ClientError) as error:
+            await self.discard()
+            raise PeerLost(f"{self.name} said no hello. Check that it is on and not asleep.") from error
+        except BaseException:
+            await self.discard()
+            raise
+
+    def _hear_hello(self, message: aiohttp.WSMessage) -> None:
         if message.type is not WSMsgType.BINARY:
             raise PeerLost(f"{self.name} ended the link before it said hello. Check that the two are still paired.")
         events = self._channels.receive(message.data)
@@ -152,7 +162,7 @@ class Link:
             await asyncio.shield(self._put_away())
 
     async def discard(self) -> None:
-        """End a link that was greeted and is not needed."""
+        """End a link that is not needed."""
         self._code = REPLACED
         await asyncio.shield(self._put_away())
 

@@ -13,7 +13,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-import aiohttp
 from aiohttp import web
 
 from models.errors import ModelsError
@@ -170,9 +169,8 @@ class PeerServer:
         link = Link(self.links.station, peer, socket, dialled=False)
         try:
             await link.greet()
-        except (PeersError, OSError, aiohttp.ClientError, TimeoutError) as error:
+        except PeersError as error:
             logger.debug("no link with %s: %s", peer.name, error)
-            await link.discard()
             return socket
         await self.links.keep(link)
         return socket

@@ -195,6 +195,19 @@ async def test_behind_an_impostor_and_dead_places_the_right_device_is_linked(tmp
         assert mallory.links.get(laptop.id) is None
 
 
+async def test_a_device_with_several_addresses_gets_one_link(tmp_path: Path) -> None:
+    async with running(tmp_path, "laptop", dials=True) as laptop, running(tmp_path, "kitchen") as kitchen:
+        port = kitchen.server.port
+        kitchen.knows(laptop, addresses=[])
+        laptop.knows(kitchen, addresses=[f"127.0.0.1:{port}", f"127.0.0.2:{port}", f"localhost:{port}"])
+        await laptop.until_linked(kitchen)
+        await asyncio.sleep(1.0)
+        (link,) = laptop.links._open.values()
+        assert (link.health, len(kitchen.links._all())) == (Health.UP, 1)
+        opened = [one for one in laptop.state.ledger.entries() if one.capability == "peer.link"]
+        assert len(opened) == 1
+
+
 async def test_a_device_is_found_through_another_one_that_knows_where_it_is(tmp_path: Path) -> None:
     async with (
         running(tmp_path, "laptop", dials=True) as laptop,
@@ -343,6 +356,7 @@ async def test_work_over_a_link_that_is_replaced_goes_on_to_its_end(tmp_path: Pa
         new = await laptop.client.link(
             laptop.links.station, laptop.state.peers.book().peers[kitchen.id], kitchen.address
         )
+        await new.greet()
         keeping = asyncio.create_task(laptop.links.keep(new))
         await until(lambda: laptop.links.get(kitchen.id) is new)
         await asyncio.sleep(1.2)
@@ -358,8 +372,9 @@ async def test_work_over_a_link_that_is_replaced_goes_on_to_its_end(tmp_path: Pa
 async def test_an_older_version_than_before_makes_no_link(tmp_path: Path) -> None:
     async with pair(tmp_path) as (laptop, kitchen):
         peer = replace(laptop.state.peers.book().peers[kitchen.id], version=2)
+        link = await laptop.client.link(laptop.links.station, peer, kitchen.address)
         with pytest.raises(VersionMismatch, match="spoke version 2"):
-            await laptop.client.link(laptop.links.station, peer, kitchen.address)
+            await link.greet()
         await until(lambda: not kitchen.links._open)
 
 
