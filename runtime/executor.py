@@ -76,6 +76,8 @@ class StepOutcome:
     """Who did it."""
     bytes_out: int = 0
     """Bytes that left this device for it."""
+    notes: tuple[str, ...] = ()
+    """Who was lost on the way, one sentence each."""
 
 
 Board = Mapping[StepId, StepOutcome]
@@ -134,8 +136,12 @@ class _Course:
     """Why the step is marked."""
     rejected: Rejected | None = None
     notes: tuple[str, ...] = ()
+    moves: tuple[str, ...] = ()
+    """Who was lost, and who went on."""
 
-    def go(self, placement: Placement, after: str) -> None:
+    def go(self, placement: Placement, after: str, how: str) -> None:
+        """Go to another place. `after` says what was lost, `how` what the other device does about it."""
+        self.moves += (f"{after}, and {placement.node} {how}.",)
         self.placement = replace(placement, reason=f"{after}; {placement.reason}")
 
     def spend(self, specialist: Specialist, span: Span) -> None:
@@ -146,7 +152,7 @@ class _Course:
         span.set("covey.bytes_out", sent)
 
     def outcome(self, result: Result, verdicts: tuple[Verdict, ...]) -> StepOutcome:
-        return StepOutcome(result, verdicts, self.attempt, self.tier, self.placement.node, self.bytes_out)
+        return StepOutcome(result, verdicts, self.attempt, self.tier, self.placement.node, self.bytes_out, self.moves)
 
 
 class Executor:
@@ -363,12 +369,12 @@ class Executor:
         again = partial(self._surroundings.place_again, step, tried=course.tried)
         try:
             if said and course.writer:
-                course.go(await again(artifacts=course.writer), after)
+                course.go(await again(artifacts=course.writer), after, "went on with it")
                 return
         except Unplaceable:
             logger.info("no other device has the same model; the step begins again")
         try:
-            course.go(await again(artifacts=()), after)
+            course.go(await again(artifacts=()), after, "began again" if said else "did it instead")
         except Unplaceable:
             if not course.placement.id or course.repeated:
                 raise error from None

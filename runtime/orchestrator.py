@@ -239,7 +239,11 @@ class Orchestrator:
             bytes_out=sent,
             verdicts=tuple(verdict for outcome in outcomes for verdict in outcome.verdicts),
             specialists=tuple(dict.fromkeys(o.result.specialist for o in outcomes if o.result.specialist)),
-            notes=(*(prepared.notes if prepared else ()), *result.notes),
+            notes=(
+                *(prepared.notes if prepared else ()),
+                *(note for outcome in outcomes for note in outcome.notes),
+                *result.notes,
+            ),
         )
 
     def _as_answer(self, task: Task, result: Result, routing: Routing, started: float) -> Answer:

@@ -71,6 +71,9 @@ async def test_a_lost_answer_goes_on_behind_its_last_token_on_another_device(tmp
         pieces, answer = await told_losing(laptop, kitchen.wire.cut, after=after)
         assert (answer.result.text, text_of(pieces), answer.node) == (STORY, STORY, "desktop")
         assert in_order(pieces)
+        (note,) = answer.notes
+        assert note.startswith("kitchen was lost after ")
+        assert note.endswith(" tokens, and desktop went on with it.")
         assert not any(isinstance(piece, Restarted) for piece in pieces)
         assert desktop.model is not None
         assert len(desktop.model.calls[0].resume_tokens) >= after
