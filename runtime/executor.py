@@ -349,7 +349,12 @@ class Executor:
         """Choose where the step runs next, or raise the error."""
         placement = course.placement
         self._surroundings.failed(placement, error)
-        match after_loss(error, elsewhere=bool(placement.id), retries_left=course.retries_left):
+        match after_loss(
+            error,
+            elsewhere=bool(placement.id),
+            resumed=bool(course.sent.token_ids),
+            retries_left=course.retries_left,
+        ):
             case Next.AGAIN:
                 course.retries_left -= 1
                 await course.sent.interrupt(str(error))

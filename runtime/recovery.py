@@ -22,14 +22,16 @@ class Next(Enum):
     GIVE_UP = "give up"
 
 
-def after_loss(error: ModelsError, *, elsewhere: bool, retries_left: int) -> Next:
-    """Return what to do after an error. `elsewhere`: the step ran on another device.
+def after_loss(error: ModelsError, *, elsewhere: bool, resumed: bool, retries_left: int) -> Next:
+    """Return what to do after an error.
+
+    `elsewhere`: the step ran on another device. `resumed`: it went on with what somebody else had begun.
 
     What would go wrong everywhere alike (a time that ran out, an input that does not fit) is the caller's to see.
     """
     if isinstance(error, WorkerDied) and not elsewhere:
         return Next.AGAIN if retries_left > 0 else Next.ELSEWHERE
-    if isinstance(error, OtherWeights):
+    if isinstance(error, OtherWeights) and resumed:
         return Next.ANEW
     if isinstance(error, LinkError | BackendError | StoreError):
         return Next.ELSEWHERE

@@ -17,9 +17,11 @@ from runtime.needs import need_of
 from runtime.others import Others
 from runtime.outcomes import past
 from runtime.plan import Given, Step
+from runtime.recovery import MOST_PEERS
 from runtime.registry import Registry
 from runtime.scheduler import Placement
 from runtime.seats import Need, Seat, skill_for
+from runtime.speeds import HERE
 from runtime.task import TaskId
 
 QUESTIONS = ("question", "prompt", "instruction", "text")
@@ -151,7 +153,7 @@ class Stronger:
     async def _peers(self, tried: Tried) -> list[Rung]:
         """Return the paired devices that may do it and have a better model for it than the one that tried."""
         entry = self._registry.serving(tried.step.capability)
-        if entry is None or entry.deterministic:
+        if entry is None or entry.deterministic or len(tried.nodes - {HERE}) >= MOST_PEERS:
             return []
         need = need_of(tried.step, entry.spec)
         seats = await self._others().seats({}, call=False)
