@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from models.types import Digest, Json, ModelId, Signals, Usage
@@ -65,6 +66,11 @@ class GenerateCall:
     """The answer ends before any of these strings."""
     resume_tokens: tuple[int, ...] = ()
     deadline_s: float | None = None
+    asker: str = ""
+    """Node id of the device that asks, empty for this one. State is shared between the requests of one asker only, but
+    for the specialist's own messages; another device's is gone when its request has ended."""
+    conversation: Path | None = None
+    """Folder and id of the conversation that this is a turn of: its state may be kept there for the next turn."""
     copies: bool = False
     """The answer is likely to repeat stretches of the prompt, as an extract or a summary does: they are looked up
     and checked several at a time. It changes how fast the answer comes, never what it is."""
@@ -109,6 +115,18 @@ class Loaded(Protocol):
     async def close(self) -> None: ...
 
 
+@runtime_checkable
+class Remembers(Protocol):
+    """A model that holds state of earlier requests."""
+
+    async def forget(self, conversation: Path | None = None) -> None:
+        """Let go of all that was left behind by requests that have ended.
+
+        Of one conversation: write nothing more of it. When this returns, no write of before is still to come.
+        """
+        ...
+
+
 class TextModel(Loaded, Protocol):
     """A language model."""
 
@@ -125,7 +143,9 @@ class TextModel(Loaded, Protocol):
         """
         ...
 
-    async def score(self, messages: Sequence[Message], labels: Sequence[str], prefill: str = "") -> list[float]:
+    async def score(
+        self, messages: Sequence[Message], labels: Sequence[str], prefill: str = "", *, asker: str = ""
+    ) -> list[float]:
         """Return the probability of each label as the next text, normalised over the labels (sum 1).
 
         Walks the labels' token trie, so that labels of several tokens compare fairly.

@@ -12,9 +12,10 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 from typing import cast
 
-from models.backend import Encoder, Loaded, Reranker, TextModel
+from models.backend import Encoder, Loaded, Remembers, Reranker, TextModel
 from models.errors import BadArtifact, NotInstalled, OutOfMemory, TemplateError
 from models.manifest import Manifest
 from models.specialist import AtHand
@@ -115,6 +116,12 @@ class ModelPool:
         """See `models.specialist.Pool.reranker`."""
         async with self._lease(models, "reranker") as model:
             yield cast(Reranker, model)
+
+    async def forget(self, conversation: Path | None = None) -> None:
+        """See `models.backend.Remembers`."""
+        for model in [entry.model for entry in self._state.entries.values()]:
+            if isinstance(model, Remembers):
+                await model.forget(conversation)
 
     async def close(self) -> None:
         async with self._changed:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum
+from pathlib import Path
 from typing import NewType, Protocol
 
 from typing_extensions import TypeAliasType
@@ -109,8 +110,15 @@ class Request:
     """Digests of the weights that wrote them; other weights can't go on and say so. Empty: not known."""
     idempotency_key: str = ""
     """Same key, same effect: a repeat within ten minutes returns the first outcome."""
+    conversation: Path | None = None
+    """Folder and id of the conversation this is a turn of, whose state may be kept there; never sent to a device."""
     traceparent: str = ""
     """W3C trace context, `00-<32 hex>-<16 hex>-<2 hex>`, or empty."""
+
+    @property
+    def asker(self) -> str:
+        """Node id of the device that handed this request over; empty where it was made on this one."""
+        return self.hops[-1] if self.hops else ""
 
     def with_input(self, capability: str, given: Mapping[str, Json]) -> Request:
         """Return the request for a part of this work: same marks and bounds, other input."""

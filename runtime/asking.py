@@ -57,6 +57,8 @@ class Ask:
     """Earlier turns of a conversation, oldest first."""
     conversation: bool = False
     """A turn of a conversation: what nobody else claims is for `generate`."""
+    conversation_id: str = ""
+    """Which one, 32 hexadecimal digits drawn by the caller: what models hold of its turns may be kept for the next."""
     risk: float | None = None
     """Share of unnoticed errors (0..1) that is accepted; None sets no bound."""
     deadline_s: float | None = None

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Protocol, assert_never
 
 from models.errors import ContextOverflow, DeadlineExceeded, InputError, ModelsError
@@ -20,6 +21,7 @@ from models.types import (
     Chunk,
     Digest,
     Json,
+    Label,
     Refusal,
     RefusalCode,
     Request,
@@ -61,6 +63,8 @@ class Bounds:
     seed: int = 0
     ceiling: Tier = Tier.HOME
     """Furthest tier that the asker allows; a label may hold a step back before it."""
+    conversation: Path | None = None
+    """Folder and id of the conversation that the task is a turn of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,6 +402,7 @@ class Executor:
             budget_tokens=step.budget.tokens,
             deadline_s=self._left(step),
             seed=seed,
+            conversation=self._bounds.conversation if step.label < Label.SECRET else None,
             idempotency_key=f"{self._recorder.task_id}:{step.id}:{seed}",
         )
 

@@ -12,6 +12,8 @@ TURN_OVERHEAD_TOKENS = 8
 """What a chat template adds around one turn; generous, because a prompt that is too long is refused."""
 BYTES_PER_TOKEN = 3
 """Fewer than the four that English has, so that the estimate errs on the safe side."""
+KEPT_SHARE = 0.6
+"""Of the limit, once it was reached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +34,21 @@ def estimate_tokens(text: str) -> int:
 
 
 def fit(turns: Sequence[Turn], limit_tokens: int) -> tuple[Turn, ...]:
-    """Return the newest turns that fit into the limit, beginning with one of the user's."""
-    kept: list[Turn] = []
-    left = limit_tokens
-    for turn in reversed(turns):
-        left -= estimate_tokens(turn.content)
-        if left < 0:
-            break
-        kept.append(turn)
-    kept.reverse()
-    while kept and kept[0].role == "assistant":  # an answer without its question confuses more than it helps
-        kept.pop(0)
-    return tuple(kept)
+    """Return the newest turns that fit into the limit, beginning with one of the user's.
+
+    A model that has read a conversation need not read it again as long as it begins alike. So when the
+    limit is reached, more than the oldest turn goes: the same turn stays the first one for a while.
+    """
+    first, used = 0, 0
+    for place, turn in enumerate(turns):
+        used += estimate_tokens(turn.content)
+        if used <= limit_tokens:
+            continue
+        while first < place and used > limit_tokens * KEPT_SHARE:
+            used -= estimate_tokens(turns[first].content)
+            first += 1
+        if used > limit_tokens:  # this turn alone is too long
+            first, used = place + 1, 0
+    while first < len(turns) and turns[first].role == "assistant":  # an answer without its question only confuses
+        first += 1
+    return tuple(turns[first:])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 
 from models.errors import InputError, ModelsError, NotInstalled
 from models.types import Authority, Chunk, Label, Request, Result, Specialist
@@ -43,6 +44,8 @@ class Hosting:
 
     async def run(self, request: Request, peer: Peer) -> AsyncIterator[Chunk | Result]:
         """Yield the answer to a request that the peers' gate let in. Raises ModelsError."""
+        if request.asker != peer.node_id:  # who asks is who the link says, whatever the request says
+            request = replace(request, hops=(*request.hops, peer.node_id))
         entry = self._entry(request)
         # A secret's rule for what is written down: digests and texts of others' work stay out of the journal.
         recorder = Recorder(self._journal, self._thread, TaskId(random_id(16)), Label.SECRET)

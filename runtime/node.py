@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from models import conversations
+from models.backend import Remembers
 from models.pool import ModelPool
 from models.specialist import Pool
 from models.store import Store
@@ -24,7 +26,7 @@ from models.types import Label, Request, Result, Specialist, last
 from runtime import documents, paths
 from runtime.asking import THIS_DEVICE, Answer, Ask, Source, StreamItem
 from runtime.config import Settings, load
-from runtime.daily import daily
+from runtime.daily import DAY_S, daily
 from runtime.db import Database, DatabaseThread
 from runtime.errors import CoveyError, UsageError
 from runtime.hardness import Hardness
@@ -121,6 +123,7 @@ class Node:
             thread=self.thread,
             node=NAME,
             stronger=self._stronger,
+            conversation=lambda known: paths.conversation(self.home, known) if self.settings.content_days else None,
         )
 
     @cached_property
@@ -162,6 +165,15 @@ class Node:
             if isinstance(item, Answer):
                 return item
         raise AssertionError("a task's stream ended without an answer")
+
+    async def forget(self, conversation_id: str = "") -> None:
+        """Let models go of what requests that have ended left behind; of one conversation, of what is on disk."""
+        one = paths.conversation(self.home, conversation_id)
+        if conversation_id and one is None:
+            return
+        if isinstance(self.pool, Remembers):
+            await self.pool.forget(one)
+        await asyncio.to_thread(conversations.forget, paths.conversations_dir(self.home), conversation_id)
 
     async def preview(self, ask: Ask) -> tuple[Routing, Prepared | None]:
         """Return how a request would be answered, with what every stage says. Runs and writes nothing.
@@ -243,7 +255,7 @@ async def open_node(
         database = stack.enter_context(Database(paths.journal_file(root)))
         thread = await stack.enter_async_context(DatabaseThread())
         journal = Journal(database, content_days=own.content_days)
-        await stack.enter_async_context(daily(lambda: thread.run(journal.expire)))
+        await stack.enter_async_context(daily(lambda: thread.run(lambda: _expire(root, own, journal))))
         if pool is None:
             made = _make_pool(root, own)
             stack.push_async_callback(made.close)
@@ -252,6 +264,12 @@ async def open_node(
         stack.push_async_callback(node.others.close)
         stack.push_async_callback(node.close_far)
         yield node
+
+
+def _expire(root: Path, settings: Settings, journal: Journal) -> None:
+    """Remove the texts whose days are over, and what models kept of conversations as old."""
+    journal.expire()
+    conversations.expire(paths.conversations_dir(root), settings.content_days * DAY_S)
 
 
 def _make_pool(root: Path, settings: Settings) -> ModelPool:

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from pathlib import Path
 
 from models.errors import ModelsError
 from models.types import Refusal, RefusalCode, Result, Tier, Usage
@@ -52,9 +53,12 @@ class Orchestrator:
         thread: DatabaseThread,
         node: str,
         stronger: Escalation | None = None,
+        conversation: Callable[[str], Path | None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`node`: what this device is called in answers. `stronger`: who is tried after it. `clock` counts seconds."""
+        """`node`: what this device is called in answers. `stronger`: who is tried after it. `conversation`: under
+        which name models may keep what they hold of the conversation with this id. `clock` counts seconds."""
+        self._conversation = conversation
         self._preparer = preparer
         self._surroundings = surroundings
         self._journal = journal
@@ -188,7 +192,14 @@ class Orchestrator:
             prepared.plan,
             {placement.step: placement for placement in prepared.placements},
             surroundings=self._surroundings,
-            bounds=Bounds(OWN_AUTHORITY, ask.risk, ask.deadline_s, ask.seed, ask.ceiling),
+            bounds=Bounds(
+                OWN_AUTHORITY,
+                ask.risk,
+                ask.deadline_s,
+                ask.seed,
+                ask.ceiling,
+                self._conversation(ask.conversation_id),
+            ),
             recorder=recorder,
             emit=emit,
             stronger=self._stronger,

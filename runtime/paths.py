@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -55,6 +56,16 @@ def journal_file(root: Path) -> Path:
 def models_dir(root: Path) -> Path:
     """The artifact store."""
     return root / "models"
+
+
+def conversations_dir(root: Path) -> Path:
+    """What models hold of conversations between two turns."""
+    return root / "conversations"
+
+
+def conversation(root: Path, conversation_id: str) -> Path | None:
+    """Return the name under which a conversation's state is kept; None for an id that could lead elsewhere."""
+    return conversations_dir(root) / conversation_id if re.fullmatch(r"[0-9a-f]{32}", conversation_id) else None
 
 
 def specialists_dir(root: Path) -> Path:

@@ -85,6 +85,13 @@ class RunningNode:
                 return bool(json.loads(line)["elsewhere"])
         raise NodeError(GONE)
 
+    async def forget(self, conversation_id: str = "") -> None:
+        """See `Node.forget`."""
+        ask = Ask("", conversation_id=conversation_id)
+        async with aclosing(self._lines("/covey/forget", ask)) as lines:
+            async for _ in lines:
+                return
+
     async def stream(self, ask: Ask) -> AsyncGenerator[StreamItem, None]:
         """See `Node.stream`. Closing it early hangs up, and the node cancels the work."""
         async with aclosing(self._lines("/covey/ask", _portable(ask))) as lines:

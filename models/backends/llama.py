@@ -138,6 +138,8 @@ class LlamaModel:
             "sampling": astuple(call.sampling),
             "constraint": None if constraint is None else (constraint.kind, constraint.value),
             "stop": call.stop,
+            "asker": call.asker,
+            "conversation": str(call.conversation or ""),
             "copies": call.copies and self._settings.lookup,
             "resume_tokens": call.resume_tokens,
             "deadline_s": call.deadline_s,
@@ -160,7 +162,9 @@ class LlamaModel:
                     case _:
                         raise await self._failure(reply)
 
-    async def score(self, messages: Sequence[Message], labels: Sequence[str], prefill: str = "") -> list[float]:
+    async def score(
+        self, messages: Sequence[Message], labels: Sequence[str], prefill: str = "", *, asker: str = ""
+    ) -> list[float]:
         """See `models.backend.TextModel.score`."""
         if not labels:
             return []
@@ -169,6 +173,7 @@ class LlamaModel:
             "messages": [(m.role, m.content) for m in messages],
             "labels": list(labels),
             "prefill": prefill,
+            "asker": asker,
         }
         async with self._request(message) as inbox:
             reply = await inbox.get()
@@ -183,6 +188,12 @@ class LlamaModel:
             if reply["op"] != "count":
                 raise await self._failure(reply)
             return int(reply["tokens"])
+
+    async def forget(self, conversation: Path | None = None) -> None:
+        """See `models.backend.Remembers`."""
+        if self._process is not None and self._process.returncode is None:
+            async with self._request({"op": "forget", "conversation": str(conversation or "")}) as inbox:
+                await inbox.get()  # or it died, and remembers nothing
 
     async def close(self) -> None:
         """End the worker: by the end of its input, else by force."""

@@ -87,7 +87,9 @@ class ScriptedText:
     async def count_tokens(self, text: str) -> int:
         return len(_TOKEN.findall(text))
 
-    async def score(self, messages: Sequence[Message], labels: Sequence[str], prefill: str = "") -> list[float]:
+    async def score(
+        self, messages: Sequence[Message], labels: Sequence[str], prefill: str = "", *, asker: str = ""
+    ) -> list[float]:
         weights = [max(0.0, weight) for weight in self._scorer(messages, labels, prefill)]
         total = sum(weights)
         return [weight / total if total else 1 / len(weights) for weight in weights]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -48,8 +49,14 @@ class Answer:
     """Tokens whose state is not computed yet: first the prompt, later what was chosen last."""
     cached: int = 0
     """Tokens of the prompt whose state was there already."""
+    own: int = 0
+    """First tokens of the prompt that are a specialist's own: whoever asks may take their state over."""
     keep: int = 0
-    """First tokens of the prompt that are a specialist's own: their state is kept on disk."""
+    """Those of them whose state is still to be kept on disk."""
+    asker: str = ""
+    """Whose state it may take over and leaves behind; empty for the owner of this device."""
+    conversation: Path | None = None
+    """Folder and id of the conversation whose next turn will begin with this one."""
     signals: SignalSum = field(default_factory=SignalSum)
     ending: Ending | None = None
     owed: list[Piece] = field(default_factory=list)
@@ -174,7 +181,10 @@ class Scoring:
     started: float = field(default_factory=time.monotonic)
     deadline: float | None = None
     cached: int = 0
+    own: int = 0
     keep: int = 0
+    asker: str = ""
+    conversation: None = None
 
     def begin(self) -> None:
         self.pending = list(self.prompt)

@@ -7,11 +7,14 @@ that any sequence holds; requests that arrive together with the same unseen pref
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
+from models.conversations import ConversationFiles
 from models.engine.answering import Answer, Scoring
 from models.engine.cells import common_prefix
 from models.engine.library import NoRoom, Row
@@ -62,6 +65,12 @@ class _Seat:
     shared: int = 0
     """Tokens to take over from the leader."""
     model_seconds: float = 0.0
+    asker: str = ""
+    """Whose state it holds."""
+    own: int = 0
+    """First tokens of the state that are a specialist's own, and anybody's."""
+    conversation: Path | None = None
+    """The conversation whose state it holds and which is not on disk yet."""
 
 
 @dataclass(slots=True)
@@ -98,6 +107,7 @@ class Batch:
         done: Callable[[Job, Usage, list[float]], None],
         failed: Callable[[Job, ModelsError], None],
         prefixes: PrefixFiles | None = None,
+        conversations: ConversationFiles | None = None,
     ) -> None:
         self._settings = settings
         self._states = States(
@@ -113,6 +123,7 @@ class Batch:
         self._clock = 0
         self._pace = Pace()
         self._prefixes = prefixes
+        self._conversations = conversations
 
     @property
     def busy(self) -> bool:
@@ -136,6 +147,25 @@ class Batch:
         for seat in self._seats:
             if seat.job is not None and seat.job.id == job_id:
                 self._leave(seat)
+
+    def keep_conversations(self) -> None:
+        """Write the state of conversations to disk; called when nothing else is to be done."""
+        for seat in sorted(self._seats, key=lambda seat: seat.used_at):
+            tokens = self._states.tokens(seat.sequence)
+            if seat.job is None and seat.conversation is not None:
+                if self._conversations is not None and len(tokens) >= FEWEST_TOKENS:
+                    state = self._states.saved(seat.sequence, len(tokens))
+                    self._conversations.write(seat.conversation, tokens, state)
+                seat.conversation = None
+
+    def forget(self, conversation: Path | None = None) -> None:
+        """Let go of all state that requests have left behind; of one conversation, keep none of it on disk."""
+        for seat in self._seats:
+            if conversation is not None:
+                seat.conversation = None if seat.conversation == conversation else seat.conversation
+            elif seat.job is None:
+                seat.conversation = None
+                self._states.cut(seat.sequence, seat.own)
 
     def step(self) -> None:
         """Admit what fits, compute one batch of rows, hand out what came of it."""
@@ -233,6 +263,7 @@ class Batch:
             self._end(_Seat(-1), job)
             return True
         self._restore(job, free)
+        self._restore_conversation(job, free)
         source, reused = self._longest_prefix(job)
         if not self._room_for(job.promised - reused, source, reused):
             return False
@@ -245,6 +276,7 @@ class Batch:
                 self._states.copy(source, target.sequence, reused)
         target.job = job
         target.model_seconds = 0.0
+        self._mark(target, job)
         job.cached = reused
         del job.pending[:reused]
         self._find_leader(target, reused)
@@ -260,8 +292,32 @@ class Batch:
             return
         target = self._target(free, None)
         self._states.cut(target.sequence, 0)
+        target.asker, target.own, target.conversation = "", len(tokens), None
         if self._states.restore(target.sequence, tokens, state):
             job.keep = 0
+
+    def _restore_conversation(self, job: Job, free: list[_Seat]) -> None:
+        """Bring the state of the turns before back from disk, where it is longer than what is in memory."""
+        if self._conversations is None or job.conversation is None:
+            return
+        kept = common_prefix(self._conversations.tokens(job.conversation), job.pending)
+        if kept < self._longest_prefix(job)[1] + FEWEST_TOKENS or not self._room_for(job.promised, None, 0):
+            return
+        found = self._conversations.read(job.conversation)
+        if found is None:
+            return
+        target = self._target(free, None)
+        self._states.cut(target.sequence, 0)
+        if self._states.restore(target.sequence, *found):
+            self._states.cut(target.sequence, kept)
+            self._mark(target, job)
+
+    def _mark(self, seat: _Seat, job: Job) -> None:
+        """Note whose state the seat will hold. A conversation goes on in one seat only."""
+        for other in self._seats:
+            if other.conversation == job.conversation:
+                other.conversation = None
+        seat.asker, seat.own, seat.conversation = job.asker, job.own, job.conversation
 
     def _keep(self, seat: _Seat) -> None:
         """Write the state of a specialist's own prompt to disk once it is computed."""
@@ -282,7 +338,7 @@ class Batch:
             return best, length
         limit = len(job.pending) - 1  # the last token is computed again, for its logits
         for seat in self._seats:
-            shared = min(limit, common_prefix(self._states.tokens(seat.sequence), job.pending))
+            shared = min(limit, _open_to(job, seat), common_prefix(self._states.tokens(seat.sequence), job.pending))
             if shared > length:
                 best, length = seat.sequence, shared
         return best, length
@@ -317,7 +373,7 @@ class Batch:
             if other is seat or other.job is None or not other.job.pending:
                 continue
             theirs = [*self._states.tokens(other.sequence), *other.job.pending]
-            shared = min(common_prefix(mine, theirs), len(mine) - 1)
+            shared = min(common_prefix(mine, theirs), len(mine) - 1, _open_to(seat.job, other))
             if shared > max(reused, seat.shared if seat.leader else 0) + WORTH_WAITING_TOKENS:
                 seat.leader, seat.leader_job, seat.shared = other, other.job, shared
 
@@ -332,7 +388,9 @@ class Batch:
                 continue
             seat.leader = None
             mine = [*self._states.tokens(seat.sequence), *seat.job.pending]
-            usable = min(common_prefix(self._states.tokens(leader.sequence), mine), len(mine) - 1)
+            usable = min(
+                common_prefix(self._states.tokens(leader.sequence), mine), len(mine) - 1, _open_to(seat.job, leader)
+            )
             if usable > len(self._states.tokens(seat.sequence)):
                 self._states.cut(seat.sequence, 0)
                 self._states.copy(leader.sequence, seat.sequence, usable)
@@ -403,9 +461,11 @@ class Batch:
     # Leaving
 
     def _leave(self, seat: _Seat) -> None:
-        """Free the seat; its state stays for the next request with the same beginning."""
+        """Free the seat. Its state stays for the next request with the same beginning, unless a device asked."""
         seat.job = seat.leader = seat.leader_job = None
         seat.used_at = self._clock
+        if seat.asker:
+            self._states.cut(seat.sequence, seat.own)
 
     def _fail(self, seat: _Seat, error: ModelsError) -> None:
         job = seat.job
@@ -422,6 +482,11 @@ class Batch:
             seat = max((take.seat for take in takes), key=lambda s: s.job.started if s.job else 0.0)
             self._states.cut(seat.sequence, 0)
             self._fail(seat, BackendError("The model's context is full. Ask again when less is running."))
+
+
+def _open_to(job: Job, seat: _Seat) -> int:
+    """Return how many tokens of a seat's state a request may take over: another's only as far as a specialist's."""
+    return sys.maxsize if job.asker == seat.asker else max(job.own, seat.own)
 
 
 def _late(job: Job, now: float) -> bool:

@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 import llama_cpp
 
 from models.backend import Constraint, Message, Sampling
+from models.conversations import ConversationFiles
 from models.engine import framing
 from models.engine.answering import Answer, Scoring
 from models.engine.batch import Batch, BatchSettings, Job
@@ -79,6 +80,7 @@ class Worker:
             done=self._done,
             failed=self._failed,
             prefixes=self._prefixes,
+            conversations=self._open_conversations(load),
         )
         self._constrainer: Constrainer | None = None
         self._resumed: dict[int, int] = {}
@@ -87,15 +89,20 @@ class Worker:
     def _open_prefixes(self, load: Frame) -> PrefixFiles | None:
         if not load["prefix_folder"] or not self._library.shares_prefixes:
             return None
-        scope = [load["digest"], llama_cpp.__version__, load["reproducible"], load["kv_tokens"], load["threads"]]
-        return PrefixFiles(Path(load["prefix_folder"]), "\n".join(map(str, scope)))
+        return PrefixFiles(Path(load["prefix_folder"]), _scope(load))
+
+    def _open_conversations(self, load: Frame) -> ConversationFiles | None:
+        return ConversationFiles(_scope(load)) if self._library.shares_prefixes else None
 
     def serve(self, inbox: queue.SimpleQueue[Frame | None]) -> None:
         """Answer messages until the input ends."""
         while True:
             while not self._batch.busy or not inbox.empty():
+                if inbox.empty():
+                    self._batch.keep_conversations()
                 message = inbox.get()
                 if message is None:
+                    self._batch.keep_conversations()
                     self._library.close()
                     return
                 self._handle(message)
@@ -114,6 +121,9 @@ class Worker:
                     self._send({"op": "count", "id": number, "tokens": count})
                 case "cancel":
                     self._batch.cancel(number)
+                case "forget":
+                    self._batch.forget(Path(message["conversation"]) if message["conversation"] else None)
+                    self._send({"op": "forgotten", "id": number})
                 case other:
                     raise InputError(f"A worker does not know the message {other!r}.")
         except ModelsError as error:
@@ -134,7 +144,7 @@ class Worker:
     def _own(self, prompt: list[int], message: Frame) -> int:
         """Return how many tokens the prompt begins with that come from the specialist, whatever the user writes."""
         own = int(message["own_messages"])
-        if not own or self._prefixes is None:
+        if not own:
             return 0
         other = {"messages": [*message["messages"][:own], ["user", "\x00"]]}
         return common_prefix(prompt, self._prompt(other))
@@ -142,10 +152,14 @@ class Worker:
     def _generate(self, number: int, message: Frame) -> None:
         resumed = tuple(message["resume_tokens"])
         prompt = self._prompt(message)
+        own = self._own(prompt, message)
         answer = Answer(
             id=number,
             prompt=prompt,
-            keep=self._own(prompt, message),
+            own=own,
+            keep=own if self._prefixes is not None else 0,
+            asker=str(message["asker"]),
+            conversation=Path(message["conversation"]) if message["conversation"] else None,
             max_tokens=int(message["max_tokens"]),
             sampling=Sampling(*message["sampling"]),
             vocabulary=self._vocabulary,
@@ -165,6 +179,7 @@ class Worker:
             prompt=self._prompt(message),
             labels=labels,
             end=self._vocabulary.eos,
+            asker=str(message["asker"]),
             deadline=_deadline(message),
         )
         scoring.begin()
@@ -210,6 +225,12 @@ class Worker:
 
     def _send(self, message: Frame) -> None:
         _write(self._replies, message)
+
+
+def _scope(load: Frame) -> str:
+    """Return what the bytes of a state depend on."""
+    scope = [load["digest"], llama_cpp.__version__, load["reproducible"], load["kv_tokens"], load["threads"]]
+    return "\n".join(map(str, scope))
 
 
 def _deadline(message: Frame) -> float | None:

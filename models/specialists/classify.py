@@ -94,7 +94,7 @@ class Classify:
             raise InputError(f"{request.capability} needs `labels` to choose from, or `examples`; give it some.")
         if len(labels) == 1:
             raise InputError(f"{request.capability} needs at least two labels to choose between; add another one.")
-        return await self._by_labels(text, labels)
+        return await self._by_labels(text, labels, request.asker)
 
     async def _by_head(self, text: str, fitted: str) -> Verdict:
         from models.heads import head  # numpy: heavy, first use only
@@ -129,7 +129,7 @@ class Classify:
             _trim(self._fits)
         return self._fits[key]
 
-    async def _by_labels(self, text: str, labels: Sequence[str]) -> Verdict:
+    async def _by_labels(self, text: str, labels: Sequence[str], asker: str) -> Verdict:
         """Compare the text with the labels' names; a language model's opinion is added where one is installed."""
         from models.heads.head import softmax  # numpy: heavy, first use only
 
@@ -138,7 +138,7 @@ class Classify:
             vectors = await encoder.encode([text, *(label.replace("_", " ") for label in labels)])
             logits = vectors[1:] @ vectors[0] / NAME_TEMPERATURE
             named = _verdict({}, 0.0, 0.0, NAMES_ONLY, encoder, begun)
-        opinion = await self._opinion(text, labels)
+        opinion = await self._opinion(text, labels, asker)
         if opinion is None:
             shares = softmax(logits) * NAME_TRUST
             return replace(named, scores=dict(zip(labels, map(float, shares), strict=True)))
@@ -150,7 +150,7 @@ class Classify:
             model_seconds=opinion.model_seconds + named.model_seconds,
         )
 
-    async def _opinion(self, text: str, labels: Sequence[str]) -> Verdict | None:
+    async def _opinion(self, text: str, labels: Sequence[str], asker: str) -> Verdict | None:
         """Return how much likelier a language model finds each label with the text than without any.
 
         Small models prefer a label for its place in the list or its wording; dividing by what they
@@ -163,9 +163,9 @@ class Classify:
                 begun = time.perf_counter()
                 key = (model.id, *labels)
                 if key not in self._priors:
-                    self._priors[key] = await model.score(self._question("", labels), labels)
+                    self._priors[key] = await model.score(self._question("", labels), labels, asker=asker)
                     _trim(self._priors)
-                given = await model.score(self._question(text, labels), labels)
+                given = await model.score(self._question(text, labels), labels, asker=asker)
                 ratios = [max(p, LEAST) / max(q, LEAST) for p, q in zip(given, self._priors[key], strict=True)]
                 scores = {label: ratio / sum(ratios) for label, ratio in zip(labels, ratios, strict=True)}
                 return Verdict(scores, 0.0, 0.0, "", model.id, model.artifacts, time.perf_counter() - begun)

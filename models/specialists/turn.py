@@ -84,6 +84,8 @@ class Turn:
             stop=stop,
             resume_tokens=resume_tokens,
             deadline_s=self.seconds_left(),
+            asker=self.request.asker,
+            conversation=None if self.request.asker else self.request.conversation,
             copies=copies,
         )
 

@@ -1,4 +1,4 @@
-"""The owner's own door, on the Unix socket only: `POST /covey/ask`, `computed`, `elsewhere` and `peers`.
+"""The owner's own door, on the Unix socket only: `POST /covey/ask`, `computed`, `elsewhere`, `forget` and `peers`.
 
 The stream is one JSON object a line: `chunk`, `restarted`, and at the end `answer` or `error`.
 """
@@ -74,6 +74,12 @@ class Owner:
             )
         await response.write_eof()
         return response
+
+    async def forget(self, request: web.Request) -> web.Response:
+        """Let models go of what earlier requests left behind, all or those of one conversation."""
+        ask = ask_from_json(await body_of(request))
+        await self._node.forget(ask.conversation_id)
+        return web.json_response({"forgotten": True})
 
     async def computed(self, request: web.Request) -> web.Response:
         """Say whether rules alone settle the request."""

@@ -124,6 +124,7 @@ def _private(node: Node, gate: Gate) -> web.Application:
             web.post("/covey/ask", _gated(gate, owner.ask)),
             web.post("/covey/computed", owner.computed),
             web.post("/covey/elsewhere", owner.elsewhere),
+            web.post("/covey/forget", owner.forget),
             web.post("/covey/peers", owner.peers),
         ]
     )

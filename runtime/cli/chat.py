@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from typing import Annotated
 
@@ -49,6 +50,7 @@ def chat(
     settings_label = given.label_of(label)
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()
+        talk: Conversation | None = None
         try:
             node, starter = run_in(runner, _open(stack))
             talk = Conversation(node, starter, Ask("", label=settings_label, conversation=True), silent=as_json)
@@ -56,6 +58,8 @@ def chat(
                 aside(HELP)
             _converse(runner, talk)
         finally:
+            if talk is not None:
+                run_in(runner, talk.forget_state())
             run_in(runner, stack.aclose())
     if as_json:
         print(json.dumps({"turns": talk.spoken}))
@@ -76,7 +80,7 @@ def _converse(runner: asyncio.Runner, talk: Conversation) -> None:
         if line.lower() in LEAVE:
             return
         if line.startswith("/"):
-            talk.command(line)
+            run_in(runner, talk.command(line))
             continue
         try:
             run_in(runner, talk.turn(line))
@@ -115,11 +119,13 @@ class Conversation:
         self._starter = starter
         self._pattern = pattern
         self._silent = silent
+        self._id = _new_id()
         self._last: Answer | None = None
 
     async def turn(self, text: str) -> None:
         """Answer one turn. What was stopped or failed leaves no trace in the history."""
-        asked = replace(self._pattern, text=text, history=fit(self.history, HISTORY_TOKENS))
+        history = fit(self.history, HISTORY_TOKENS)
+        asked = replace(self._pattern, text=text, history=history, conversation_id=self._id)
         try:
             answer = await (self._node.ask(asked) if self._silent else streamed(self._node, asked))
         except NotInstalled as error:
@@ -138,19 +144,28 @@ class Conversation:
         if not self._silent:
             aside(str(error))
 
-    def command(self, line: str) -> None:
-        known: dict[str, Callable[[], None]] = {"/help": self._help, "/clear": self._clear, "/trace": self._trace}
-        known.get(line.split()[0].lower(), self._unknown)()
+    async def forget_state(self) -> None:
+        """Remove what models kept of this conversation between its turns."""
+        with suppress(CoveyError, OSError):  # a node that is gone, or older, keeps nothing
+            await self._node.forget(self._id)
 
-    def _help(self) -> None:
-        aside(HELP)
+    async def command(self, line: str) -> None:
+        match line.split()[0].lower():
+            case "/help":
+                aside(HELP)
+            case "/clear":
+                await self._clear()
+            case "/trace":
+                aside(f"covey traces show {self._last.task_id}" if self._last else "There is no answer yet.")
+            case _:
+                aside(f"There is no such command. {HELP}")
 
-    def _clear(self) -> None:
+    async def _clear(self) -> None:
         self.history = ()
+        await self.forget_state()
+        self._id = _new_id()
         aside("The conversation is forgotten; the next turn begins a new one.")
 
-    def _trace(self) -> None:
-        aside(f"covey traces show {self._last.task_id}" if self._last else "There is no answer yet.")
 
-    def _unknown(self) -> None:
-        aside(f"There is no such command. {HELP}")
+def _new_id() -> str:
+    return secrets.token_hex(16)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import time
@@ -11,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from models import conversations
 from models.types import Json
 from runtime import config, paths
 from runtime.db import Database
@@ -96,10 +98,22 @@ def forget(
             gone = journal.forget(before_ns=time.time_ns() - parse_age_s(before) * 10**9)
         else:
             gone = journal.forget()
+    asyncio.run(_let_models_forget())
     if as_json:
         _print_json({"forgotten_tasks": gone.tasks, "forgotten_texts": gone.texts})
     else:
         print(f"Forgot {gone.texts} texts of {gone.tasks} requests. Their digests and figures are kept.")
+
+
+async def _let_models_forget() -> None:
+    """Remove what models hold of conversations: which of them a text was part of is not written anywhere."""
+    from runtime.running import RunningNode  # all of a node: heavy, first use only
+
+    root = paths.home()
+    running = RunningNode(root)
+    if await running.answers():
+        await running.forget()
+    conversations.forget(paths.conversations_dir(root))
 
 
 def parse_age_s(text: str) -> int:

@@ -112,8 +112,10 @@ class Timed:
     async def count_tokens(self, text: str) -> int:
         return await self._model.count_tokens(text)
 
-    async def score(self, messages: Sequence[Message], labels: Sequence[str], prefill: str = "") -> list[float]:
-        return await self._model.score(messages, labels, prefill)
+    async def score(
+        self, messages: Sequence[Message], labels: Sequence[str], prefill: str = "", *, asker: str = ""
+    ) -> list[float]:
+        return await self._model.score(messages, labels, prefill, asker=asker)
 
     async def generate(self, call: GenerateCall) -> AsyncIterator[Delta | Finish]:
         async with aclosing(self._model.generate(call)) as items:  # type: ignore[type-var]

@@ -82,10 +82,10 @@ async def test_earlier_turns_reach_the_model(tmp_path: Path, capsys: pytest.Capt
 async def test_clear_forgets_the_conversation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async with _talk(tmp_path, ScriptedText(["Hello."], name="smollm2-135m")) as talk:
         await talk.turn("I am Ann")
-        talk.command("/clear")
+        await talk.command("/clear")
         assert talk.history == ()
-        talk.command("/trace")
-        talk.command("/dance")
+        await talk.command("/trace")
+        await talk.command("/dance")
     said = capsys.readouterr().err
     assert "covey traces show" in said
     assert "There is no such command" in said

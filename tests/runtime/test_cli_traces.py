@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from models.conversations import ConversationFiles
 from models.types import Label, Tier
 from runtime import paths
 from runtime.cli.main import main
@@ -145,3 +146,9 @@ def test_ages_are_read(text: str, seconds: int) -> None:
 def test_other_ages_are_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_age_s(text)
+
+
+def test_forget_removes_what_models_kept_of_conversations(asked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ConversationFiles("model").write(paths.conversations_dir(asked) / ("a" * 32), range(100), b"state")
+    printed(capsys, "forget", "a1b2c3d4")
+    assert not list(paths.conversations_dir(asked).glob("*.state"))

@@ -297,3 +297,11 @@ async def test_the_callers_marks_and_trace_reach_the_specialist(tmp_path: Path) 
     (request,) = writer.requests
     assert (request.label, request.seed) == (Label.SENSITIVE, 7)
     assert request.traceparent.startswith(f"00-{TASK}-")
+
+
+@pytest.mark.parametrize(("label", "told"), [(Label.PERSONAL, True), (Label.SECRET, False)])
+async def test_only_what_may_be_written_down_is_told_its_conversation(tmp_path: Path, label: Label, told: bool) -> None:
+    writer = _writer([*pieces("hello big world"), HELLO])
+    async with _floor(tmp_path) as floor:
+        await floor.run(single(_writes(label=label)), writer, bounds=Bounds(Authority(), conversation=tmp_path / "a"))
+    assert writer.requests[0].conversation == (tmp_path / "a" if told else None)

@@ -57,6 +57,15 @@ def test_everything_lies_in_the_folder(tmp_path: Path) -> None:
         paths.journal_file(tmp_path),
         paths.models_dir(tmp_path),
         paths.specialists_dir(tmp_path),
+        paths.conversations_dir(tmp_path),
     ]
     assert len(set(inside)) == len(inside)
     assert all(path.parent == tmp_path for path in inside)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "..", "../" * 9 + "etc/passwd", "a/" + "b" * 30, "A" * 32, "a" * 31, "a" * 32 + "\n"]
+)
+def test_a_conversation_that_could_lie_elsewhere_is_none(tmp_path: Path, name: str) -> None:
+    assert paths.conversation(tmp_path, name) is None
+    assert paths.conversation(tmp_path, "0f" * 16) == tmp_path / "conversations" / ("0f" * 16)

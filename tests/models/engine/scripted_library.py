@@ -16,6 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from models.backend import Sampling
+from models.conversations import ConversationFiles
 from models.engine.answering import Answer
 from models.engine.batch import Batch, BatchSettings, Job
 from models.engine.library import NoRoom, Row, Vocabulary
@@ -108,6 +109,7 @@ class Bench:
         rows: int = 64,
         context: int | None = None,
         folder: Path | None = None,
+        talks: ConversationFiles | None = None,
         says: Following = following,
     ) -> None:
         self.library = ScriptedLibrary(kv, slots + 2, says)
@@ -120,6 +122,7 @@ class Bench:
             progressed=lambda answer: (answer.take_owed(), self.progress.append(answer.id))[1],
             done=lambda job, usage, weights: self.done.__setitem__(job.id, (job, usage, weights)),
             failed=lambda job, error: self.failed.__setitem__(job.id, error),
+            conversations=talks,
             prefixes=None if folder is None else PrefixFiles(folder, "scripted"),
         )
 

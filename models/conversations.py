@@ -1,0 +1,152 @@
+"""Conversations' state on disk, so that a next turn need not read the whole history again.
+
+Files are named and sealed with a secret of this node, so that a file tells nothing by its name and none
+that was put there by somebody else is believed. They are readable by the owner only, and `forget` removes them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import os
+import secrets
+import struct
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+MAX_FOLDER_BYTES = 256 * 1024 * 1024
+"""Bytes of all files together, 10 to 20 conversations of a thousand tokens; the one used longest ago goes first."""
+FEWEST_TOKENS = 48
+"""Below this, computing is about as fast as reading."""
+SECRET = "secret"
+SECRET_BYTES = 32
+
+_SEAL_BYTES = 32
+_COUNT = struct.Struct(">I")
+
+
+class ConversationFiles:
+    """The states of conversations with one model. `scope` names it, its settings and the library's version.
+
+    A conversation is named by a path, of the folder and its id: no such file exists, see `_path`.
+    """
+
+    def __init__(self, scope: str) -> None:
+        self._scope = scope.encode()
+
+    def tokens(self, conversation: Path) -> list[int]:
+        """Return the tokens whose state is kept, none if nothing is; not yet checked against the seal."""
+        with contextlib.suppress(OSError, struct.error):
+            with self._path(conversation).open("rb") as file:
+                file.seek(_SEAL_BYTES)
+                (count,) = _COUNT.unpack(file.read(_COUNT.size))
+                return list(struct.unpack(f">{count}I", file.read(4 * count)))
+        return []
+
+    def read(self, conversation: Path) -> tuple[list[int], bytes] | None:
+        """Return tokens and state; None where there is none, or it is not what was written."""
+        path = self._path(conversation)
+        try:
+            content = path.read_bytes()
+        except OSError:
+            return None
+        body = content[_SEAL_BYTES:]
+        if not hmac.compare_digest(content[:_SEAL_BYTES], self._seal(conversation, body)):
+            path.unlink(missing_ok=True)
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(path)
+        (count,) = _COUNT.unpack_from(body)
+        start = _COUNT.size + 4 * count
+        return list(struct.unpack_from(f">{count}I", body, _COUNT.size)), body[start:]
+
+    def write(self, conversation: Path, tokens: Sequence[int], state: bytes) -> None:
+        """Keep a state. A disk that refuses costs only the time to compute it again."""
+        with contextlib.suppress(OSError):
+            body = _COUNT.pack(len(tokens)) + struct.pack(f">{len(tokens)}I", *tokens) + state
+            path = self._path(conversation)
+            _make_room(path.parent, len(body))
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")  # mode 0600
+            try:
+                with open(handle, "wb") as file:
+                    file.write(self._seal(conversation, body))
+                    file.write(body)
+                Path(name).replace(path)
+            finally:
+                Path(name).unlink(missing_ok=True)
+
+    def _path(self, conversation: Path) -> Path:
+        model = hashlib.sha256(self._scope).hexdigest()[:16]
+        return conversation.parent / f"{_name(conversation)}-{model}.state"
+
+    def _seal(self, conversation: Path, body: bytes) -> bytes:
+        # The digest first: sealing costs one pass over the state, which may be 20 MB.
+        words = b"\0".join((b"seal", conversation.name.encode(), self._scope, hashlib.sha256(body).digest()))
+        return hmac.digest(_secret(conversation.parent), words, "sha256")
+
+
+def forget(folder: Path, conversation: str = "") -> int:
+    """Remove the states of one conversation, or of all; return how many files there were."""
+    if not (folder / SECRET).exists():
+        return 0
+    gone = 0
+    for path in list(folder.glob(f"{_name(folder / conversation)}-*.state" if conversation else "*.state")):
+        path.unlink(missing_ok=True)
+        gone += 1
+    return gone
+
+
+def expire(folder: Path, older_than_s: float) -> int:
+    """Remove the states that nobody has used for so long; return how many."""
+    gone = 0
+    for modified, _, path in list(_kept(folder)):
+        if modified < time.time() - older_than_s:
+            path.unlink(missing_ok=True)
+            gone += 1
+    return gone
+
+
+def _name(conversation: Path) -> str:
+    return hmac.digest(_secret(conversation.parent), b"name\0" + conversation.name.encode(), "sha256").hex()
+
+
+def _secret(folder: Path) -> bytes:
+    """Return this node's secret, made at first use. Raises OSError."""
+    path = folder / SECRET
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        pass
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):  # another process was quicker
+        handle, name = tempfile.mkstemp(dir=folder, prefix=".new-")  # mode 0600
+        try:
+            with open(handle, "wb") as file:
+                file.write(secrets.token_bytes(SECRET_BYTES))
+            os.link(name, path)
+        finally:
+            Path(name).unlink(missing_ok=True)
+    return path.read_bytes()
+
+
+def _kept(folder: Path) -> Iterator[tuple[float, int, Path]]:
+    """Yield time of use, size and path of each file, the one used longest ago first."""
+    found = []
+    for path in folder.glob("*.state"):
+        with contextlib.suppress(FileNotFoundError):
+            about = path.stat()
+            found.append((about.st_mtime, about.st_size, path))
+    yield from sorted(found)
+
+
+def _make_room(folder: Path, size: int) -> None:
+    kept = list(_kept(folder))
+    total = sum(one[1] for one in kept)
+    for _, freed, path in kept:
+        if total + size <= MAX_FOLDER_BYTES:
+            return
+        path.unlink(missing_ok=True)
+        total -= freed
