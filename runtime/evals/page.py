@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from runtime.evals.metrics.intervals import Figure
-from runtime.evals.report import Report
+from runtime.evals.report import Confusion, Report
 
 HEADER = """# Evaluation
 
@@ -23,6 +23,10 @@ def lines(report: Report) -> list[str]:
     if report.groups:
         out.append(f"  {report.group_metric} by group:")
         out += [f"    {name:<22} {_cell(found)}" for name, found in report.groups.items()]
+    mistakes = [(n, expected, answered) for expected, answered, n in report.confusion if expected != answered]
+    if mistakes:
+        out.append("  confused (expected: answered, rows):")
+        out += [f"    {expected + ':':<22} {answered}, {n}" for n, expected, answered in sorted(mistakes, reverse=True)]
     if report.models:
         out.append(f"  models: {', '.join(report.models)}")
     if report.errors:
@@ -43,6 +47,8 @@ def section(report: Report, *, command: str, machine: str) -> str:
     if report.groups:
         out += ["", f"{report.group_metric} by group:", "", "| group | value | 95 % interval | rows |"]
         out += ["|---|---|---|---|", *(_row(name, found) for name, found in report.groups.items())]
+    if report.confusion:
+        out += ["", "Answered (columns) for what was expected (rows):", "", *matrix(report.confusion)]
     if report.errors:
         out += ["", f"Errors: {_errors(report)}"]
     if report.comparison:
@@ -50,6 +56,17 @@ def section(report: Report, *, command: str, machine: str) -> str:
     if report.note:
         out += ["", report.note]
     return "\n".join(out)
+
+
+def matrix(confusion: Confusion) -> list[str]:
+    """Return the counts as a table of Markdown; only labels that were answered have a column."""
+    counts = {(expected, answered): rows for expected, answered, rows in confusion}
+    wanted = list(dict.fromkeys(expected for expected, _, _ in confusion))
+    columns = sorted({answered for _, answered, _ in confusion})
+    out = [f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    return out + [
+        f"| {row} | {' | '.join(str(counts.get((row, column), '')) for column in columns)} |" for row in wanted
+    ]
 
 
 def write(path: Path, report: Report, *, command: str, machine: str) -> None:

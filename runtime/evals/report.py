@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 from models.types import Json
 from runtime.evals.errors import RunMissing
 from runtime.evals.metrics.intervals import Figure, Paired, figure, paired, verdict
+from runtime.evals.metrics.labels import correct
 from runtime.evals.metrics.outcome import Outcome, Rows
 from runtime.evals.metrics.table import metric
 from runtime.evals.run import Run
@@ -22,6 +24,11 @@ from runtime.evals.suite import Suite
 
 LEAST_GROUP_ROWS = 5
 """A value of the `by` field with fewer rows gets no figure of its own."""
+
+
+Confusion = tuple[tuple[str, str, int], ...]
+"""Expected label, answered label (`refused` for none), and how many rows; sorted."""
+REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,7 @@ class Report:
     """Which rows: the suite's half of its data, or the file that was given."""
     comparison: Comparison | None = None
     note: str = ""
+    confusion: Confusion = ()
 
     def to_json(self) -> dict[str, Json]:
         """Return the object that `--json` prints."""
@@ -76,6 +84,8 @@ class Report:
         if self.groups:
             out["group_metric"] = self.group_metric
             out["groups"] = {name: _figure_json(found) for name, found in self.groups.items()}
+        if self.confusion:
+            out["confusion"] = [{"expected": e, "answered": a, "rows": n} for e, a, n in self.confusion]
         if self.note:
             out["note"] = self.note
         if self.comparison:
@@ -101,7 +111,17 @@ def report(suite: Suite, run: Run, *, run_id: str, origin: str, against: Path | 
         origin,
         compare(suite, run.outcomes, against) if against else None,
         suite.note,
+        confusion(run.outcomes) if suite.confusion else (),
     )
+
+
+def confusion(outcomes: Sequence[Outcome]) -> Confusion:
+    """Return how often each label was answered for each; a further accepted label counts as the expected one."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for one in outcomes:
+        answered = one.expected if correct(one) else REFUSED if one.answer is None else one.answer
+        counts[str(one.expected), str(answered)] += 1
+    return tuple((expected, answered, rows) for (expected, answered), rows in sorted(counts.items()))
 
 
 def compare(suite: Suite, outcomes: list[Outcome], against: Path) -> Comparison:

@@ -7,6 +7,7 @@ Suites are TOML files: those of Covey lie in `runtime/evals/suites/`, the owner'
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,6 +22,10 @@ from runtime.evals.wrap import READERS
 BUILT_IN = Path(__file__).parent / "suites"
 DEFAULT_LIMIT = 200
 """Rows: minutes, not hours, where each row asks a text model."""
+
+Kind = Literal["each", "retrieve", "head", "route", "redact"]
+QUICK_ROWS: Mapping[Kind, int] = {"each": 8, "retrieve": 50, "head": 200, "route": 200, "redact": 50}
+"""Rows of a quick look at a suite: with all suites together under ten minutes on two cores."""
 
 _STRICT = ConfigDict(extra="forbid")
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
@@ -72,6 +77,11 @@ class Head:
     file: str = "train"
     none: str = ""
     """The training label that means 'none of them'."""
+    each: Annotated[int, Field(ge=0)] = 0
+    """Most training rows of a label, the first ones; 0 takes all."""
+    words: Annotated[int, Field(ge=0, le=65536)] = 0
+    """Places for hashed words beside the vector (models/heads/wording.py)."""
+    word_weight: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, config=_STRICT)
@@ -87,7 +97,7 @@ class Suite:
     """Names from the table of metrics; the first is the headline."""
     licence: str
     """Of the data."""
-    kind: Literal["each", "retrieve", "head", "route", "redact"] = "each"
+    kind: Kind = "each"
     """`each`: a request a row; `retrieve`: a pool of passages; `head`: a fitted head; `route`: the router; `redact`:
     what would be hidden before a text leaves."""
     half: Literal["reporting", "tuning", "all"] = "reporting"
@@ -99,6 +109,8 @@ class Suite:
     """Field whose values are also reported apart."""
     by_metric: str = ""
     """The metric that is; empty means the headline."""
+    confusion: bool = False
+    """Report which label was answered for which, each pair counted; for suites of few labels."""
     retrieval: Retrieval | None = None
     head: Head | None = None
     needs: tuple[str, ...] = ()

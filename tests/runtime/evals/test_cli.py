@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from runtime.cli.main import main
+from runtime.evals.suite import QUICK_ROWS, suite_files
 
 ROOT = Path(__file__).parents[3]
 SUITE = """
@@ -106,6 +107,14 @@ def test_several_suites_are_one_object_too(home: Path, covey: Covey) -> None:
     assert done.returncode == 0
 
 
+def test_a_quick_look_takes_a_few_rows_of_every_suite(home: Path, covey: Covey) -> None:
+    found = object_of(covey("eval", "--quick", "--json"))
+    rows = {one["suite"]: one["rows"] for one in found["suites"]}
+    assert rows.pop("sums") == QUICK_ROWS["each"] < 10
+    assert set(rows) | {"sums"} == set(suite_files(home / "evals" / "suites"))
+    assert object_of(covey("eval", "--quick", "--suite", "sums", "--json"))["rows"] == QUICK_ROWS["each"]
+
+
 def test_a_table_is_printed_for_people(home: Path, covey: Covey) -> None:
     done = covey("eval", "--suite", "sums", "--limit", "4", "--page", str(home / "page.md"))
     assert done.stdout.startswith("sums: 4 rows")
@@ -124,6 +133,8 @@ def test_a_table_is_printed_for_people(home: Path, covey: Covey) -> None:
         (("--suite", "sums", "--suite", "trec", "--rows", "x"), 2, "--rows goes with one --suite"),
         (("--suite", "sums", "--against", "never"), 2, "There is no run 'never'"),
         (("--suite", "sums", "--limit", "0"), 2, "limit"),
+        (("--quick", "--limit", "3"), 2, "--quick chooses the rows itself"),
+        (("--quick", "--page", "x.md"), 2, "too few rows"),
     ],
 )
 def test_wrong_use_is_one_sentence(home: Path, covey: Covey, arguments: tuple[str, ...], code: int, says: str) -> None:

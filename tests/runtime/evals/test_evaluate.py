@@ -12,7 +12,7 @@ import pytest
 
 from models.errors import NotInstalled
 from models.heads.head import Head, save
-from models.types import Digest, Json, Request, Result
+from models.types import Digest, Json, Refusal, RefusalCode, Request, Result
 from runtime.evals import page
 from runtime.evals.cases import cases_of
 from runtime.evals.errors import RowsError, RunMissing, SuiteSkipped
@@ -110,6 +110,25 @@ async def test_groups_are_reported_apart(tmp_path: Path) -> None:
     report = await measured(place(tmp_path, rows), replace(SUITE, half="all", by="kind"))
     assert report.groups["odd"].value == 1.0
     assert report.groups["even"].value == 0.5
+
+
+async def test_the_confusion_table_counts_every_row_once(tmp_path: Path) -> None:
+    def reply(request: Request) -> Result:
+        text = str(request.input["text"])
+        refusal = Refusal(RefusalCode.NOT_SURE, "Say more.") if text == "t8" else None
+        return Result(output=None if refusal else "x" if text in {"t4", "t5"} else text, refusal=refusal)
+
+    rows: list[dict[str, Json]] = [{"id": n, "text": f"t{n}", "label": "x" if n == 4 else f"t{n}"} for n in range(9)]
+    rows[7] = {"id": 7, "text": "y", "label": "t7", "also": ["y"]}
+    suite = replace(SUITE, half="all", confusion=True, sources=(replace(SOURCE, also="also"),))
+    report = await measured(place(tmp_path, rows), suite, ScriptedSubject(reply))
+    assert sum(count for _, _, count in report.confusion) == 9
+    mistakes = [one for one in report.confusion if one[0] != one[1]]
+    assert mistakes == [("t5", "x", 1), ("t8", "refused", 1)]
+    table = page.matrix((("a", "a", 3), ("a", "b", 1), ("b", "refused", 2)))
+    assert table == ["| | a | b | refused |", "|---|---|---|---|", "| a | 3 | 1 |  |", "| b |  |  | 2 |"]
+    assert "\n".join(page.matrix(report.confusion)) in page.section(report, command="c", machine="m")
+    assert "t8:" in "\n".join(page.lines(report))
 
 
 async def test_a_run_is_compared_row_by_row_with_an_earlier_one(tmp_path: Path) -> None:
