@@ -37,6 +37,8 @@ MODEL_WEIGHT = 0.5
 """Of a small language model's opinion beside the names: it is the weaker of the two where labels are topics."""
 LEAST = 1e-4
 """Probabilities below this are noise; a ratio of two of them must not decide."""
+STRANGE = 0.51
+"""Probability of 'none of them' for a text that a fitted head does not know: rather strange than not."""
 NAME_TRUST = 0.7
 """Names alone say little about labels such as `urgent`, so what they say counts for less."""
 
@@ -105,9 +107,11 @@ class Classify:
             known.require(encoder)
             begun = time.perf_counter()
             vectors = await encoder.encode([text])
-            shares = known.probabilities(vectors)[0]
+            inputs = known.inputs(vectors, [text])
+            none = 0.0 if known.knows(inputs)[0] else STRANGE
+            shares = known.probabilities(inputs)[0] * (1.0 - none)
             scores = {label: float(share) for label, share in zip(known.labels, shares, strict=True)}
-            return _verdict(scores, 0.0, known.reject, "", encoder, begun)
+            return _verdict(scores, none, known.reject, "", encoder, begun)
 
     async def _by_examples(self, text: str, labels: Sequence[str], examples: Sequence[tuple[str, str]]) -> Verdict:
         seen = {label for _, label in examples}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +18,16 @@ from models.types import Digest, Refusal, RefusalCode, Request, Result, Signals
 from runtime.evals.errors import SuiteSkipped
 from runtime.evals.fingerprint import code_digest
 from runtime.evals.subject import Subject
+from runtime.evals.suite import Head as HeadOfSuite
 from runtime.evals.vectors import Vectors, embed
 
 INVERSE_PENALTY = 30.0
-"""Scikit-learn's C; on vectors of unit length weak regularisation is best (chosen on training rows)."""
+"""On vectors of unit length weak regularisation is best (chosen on training rows)."""
 SHOWN_SCORES = 10
 """Most labels whose probability is told."""
 HELD_OUT = 0.1
 """Share of the training rows on which temperature and reject are chosen."""
-REJECT_COST = 0.02
+REFUSED_RIGHT = 0.003
 """Share of right answers that may be refused in order to notice requests that are out of scope."""
 
 
@@ -40,16 +41,18 @@ class HeadSubject:
 
     async def run(self, request: Request) -> Result:
         started = time.perf_counter()
-        vectors, embedded = await embed(self._inner, [str(request.input["text"])])
+        text = str(request.input["text"])
+        vectors, embedded = await embed(self._inner, [text])
         require(self._head, embedded.artifacts)
-        chances = self._head.probabilities(vectors)[0]
+        inputs = self._head.inputs(vectors, [text])
+        chances = self._head.probabilities(inputs)[0]
         best = int(chances.argmax())
         label, chance = self._head.labels[best], float(chances[best])
         usage = replace(embedded.usage, seconds=time.perf_counter() - started)
         first = np.argsort(-chances)[:SHOWN_SCORES]
         scores = {self._head.labels[int(at)]: float(chances[at]) for at in first}
         result = replace(embedded, confidence=chance, usage=usage, signals=Signals(scores=scores))
-        if label == self._none or chance < self._head.reject:
+        if label == self._none or chance < self._head.reject or not self._head.knows(inputs)[0]:
             code = RefusalCode.NOT_SURE
             refusal = Refusal(code, "The request is unlike all that the head was fitted on; put it another way.", label)
             return replace(result, output=None, text="", refusal=refusal)
@@ -59,7 +62,9 @@ class HeadSubject:
         digest = hashlib.sha256(self._inner.fingerprint("embed").encode())
         digest.update(code_digest([__name__]).encode())
         digest.update(self._head.weights.tobytes() + self._head.bias.tobytes())
-        digest.update(f"{self._head.labels}{self._head.temperature}{self._head.reject}{self._none}".encode())
+        head = self._head
+        parts = (head.labels, head.temperature, head.reject, self._none, head.words, head.word_weight, head.least)
+        digest.update(repr(parts).encode())
         return digest.hexdigest()
 
 
@@ -79,25 +84,36 @@ def find_head(name: str, own: Path) -> Head:
     raise SuiteSkipped(f"No head {name!r} is fitted. Run the suite once with --fit (needs scikit-learn).")
 
 
-def fit(name: str, vectors: Vectors, labels: Sequence[str], encoder: Digest, *, none: str = "") -> Head:
-    """Return a multinomial logistic regression, its temperature and reject chosen on a held-out tenth.
+def fit(vectors: Vectors, texts: Sequence[str], labels: Sequence[str], encoder: Digest, wanted: HeadOfSuite) -> Head:
+    """Return a fitted head, its temperature and reject chosen on a held-out tenth of the rows.
 
-    Blocks for up to a minute. Raises SuiteSkipped where scikit-learn is not installed.
+    Blocks for up to a few minutes. Raises SuiteSkipped where scipy is not installed.
     """
     try:
-        from sklearn.linear_model import LogisticRegression  # optional: only fitting needs it
+        from runtime.evals import fitting  # optional: only fitting needs scipy
     except ImportError as error:
-        raise SuiteSkipped("Fitting needs scikit-learn. Install it with `pip install 'covey[fit]'`.") from error
-    names = sorted(set(labels))
-    targets = np.array([names.index(label) for label in labels])
-    held = np.random.default_rng(0).random(len(targets)) < HELD_OUT
-    model = LogisticRegression(C=INVERSE_PENALTY, max_iter=300)
-    trial = _head(name, names, model.fit(vectors[~held], targets[~held]), encoder)
-    logits = vectors[held] @ trial.weights + trial.bias
-    temperature = best_temperature(logits, targets[held])
-    reject = lowest_kept(heads.softmax(logits / temperature), targets[held]) if none else 0.0
-    final = _head(name, names, model.fit(vectors, targets), encoder)
-    return replace(final, temperature=temperature, reject=reject)
+        raise SuiteSkipped("Fitting needs scipy. Install it with `pip install 'covey[fit]'`.") from error
+    held = np.random.default_rng(0).random(len(labels)) < HELD_OUT
+
+    def fitted(rows: Sequence[int]) -> Head:
+        return fitting.fit(
+            wanted.name,
+            vectors[rows],
+            [texts[row] for row in rows],
+            [labels[row] for row in rows],
+            encoder,
+            c=INVERSE_PENALTY,
+            places=wanted.words,
+            word_weight=wanted.word_weight,
+        )
+
+    trial, final = fitted(np.flatnonzero(~held).tolist()), fitted(range(len(labels)))
+    known = [int(row) for row in np.flatnonzero(held & np.isin(labels, trial.labels))]
+    logits = trial.logits(trial.inputs(vectors[known], [texts[row] for row in known]))
+    targets = np.array([trial.labels.index(labels[row]) for row in known], dtype=np.int64)
+    temperature = best_temperature(logits, targets) if known else 1.0
+    least = lowest_kept(logits, targets) if wanted.none else -math.inf
+    return replace(final, temperature=temperature, least=least)
 
 
 def best_temperature(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> float:
@@ -110,15 +126,7 @@ def best_temperature(logits: NDArray[np.float32], targets: NDArray[np.int64]) ->
     return min((float(t) for t in np.geomspace(0.2, 5, 60)), key=surprise)
 
 
-def lowest_kept(chances: NDArray[np.float32], targets: NDArray[np.int64]) -> float:
-    """Return the best probability below which only REJECT_COST of the rightly labelled rows fall."""
-    right = chances[chances.argmax(axis=1) == targets].max(axis=1)
-    return float(np.quantile(right, REJECT_COST)) if len(right) else 0.0
-
-
-def _head(name: str, names: list[str], model: Any, encoder: Digest) -> Head:
-    """Scikit-learn keeps one row of weights where there are two labels."""
-    weights, bias = np.asarray(model.coef_), np.asarray(model.intercept_)
-    if len(names) == 2:
-        weights, bias = np.vstack([-weights, weights]) / 2, np.concatenate([-bias, bias]) / 2
-    return Head(name, tuple(names), weights.T.astype(np.float32), bias.astype(np.float32), 1.0, 0.0, encoder)
+def lowest_kept(logits: NDArray[np.float32], targets: NDArray[np.int64], cost: float = REFUSED_RIGHT) -> float:
+    """Return the best logit below which only that share of the rightly labelled rows fall."""
+    right = logits[logits.argmax(axis=1) == targets].max(axis=1)
+    return float(np.quantile(right, cost)) if len(right) else -math.inf

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -58,12 +60,25 @@ async def fit_head(suite: Suite, subject: Subject, place: Place, progress: Progr
     rows = source_rows(suite.sources[0], place.data, wanted.file)
     if wanted.file == suite.sources[0].file:  # no training file: what is reported on must stay unseen
         rows = [row for row in rows if half(row.fields) == "tuning"]
+    rows = first_each(rows, wanted.label, wanted.each) if wanted.each else rows
     texts = [str(row.at(wanted.text)) for row in rows]
     labels = [str(row.at(wanted.label)) for row in rows]
     vectors, artifacts = await kept_vectors(subject, texts, place.vectors, progress)
-    fitted = await asyncio.to_thread(fit, wanted.name, vectors, labels, artifacts[0], none=wanted.none)
+    fitted = await asyncio.to_thread(fit, vectors, texts, labels, artifacts[0], wanted)
     place.heads.mkdir(parents=True, exist_ok=True)
     heads.save(fitted, place.heads)
+
+
+def first_each(rows: Sequence[Row], field: str, most: int) -> list[Row]:
+    """Return at most so many rows of each label, the first ones."""
+    counts: Counter[str] = Counter()
+    kept: list[Row] = []
+    for row in rows:
+        label = str(row.at(field))
+        counts[label] += 1
+        if counts[label] <= most:
+            kept.append(row)
+    return kept
 
 
 def with_head(suite: Suite, subject: Subject, place: Place) -> Subject:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from hashlib import sha256
 from pathlib import Path
 
@@ -11,6 +13,23 @@ from models.heads import head
 from models.heads.head import Head
 from models.types import Digest
 from scripts.heads.sources import Sources
+
+_elsewhere: ContextVar[Path | None] = ContextVar("elsewhere", default=None)
+
+
+@contextmanager
+def into(folder: Path) -> Iterator[None]:
+    """Have everything that builders write go into this folder, so that it can be compared with what ships."""
+    token = _elsewhere.set(folder)
+    try:
+        yield
+    finally:
+        _elsewhere.reset(token)
+
+
+def place_of(folder: Path) -> Path:
+    """Return where a file for this folder is to be written."""
+    return _elsewhere.get() or folder
 
 
 def write(
@@ -20,11 +39,10 @@ def write(
     sources: Sources,
     measured: Mapping[str, object],
     notes: str = "",
-    folder: Path = head.FOLDER,
 ) -> None:
     """Write `<name>.npz` and `<name>.json`. Neither holds any text of the data."""
     describe(
-        head.save(known, folder),
+        head.save(known, place_of(head.FOLDER)),
         summary=summary,
         labels=len(known.labels),
         encoder=known.encoder,

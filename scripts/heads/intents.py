@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,70 +11,93 @@ from numpy.typing import NDArray
 
 from models.backend import Encoder
 from models.heads.head import Head
+from runtime.evals.fitting import fit
+from runtime.evals.heads import lowest_kept
 from scripts.heads import about
-from scripts.heads.fit import Floats, fit, logits, measured, temperature
+from scripts.heads.fit import Floats, logits, measured, temperature
+from scripts.heads.kinds import Kind
 from scripts.heads.sources import Sources, dev_half
 from scripts.heads.vectors import cache_file, embed
-
-C = 30.0
-"""Inverse regularisation: best on a tenth of the training rows among 3, 10, 30 and 100."""
-KEPT = 0.995
-"""Share of the right answers within scope that the reject must leave standing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Vectors and labels of some rows."""
+    """Some rows."""
 
-    inputs: Floats
+    vectors: Floats
+    texts: list[str]
     labels: list[str]
 
+    def part(self, rows: Sequence[int]) -> Split:
+        return Split(self.vectors[rows], [self.texts[row] for row in rows], [self.labels[row] for row in rows])
 
-async def build(encoder: Encoder, name: str, *, none: str = "") -> dict[str, object]:
-    """Fit, measure and write the head of a set; `none` is its label for requests out of scope."""
+
+async def build(encoder: Encoder, kind: Kind) -> dict[str, object]:
+    """Fit, measure and write the head of a set."""
     sources = Sources()
-    train = await _split(encoder, sources.train(name))
-    tuning = await _split(encoder, sources.tuning(name))
-    reporting = await _split(encoder, dev_half(name, "reporting"))
-    known = fit(name, train.inputs, train.labels, encoder.artifacts[0], c=C)
-    known = replace(known, temperature=temperature(*_within(known, tuning, none)))
-    if none:
-        known = replace(known, reject=_lowest_kept(known, tuning, none))
-    figures = _figures(known, reporting, none)
+    train = await _split(encoder, kind, _named(kind, sources.train(kind.data, label=kind.label, each=kind.each)))
+    tuning = await _split(encoder, kind, sources.tuning(kind.data))
+    reporting = await _split(encoder, kind, dev_half(kind.data, "reporting"))
+    known = fit(
+        kind.name,
+        train.vectors,
+        train.texts,
+        train.labels,
+        encoder.artifacts[0],
+        c=kind.c,
+        places=kind.words,
+        word_weight=kind.word_weight,
+    )
+    values, places = _within(known, tuning, kind.none)
+    known = replace(known, temperature=temperature(values, places))
+    if kind.none:
+        known = replace(known, least=lowest_kept(values, places))
+    figures = _figures(known, reporting, kind.none)
     about.write(
         known,
-        summary=f"Intent of a short request: {len(known.labels)} intents.",
+        summary=f"{kind.summary}: {len(known.labels)} labels.",
         sources=sources,
         measured=figures,
-        notes="Weights are from the training file, temperature and reject from the tuning half, figures from the "
-        "reporting half. A refusal counts as wrong within scope.",
+        notes=_notes(kind),
     )
     return figures
 
 
-async def _split(encoder: Encoder, rows: list[Mapping[str, Any]] | list[dict[str, Any]]) -> Split:
-    vectors = await embed(encoder, [row["text"] for row in rows], cache_file(encoder))
-    return Split(vectors, [row["intent"] for row in rows])
+def _notes(kind: Kind) -> str:
+    each = f", the first {kind.each} rows of a label" if kind.each else ""
+    named = " and the labels' names" if kind.named else ""
+    scope = " A refusal counts as wrong within scope." if kind.none else ""
+    scope += f" Rows of {kind.without!r} are left out." if kind.without else ""
+    return (
+        f"Weights are from the training file{each}{named}; temperature and reject from the tuning half; figures from "
+        f"the reporting half.{scope}"
+    )
+
+
+def _named(kind: Kind, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows, and one for the name of each label where the kind wants them."""
+    names = sorted({str(row[kind.label]) for row in rows}) if kind.named else []
+    return [*rows, *({"text": name.replace("_", " "), kind.label: name} for name in names)]
+
+
+async def _split(encoder: Encoder, kind: Kind, rows: Sequence[dict[str, Any]]) -> Split:
+    rows = [row for row in rows if row[kind.label] != kind.without]
+    texts = [str(row["text"]) for row in rows]
+    return Split(await embed(encoder, texts, cache_file(encoder)), texts, [str(row[kind.label]) for row in rows])
 
 
 def _within(known: Head, split: Split, none: str) -> tuple[Floats, NDArray[np.int64]]:
     """Return logits and places of the rows within scope."""
-    rows = [row for row, label in enumerate(split.labels) if label != none and label in known.labels]
-    places = np.array([known.labels.index(split.labels[row]) for row in rows])
-    return logits(known, split.inputs[rows]), places
-
-
-def _lowest_kept(known: Head, split: Split, none: str) -> float:
-    values, places = _within(known, split, none)
-    shares = known.probabilities(split.inputs[[row for row, label in enumerate(split.labels) if label != none]])
-    right = shares[values.argmax(axis=1) == places].max(axis=1)
-    return float(np.quantile(right, 1 - KEPT))
+    part = split.part([row for row, label in enumerate(split.labels) if label != none and label in known.labels])
+    places = np.array([known.labels.index(label) for label in part.labels])
+    return logits(known, known.inputs(part.vectors, part.texts)), places
 
 
 def _figures(known: Head, split: Split, none: str) -> dict[str, object]:
-    shares = known.probabilities(split.inputs)
+    inputs = known.inputs(split.vectors, split.texts)
+    shares = known.probabilities(inputs)
     found = [known.labels[place] for place in shares.argmax(axis=1)]
-    refused = np.array([label == none for label in found]) | (shares.max(axis=1) < known.reject)
+    refused = np.array([label == none for label in found]) | ~known.knows(inputs)
     right = np.array([a == b for a, b in zip(found, split.labels, strict=True)]) & ~refused
     outside = np.array([label == none for label in split.labels]) if none else np.zeros(len(found), dtype=bool)
     inside = np.flatnonzero(~outside)

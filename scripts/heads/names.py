@@ -59,7 +59,7 @@ async def build(encoder: Encoder) -> dict[str, object]:
     fitted = replace(_fitted(rows, encoder), reject=await _reject(rows, sources, encoder))
     figures = await _figures(fitted, encoder)
     about.describe(
-        tagger.save(fitted, FOLDER),
+        tagger.save(fitted, about.place_of(FOLDER)),
         summary="Which words of a text are names of people, places, addresses, organisations or peoples.",
         labels=len(TAGS),
         encoder=fitted.encoder,

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import os
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ LICENCES = {
     "routing_llms": "MIT",
     "snips": "CC0 1.0",
     "svamp": "MIT",
+    "trec": "MIT (the copy); released by its authors for research, without a formal licence",
     "truthfulqa": "Apache-2.0",
     "wnut17": "CC BY 4.0",
     "xquad": "CC BY-SA 4.0",
@@ -49,9 +51,10 @@ class Sources:
     used: dict[str, set[str]] = field(default_factory=dict)
     """Data set to the digests of the rows that were given out for fitting."""
 
-    def train(self, name: str) -> list[dict[str, Any]]:
-        """Return the rows of a set's training file."""
-        return self._given(name, _rows(name, "train"))
+    def train(self, name: str, *, label: str = "", each: int = 0) -> list[dict[str, Any]]:
+        """Return the rows of a set's training file; with `each`, the first so many of every label."""
+        rows = _rows(name, "train")
+        return self._given(name, _first_each(rows, label, each) if each else rows)
 
     def tuning(self, name: str) -> list[dict[str, Any]]:
         """Return the tuning half of a set's dev file."""
@@ -82,6 +85,16 @@ def dev_half(name: str, which: Half) -> list[dict[str, Any]]:
 def digest(row: dict[str, Any]) -> str:
     """Return what identifies a row without telling its text."""
     return hashlib.sha256(json.dumps(row, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def _first_each(rows: list[dict[str, Any]], label: str, most: int) -> list[dict[str, Any]]:
+    counts: Counter[str] = Counter()
+    kept = []
+    for row in rows:
+        counts[row[label]] += 1
+        if counts[row[label]] <= most:
+            kept.append(row)
+    return kept
 
 
 def _rows(name: str, part: str) -> list[dict[str, Any]]:

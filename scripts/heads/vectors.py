@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Sequence
 from hashlib import sha256
@@ -46,6 +47,6 @@ def _read(cache: Path) -> dict[str, NDArray[np.float32]]:
 
 
 def _write(cache: Path, known: dict[str, NDArray[np.float32]]) -> None:
-    unfinished = cache.with_suffix(".part.npz")
+    unfinished = cache.with_suffix(f".{os.getpid()}.part.npz")  # two fits may run at once
     np.savez(unfinished, keys=np.array(list(known)), vectors=np.array(list(known.values()), dtype=np.float32))
     unfinished.replace(cache)

@@ -14,7 +14,7 @@ import pytest
 
 from models.backends.scripted import ScriptedEncoder
 from models.errors import BadArtifact
-from models.heads import few, head
+from models.heads import few, head, wording
 from models.types import Digest
 
 ENCODER = ScriptedEncoder(dimensions=3)
@@ -42,6 +42,28 @@ def test_saved_head_predicts_the_same(tmp_path: Path) -> None:
     assert np.allclose(shares.sum(axis=1), 1.0)
     assert [loaded.labels[i] for i in shares[:2].argmax(axis=1)] == ["left", "right"]
     assert loaded.reject == pytest.approx(0.6)
+
+
+def test_head_that_reads_words_keeps_them_and_tells_equal_vectors_apart(tmp_path: Path) -> None:
+    weights = np.zeros((3 + 64, 2), dtype=np.float32)
+    weights[3 + next(iter(wording.places("lost", 64)))] = [5, -5]
+    head.save(made(weights=weights, words=64, word_weight=0.5), tmp_path)
+    loaded = head.load("toy", tmp_path)
+    same = np.array([[1, 0, 0], [1, 0, 0]], dtype=np.float32)
+    inputs = loaded.inputs(same, ["lost", "found"])
+    assert inputs.shape == (2, 67)
+    assert np.linalg.norm(inputs[0, 3:]) == pytest.approx(0.5)
+    lost, found = loaded.probabilities(inputs)
+    assert abs(lost[0] - found[0]) > 0.3
+    assert made().inputs(same, ["lost", "found"]) is same
+
+
+def test_text_below_the_least_logit_is_like_no_label(tmp_path: Path) -> None:
+    head.save(made(least=2.0), tmp_path)
+    loaded = head.load("toy", tmp_path)
+    near, far = np.array([[1, 0, 0], [0.1, 0, 0.9]], dtype=np.float32)
+    assert loaded.knows(np.array([near, far])).tolist() == [True, False]
+    assert made().knows(np.array([near, far])).all(), "a head without such a bound knows everything"
 
 
 def test_higher_temperature_is_less_sure() -> None:
@@ -96,6 +118,10 @@ def test_head_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None:
         {"weights": np.zeros(3, dtype=np.float32)},
         {"weights": np.full((3, 2), np.nan, dtype=np.float32)},
         {"temperature": 0.0},
+        {"words": 3},
+        {"words": -1},
+        {"word_weight": np.nan},
+        {"least": np.nan},
     ],
 )
 def test_head_whose_parts_do_not_fit_is_refused(tmp_path: Path, changes: dict[str, object]) -> None:
