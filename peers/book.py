@@ -57,6 +57,8 @@ class Peer:
     """Highest version of the wire that it has spoken; it never goes down silently."""
     head: Head | None = None
     """The head of its ledger that it told us last, so that it can't be shortened unseen."""
+    witness: Head | None = None
+    """The furthest head of *our* ledger that it remembers."""
 
     def recipient(self) -> Recipient:
         """Return this device as somebody who may be given something."""

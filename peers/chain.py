@@ -166,6 +166,27 @@ class Chain:
             raise self._broken()
         return head
 
+    def denies(self, head: Head) -> bool:
+        """Return whether an entry that this node once signed is not where it should be, as far as the newest tell."""
+        self.settle()
+        with errors_of(self.path):
+            newest = [entry for entry in map(decode, _newest_lines(self.path)) if entry is not None]
+        if not newest or head.number > newest[-1].number:
+            return True
+        return any(entry.number == head.number and entry.head.hash != head.hash for entry in newest)
+
+    def was_put_aside(self, head: Head) -> bool:
+        """Return whether an entry is in a file that was put aside when the chain was begun anew."""
+        for aside in self.path.parent.glob(f"{self.path.stem}.until-*{self.path.suffix}"):
+            with errors_of(aside), aside.open("rb") as file:
+                entries = (decode(line) for line in iter(lambda: file.readline(MAX_LINE_BYTES + 1), b""))
+                if any(
+                    entry is not None and (entry.number, entry.head.hash) == (head.number, head.hash)
+                    for entry in entries
+                ):
+                    return True
+        return False
+
     def _last(self, head: Head) -> tuple[Head, int]:
         """Return the head to follow and where to write."""
         line, end = _last_line(self.path)
@@ -210,6 +231,18 @@ class Chain:
             "Run `covey ledger verify` to see what is wrong, then `covey ledger verify --begin-anew` to go on "
             "(the old file is kept)."
         )
+
+
+def _newest_lines(path: Path) -> list[bytes]:
+    """Return the finished lines at the end of the file, some hundred of them."""
+    try:
+        with path.open("rb") as file:
+            start = max(0, file.seek(0, 2) - 2 * MAX_LINE_BYTES)
+            file.seek(start)
+            lines = file.read().splitlines(keepends=True)
+    except FileNotFoundError:
+        return []
+    return lines[1:] if start else lines
 
 
 def _last_line(path: Path) -> tuple[bytes | None, int]:

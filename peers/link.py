@@ -95,7 +95,7 @@ class Link:
         self._clock = clock
         self._pulse = liveness.begun(clock())
         self._channels = Channels(dialled=dialled)
-        self._tidings = Tidings(station, peer.node_id)
+        self._tidings = Tidings(station, peer)
         label = min(Label.PERSONAL, peer.grant.label) if is_insider(peer) else Label.PUBLIC
         recipient = replace(peer.recipient(), capabilities=None)
         self._outflow = Outflow(Releaser(station.state.ledger), recipient, label)

@@ -52,6 +52,13 @@ class Beat(WireMessage):
     head: LedgerHead | None = None
 
 
+class Remembered(WireMessage):
+    """How far the receiver's ledger reached, as the sender remembers: once, before it learns anything new."""
+
+    kind: Literal["remembered"] = "remembered"
+    head: LedgerHead
+
+
 class SkillCard(WireMessage):
     """One thing that a device can do, as measured there."""
 

@@ -22,6 +22,7 @@ from peers.book import (
     with_peer,
     with_revoked,
 )
+from peers.chain_entry import Head
 from peers.errors import UnknownPeer
 from peers.grants import Grant
 from peers.node_id import NodeId, short
@@ -46,6 +47,20 @@ def admit(state: NodeState, paired: Paired, grant: Grant) -> Peer:
     peer = book.peers[paired.identity.node_id]
     state.audit.record(Happening(Act.PAIRED, peer.node_id, grant.whose, label=grant.label))
     return peer
+
+
+def witnesses(state: NodeState) -> list[Head]:
+    """Return how far this node's ledger reached, as its paired devices remember."""
+    return [peer.witness for peer in state.peers.book().peers.values() if peer.witness is not None]
+
+
+def forget_witnesses(state: NodeState) -> None:
+    """The owner has looked at the ledger and begun a new one: what others remember of the old one is settled."""
+
+    def forgotten_by_all(book: Book) -> Book:
+        return replace(book, peers={node: replace(peer, witness=None) for node, peer in book.peers.items()})
+
+    state.peers.change(forgotten_by_all)
 
 
 def set_grant(state: NodeState, name: str, grant: Grant) -> Peer:

@@ -30,6 +30,7 @@ from peers.link_messages import (
     Addresses,
     Beat,
     LedgerHead,
+    Remembered,
     Revocations,
     SkillCard,
     Skills,
@@ -57,9 +58,11 @@ logger = logging.getLogger(__name__)
 class Tidings:
     """One side of one link."""
 
-    def __init__(self, station: Station, node: NodeId) -> None:
+    def __init__(self, station: Station, peer: Peer) -> None:
         self._station = station
-        self._node = node
+        self._node = peer.node_id
+        self._remembered = peer.head
+        """Of the other side's ledger, before this link; it is told once."""
         self._beat: Beat | None = None
         self._beat_s = -LONGEST_S
         self._full_s = -BEAT_S
@@ -69,7 +72,6 @@ class Tidings:
         self._head: Head | None = None
         """Heard and not written down yet."""
         self._remembered_s = -REMEMBER_S
-        self._warned = False
 
     async def news(self, now_s: float) -> list[WireMessage]:
         """Return what the other side does not know yet. Asked every second; most times there is nothing."""
@@ -87,6 +89,9 @@ class Tidings:
         head = await asyncio.to_thread(self._own_head)
         beat = beat.model_copy(update={"head": head})
         found: list[WireMessage] = []
+        if self._remembered is not None:
+            found.append(Remembered(head=ledger_head_of(self._remembered)))
+            self._remembered = None
         if beat != self._beat or now_s - self._beat_s >= LONGEST_S:
             found.append(self._told(beat, now_s))
         cards = [card for card in facts.cards() if covers(peer.grant.capabilities, card.capability)][:MAX_CARDS]
@@ -116,6 +121,8 @@ class Tidings:
                 stones = check(message, Revocations).stones
                 for stone in map(tombstone_of, stones):
                     await asyncio.to_thread(membership.hear, self._station.state, stone)
+            case "remembered":
+                await asyncio.to_thread(self._hear_remembered, head_of(check(message, Remembered).head))
             case "addresses":
                 self._hear_addresses(check(message, Addresses))
         return neighbour  # a kind that only newer versions know says nothing
@@ -180,8 +187,10 @@ class Tidings:
             raise codec.refused("the head of its ledger is not signed by it")
         known = self._head or peer.head
         if known is not None and (head.number, head.hash) != (known.number, known.hash) and head.number <= known.number:
-            self._warn(peer, known, head)
-            return
+            note = (
+                f"its ledger reached entry {known.number} and is now another one with {head.number}; ask its owner why"
+            )
+            self._warn(peer, note)
         if head == known:
             return
         self._head = head
@@ -199,12 +208,25 @@ class Tidings:
         self._station.state.peers.change(noted, synced=False)
         self._head = None
 
-    def _warn(self, peer: Peer, known: Head, head: Head) -> None:
-        if self._warned:
+    def _hear_remembered(self, head: Head) -> None:
+        """Hold the other side's memory of our own ledger against it: files put back here are found by that."""
+        state = self._station.state
+        if not is_signed("ledger", head, state.identity):
+            raise codec.refused("it remembers a head that this device never signed")
+        peer, chain = state.peers.book().peers.get(self._node), state.ledger.chain
+        if peer is None or chain.was_put_aside(head) or (peer.witness and peer.witness.number >= head.number):
             return
-        self._warned = True
-        note = f"its ledger reached entry {known.number} and is now another one with {head.number}; ask its owner why"
-        logger.warning("%s: %s", peer.name, note)
+
+        def noted(book: Book) -> Book:
+            known = book.peers.get(self._node)
+            return book if known is None else with_peer(book, replace(known, witness=head))
+
+        state.peers.change(noted, synced=False)
+        if chain.denies(head):
+            self._warn(peer, f"it remembers entry {head.number} of this device's ledger, which is not there any more")
+
+    def _warn(self, peer: Peer, note: str) -> None:
+        logger.warning("%s: %s (`covey ledger verify`)", peer.name, note)
         self._station.state.audit.record(Happening(Act.WARNED, peer.node_id, "ledger", note=note))
 
 

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from models.types import Json
+from peers import membership
 from peers.chain import Chain
 from peers.chain_check import Verdict
 from peers.ledger import Leaving
@@ -75,7 +76,7 @@ def verify(
 ) -> int:
     """Check that nothing in the ledger and the audit log was changed, removed or cut. Example: covey ledger verify"""
     state = opened()
-    records = {"ledger": state.ledger.verify(), "audit": state.audit.chain.verify()}
+    records = {"ledger": state.ledger.verify(membership.witnesses(state)), "audit": state.audit.chain.verify()}
     aside = _begin_anew(state, records) if begin_anew else {}
     ok = all(verdict.ok or name in aside for name, verdict in records.items())
     if as_json:
@@ -148,6 +149,8 @@ def _content(value: bytes | None) -> dict[str, Json]:
 def _begin_anew(state: NodeState, records: dict[str, Verdict]) -> dict[str, Path]:
     chains: dict[str, Chain] = {"ledger": state.ledger.chain, "audit": state.audit.chain}
     aside = {name: chains[name].begin_anew() for name, verdict in records.items() if not verdict.ok}
+    if "ledger" in aside:
+        membership.forget_witnesses(state)
     return {name: path for name, path in aside.items() if path is not None}
 
 

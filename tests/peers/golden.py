@@ -70,6 +70,7 @@ V1: dict[str, WireMessage] = {
         free_bytes=10**9,
         head=links.LedgerHead(number=12, hash=DIGEST, signature="MEUCIQ=="),
     ),
+    "remembered": links.Remembered(head=links.LedgerHead(number=12, hash=DIGEST, signature="MEUCIQ==")),
     "skills": links.Skills(
         cards=[
             links.SkillCard(

@@ -11,18 +11,16 @@ from pathlib import Path
 import pytest
 
 from models.errors import InputError
-from models.types import Chunk, Result, last
+from models.types import Chunk, Label, Result, last
 from peers import membership
 from peers.audit import Act
-from peers.book import with_peer
-from peers.chain_entry import NO_HASH, signed
 from peers.codes import Address
-from peers.conversions import ledger_head_of
 from peers.errors import LinkError, PeerBusy, PeerLost, VersionMismatch
 from peers.grants import Limits, guest_device, own_device
 from peers.link_messages import Beat, SkillCard
 from peers.liveness import Health
-from tests.peers.swarm import linked_pair, pair, running
+from tests.peers.nodes import recipient
+from tests.peers.swarm import Node, linked_pair, pair, running
 from tests.peers.test_remote import REQUEST, WORDS, ending_in, slowly, until, waiting_for
 from tests.socket_guard import SocketGuard
 
@@ -258,23 +256,67 @@ async def test_a_revocation_without_admin_is_a_warning_only(tmp_path: Path) -> N
         assert garage.id in kitchen.state.peers.book().peers
 
 
-async def test_the_other_devices_ledger_head_is_remembered_and_a_shorter_one_is_a_warning(tmp_path: Path) -> None:
-    async with linked_pair(tmp_path) as (laptop, kitchen):
-        await until(lambda: laptop.state.peers.book().peers[kitchen.id].head is not None)
-        head = laptop.state.peers.book().peers[kitchen.id].head
-        assert head is not None and head.number >= 1
-    ahead = signed("ledger", 10**6, NO_HASH, kitchen.state.identity)
-    peer = laptop.state.peers.book().peers[kitchen.id]
-    laptop.state.peers.change(lambda book: with_peer(book, replace(peer, head=ahead)))
-    assert ledger_head_of(ahead).number == 10**6
-    async with running(tmp_path, "laptop", dials=True) as again, running(tmp_path, "kitchen") as back:
-        again.dialer.sighted(back.id, back.address)
-        again.knows(back)
-        again.state.peers.change(lambda book: with_peer(book, replace(book.peers[back.id], head=ahead)))
-        await again.until_linked(back)
-        await until(lambda: again.state.audit.newest(1)[0].act is Act.WARNED)
-        remembered = again.state.peers.book().peers[back.id].head
-        assert remembered == ahead
+async def remembers(one: Node, other: Node) -> None:
+    """Wait until one knows how far the other's ledger reaches now."""
+    head = other.state.ledger.chain.head()
+
+    def known() -> bool:
+        told = one.state.peers.book().peers[other.id].head
+        return told is not None and told.number >= head.number
+
+    await until(known)
+
+
+async def test_a_ledger_put_back_whole_is_found_by_a_paired_device_and_on_the_device_itself(tmp_path: Path) -> None:
+    """Its lines and its head fit each other; only what the other device remembers does not."""
+    async with running(tmp_path, "laptop", dials=True) as laptop:
+        async with running(tmp_path, "kitchen") as kitchen:
+            kitchen.knows(laptop, addresses=[])
+            laptop.knows(kitchen)
+            for number in range(4):
+                kitchen.state.ledger.record(
+                    b"%d" % number, Label.PUBLIC, capability="x", recipient=recipient(), reason="a test"
+                )
+            kitchen.state.settle()
+            earlier = {path: path.read_bytes() for path in kitchen.state.folder.glob("ledger.*")}
+            for number in range(20):
+                kitchen.state.ledger.record(
+                    b"%d" % number, Label.PUBLIC, capability="x", recipient=recipient(), reason="the embarrassing one"
+                )
+            await laptop.until_linked(kitchen)
+            await remembers(laptop, kitchen)
+        for path, content in earlier.items():
+            path.write_bytes(content)
+        async with running(tmp_path, "kitchen") as kitchen:
+            assert kitchen.state.ledger.verify().ok
+            laptop.dialer.sighted(kitchen.id, kitchen.address)
+            await laptop.until_linked(kitchen)
+            for one in (laptop, kitchen):
+                await until(lambda: one.state.audit.newest(1)[0].act is Act.WARNED)  # noqa: B023
+                assert one.state.audit.newest(1)[0].scope == "ledger"
+            verdict = kitchen.state.ledger.verify(membership.witnesses(kitchen.state))
+            assert [problem.kind for problem in verdict.problems] in (["cut"], ["rebuilt"])
+            laptop.links.close()
+            await asyncio.sleep(0.2)
+            kitchen.state.ledger.chain.begin_anew()
+            membership.forget_witnesses(kitchen.state)
+            assert kitchen.state.ledger.verify(membership.witnesses(kitchen.state)).ok
+
+
+async def test_a_ledger_that_its_owner_began_anew_is_no_alarm_on_the_device_itself(tmp_path: Path) -> None:
+    async with running(tmp_path, "laptop", dials=True) as laptop, running(tmp_path, "kitchen") as kitchen:
+        kitchen.knows(laptop, addresses=[])
+        laptop.knows(kitchen)
+        await laptop.until_linked(kitchen)
+        await remembers(laptop, kitchen)
+        kitchen.state.ledger.chain.begin_anew()
+        laptop.links.close()
+        await until(lambda: not kitchen.links._open)
+        laptop.dialer.sighted(kitchen.id, kitchen.address)
+        await laptop.until_linked(kitchen)
+        await asyncio.sleep(1.0)
+        assert all(one.act is not Act.WARNED for one in kitchen.state.audit.newest(10))
+        assert kitchen.state.ledger.verify(membership.witnesses(kitchen.state)).ok
 
 
 async def test_a_draining_device_says_so_takes_nothing_new_and_ends_what_runs(tmp_path: Path) -> None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from models.types import Label
+from peers import membership
+from peers.book import with_peer
+from peers.chain_entry import NO_HASH, signed
+from peers.grants import own_device
 from peers.policy import Place, RecipientKind
 from runtime.cli.main import main
 from runtime.cli.node_state import opened
-from tests.peers.nodes import recipient
+from tests.peers.nodes import new_identity, paired_with, recipient
 
 
 @pytest.fixture
@@ -29,6 +34,7 @@ def left(home: Path) -> Path:
     ledger.record(b"\xff\x00", Label.PUBLIC, capability="peer.blob", recipient=recipient(), reason="")
     hub = recipient(RecipientKind.HUB, name="cloud", place=Place.AWAY)
     ledger.record(b"long " * 1000, Label.PUBLIC, capability="generate", recipient=hub, reason="too hard for here")
+    ledger.settle()
     return home
 
 
@@ -88,6 +94,18 @@ def test_a_broken_ledger_can_be_put_aside(left: Path, capsys: pytest.CaptureFixt
     found = one_object(capsys, "verify", "--begin-anew")
     assert Path(found["kept_aside"]["ledger"]).read_bytes() == cut
     assert run(capsys, "list") == "Nothing has left this device.\n"
+    assert one_object(capsys, "verify")["ok"] is True
+
+
+def test_what_a_paired_device_remembers_is_held_against_the_ledger(
+    left: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state, kitchen = opened(), new_identity(left / "kitchen")
+    peer = membership.admit(state, paired_with(kitchen, "kitchen"), own_device())
+    ahead = signed("ledger", 9, NO_HASH, state.identity)
+    state.peers.change(lambda book: with_peer(book, replace(peer, witness=ahead)))
+    assert "the last entry is 3, it was 9" in run(capsys, "verify", code=1)
+    assert one_object(capsys, "verify", "--begin-anew")["ok"] is True
     assert one_object(capsys, "verify")["ok"] is True
 
 
