@@ -53,7 +53,7 @@ class CheckUp:
         check = read(messages[1], Check)
         dialled = ""
         if check.port and host:
-            place = Address(host.removeprefix("::ffff:"), check.port)
+            place = Address(host, check.port)
             dialled = (await probes.knock(place, peer.node_id, self._state.identity.node_id)).value
         checked = Checked(
             dialled=dialled,

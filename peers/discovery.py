@@ -26,6 +26,8 @@ TICK_S = 0.5
 """How often windows and the day are looked at: who opened a window waits for it."""
 INTERFACES_S = 2.0
 """How often the interfaces are: a network that is back is noticed in time to be linked again within five seconds."""
+REFRESH_S = 60.0
+"""How often all are asked again: announcements get lost, on poor radios most of all, and in a flood."""
 RETRY_S = 5.0
 """After multicast could not be opened."""
 MAX_STRANGERS = 256
@@ -55,6 +57,7 @@ class Discovery:
         opening: Opening = mdns.multicast,
         look: Callable[[], Sequence[Interface]] = interfaces.snapshot,
         clock: Callable[[], float] = time.monotonic,
+        clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         """`port`: where this node serves its peers; `boot`: what it says in its hello.
 
@@ -70,6 +73,7 @@ class Discovery:
         self._opening = opening
         self._look = look
         self._clock = clock
+        self._clock_ns = clock_ns  # not the latest time seen: a clock that was wrong once and was set back is right
         self._networks = Networks(state.folder)
         self._pace = Pace()
         self._heard_s: dict[NodeId, float] = {}
@@ -142,6 +146,7 @@ class Discovery:
     async def _keep_announced(self, opened: Multicast) -> None:
         """Announce what is to be announced, and take back what is not any more."""
         announced: set[Plate] = set()
+        asked_s = self._clock()
         while True:
             wanted, matching = await asyncio.to_thread(self._wanted)
             self._learn(matching)
@@ -150,11 +155,14 @@ class Discovery:
             for plate in wanted - announced:
                 await opened.announce(plate)
             announced = wanted
+            if self._clock() - asked_s >= REFRESH_S:
+                asked_s = self._clock()
+                await opened.ask(SERVICE)
             await asyncio.sleep(TICK_S)
 
     def _wanted(self) -> tuple[set[Plate], Matcher]:
         """Return what to announce now, and today's names of the paired devices. Blocks for the disk."""
-        own, day = self._state.identity.node_id, nameplate.day_of(self._state.peers.now_ns())
+        own, day = self._state.identity.node_id, nameplate.day_of(self._clock_ns())
         matching = matcher(own, self._state.peers.book().peers, day)
         hosts = self._ground.hosts
         wanted = {Plate(SERVICE, nameplate.name_on(own, day), hosts, self._port, self._boot)}
@@ -206,13 +214,11 @@ class Discovery:
         except DiscoveryError as error:
             logger.debug("a device that was heard can't be looked at: %s", error)
             return
-        if found is None:
-            return
         near = [network for one in self._ground.interfaces for network in one.networks]
-        if node == self._matcher.own:
-            if is_double(found, self._boot, self._ground.hosts):
-                for address in places(found, near)[:1]:
+        for announced in found:
+            if node != self._matcher.own:
+                for address in places(announced, near):
+                    self._sighted(node, address)
+            elif is_double(announced, self._boot, self._ground.hosts):
+                for address in places(announced, near)[:1]:
                     self._doubled(address)
-            return
-        for address in places(found, near):
-            self._sighted(node, address)

@@ -163,6 +163,15 @@ def peer_certificate(transport: asyncio.BaseTransport | None) -> bytes:
     return (secured.getpeercert(True) or b"") if secured is not None else b""
 
 
+def host_of(transport: asyncio.BaseTransport | None) -> str:
+    """Return the address of the other side as it can be dialled; empty when it is gone."""
+    name = transport.get_extra_info("peername") if transport is not None else None
+    if not name:
+        return ""
+    host = str(name[0]).removeprefix("::ffff:")
+    return f"{host}%{name[3]}" if len(name) > 3 and name[3] and "%" not in host else host
+
+
 def listen(host: str, port: int) -> socket.socket:
     """Return a socket for the door. Raises OSError. All of IPv4 is all of IPv6 too, where the device has that."""
     listening = _listen_everywhere(port) if host == EVERYWHERE else None

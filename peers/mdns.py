@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import re
 import secrets
 import socket
@@ -17,13 +18,18 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from dataclasses import dataclass
 from typing import Protocol
 
-from zeroconf import (  # type: ignore[attr-defined]  # DNSPointer is missing from the library's list of names
+from zeroconf import (  # type: ignore[attr-defined]  # some are missing from the library's list of names
+    DNSAddress,
+    DNSOutgoing,
     DNSPointer,
+    DNSQuestion,
+    DNSService,
     Error,
     RecordUpdate,
     RecordUpdateListener,
     ServiceInfo,
     Zeroconf,
+    current_time_millis,
 )
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
@@ -36,11 +42,19 @@ WINDOW = "_covey-pair._tcp.local."
 TXT_VERSION = "1"
 LOOK_S = 1.5
 """For the answer to a question about one service; who is there answers within 0.1 s."""
+ASK_S = 0.5
+"""For all answers to a question that several devices may answer."""
 OPEN_S = 5.0
 MAX_NAME = 40
 """Bytes of an owner's name; DNS takes 63 with what is put behind it."""
-MAX_TXT = 32
-"""Letters of one value that are read."""
+MAX_BOOT = 32
+"""Letters of it that are read."""
+MAX_ANNOUNCERS = 3
+"""Devices that announce one name: the one that it is of, a copy, a forger. More are not looked at."""
+MAX_ADDRESSES = 16
+"""Of one device; what is made of them is bounded further."""
+_SRV, _PTR, _A, _AAAA, _IN, _QUERY = 33, 12, 1, 28, 1, 0
+"""Record types, class and flags of DNS (RFC 1035, 3.2.2; RFC 2782; RFC 3596)."""
 _IP_MULTICAST_ALL, _IPV6_MULTICAST_ALL = 49, 29
 """Linux: without them a socket also hears groups that other programs joined on other interfaces."""
 
@@ -67,8 +81,12 @@ class Multicast(Protocol):
 
     async def withdraw(self, plate: Plate) -> None: ...
 
-    async def look(self, service: str, name: str) -> Announcement | None:
-        """Return what is announced under a name; None when nobody says."""
+    async def look(self, service: str, name: str) -> Sequence[Announcement]:
+        """Return what is announced under a name, the newest first: by several devices if one is a copy, or forged."""
+        ...
+
+    async def ask(self, service: str, name: str = "") -> None:
+        """Have every device that announces a name (or any) say so again, and give it time for that."""
         ...
 
 
@@ -124,14 +142,36 @@ class _Multicast:
             with _mapped():
                 await (await self._opened.async_unregister_service(info))
 
-    async def look(self, service: str, name: str) -> Announcement | None:
+    async def look(self, service: str, name: str) -> Sequence[Announcement]:
         """Return what is announced under a name, from what was heard or by asking. Raises DiscoveryError."""
         with _mapped():
             info = AsyncServiceInfo(service, f"{name}.{service}")
             if not await info.async_request(self._opened.zeroconf, LOOK_S * 1000):
-                return None
-        boot = info.decoded_properties.get("boot") or ""
-        return Announcement(name, tuple(info.parsed_scoped_addresses()), info.port or 0, boot[:MAX_TXT])
+                return ()
+            records = self._opened.zeroconf.cache.get_all_by_details(info.name, _SRV, _IN)
+        places = [one for one in records if isinstance(one, DNSService) and not one.is_expired(current_time_millis())]
+        newest = sorted(places, key=lambda one: one.created, reverse=True)[:MAX_ANNOUNCERS]
+        return [self._announced_at(name, one) for one in newest]
+
+    async def ask(self, service: str, name: str = "") -> None:
+        """Have every device that announces a name say so again: what one has said, others with that name leave out."""
+        question = DNSOutgoing(_QUERY)
+        question.add_question(DNSQuestion(f"{name}.{service}", _SRV, _IN) if name else DNSQuestion(service, _PTR, _IN))
+        with _mapped():
+            self._opened.zeroconf.async_send(question)
+        await asyncio.sleep(ASK_S)
+
+    def _announced_at(self, name: str, place: DNSService) -> Announcement:
+        """Return one device's announcement. Its host is called by its boot, as each service's is."""
+        cache = self._opened.zeroconf.cache
+        found = [
+            record
+            for kind in (_A, _AAAA)
+            for record in cache.get_all_by_details(place.server, kind, _IN)
+            if isinstance(record, DNSAddress) and not record.is_expired(current_time_millis())
+        ]
+        boot = place.server.removesuffix(".").removesuffix(".local")
+        return Announcement(name, tuple(_host(record) for record in found[:MAX_ADDRESSES]), place.port, boot[:MAX_BOOT])
 
 
 class _Ear(RecordUpdateListener):
@@ -176,6 +216,12 @@ def _info(plate: Plate) -> ServiceInfo:
         server=f"{plate.boot or 'covey'}.local.",
         parsed_addresses=[host.partition("%")[0] for host in plate.hosts],
     )
+
+
+def _host(record: DNSAddress) -> str:
+    """Return an address as text, with its interface where it is valid only there."""
+    address = ipaddress.ip_address(record.address)
+    return f"{address}%{record.scope_id}" if address.is_link_local and record.scope_id else str(address)
 
 
 def _nothing(zeroconf: Zeroconf, service_type: str, name: str, state_change: object) -> None:

@@ -195,7 +195,7 @@ async def _listened(
     if here == NOWHERE:
         return None, ""
     names: dict[str, None] = {}
-    own, day = state.identity.node_id, nameplate.day_of(state.peers.now_ns())
+    own, day = state.identity.node_id, nameplate.day_of(time.time_ns())
     known = matcher(own, [peer.node_id for peer in peers], day)
 
     def hear(service: str, name: str) -> None:
@@ -208,9 +208,12 @@ async def _listened(
         async with opening(here.addresses, (SERVICE,), hear) as opened:
             await asyncio.sleep(LISTEN_S)
             for name in list(names):
-                announced, node = await opened.look(SERVICE, name), known.whose(name)
+                node = known.whose(name)
+                if node == own:
+                    await opened.ask(SERVICE, name)  # this node answers too
                 if node is not None:
-                    heard[node] = (*heard.get(node, ()), *(places(announced, near) if announced else ()))
+                    said = [place for one in await opened.look(SERVICE, name) for place in places(one, near)]
+                    heard[node] = (*heard.get(node, ()), *said)
     except DiscoveryError as error:
         return None, str(error.__cause__ or error)
     return heard, ""

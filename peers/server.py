@@ -20,7 +20,7 @@ from peers import codec, tls
 from peers.blob_serving import BlobServing
 from peers.book import Book, Peer
 from peers.desk import Desk, Handler, Job, Send
-from peers.door import Door, listen, peer_certificate
+from peers.door import Door, host_of, listen, peer_certificate
 from peers.errors import PeersError
 from peers.hints import Hints
 from peers.link import CLOSE_S, MAX_PAYLOAD_BYTES, Link
@@ -197,7 +197,7 @@ class PeerServer:
             data = await _body(request, MAX_CHECK_BYTES)
             if data is None:
                 return web.Response(status=413)
-            answered = await self._checks(peer, data, request.remote or "")
+            answered = await self._checks(peer, data, host_of(request.transport))
         except (PeersError, ModelsError) as error:
             return await self._refuse(peer, error)
         with sending(answered):

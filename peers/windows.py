@@ -81,9 +81,6 @@ async def _collect(
 
 
 async def _looked_at(opened: Multicast, name: str, here: Ground) -> OpenWindow | None:
-    announced = await opened.look(WINDOW, name)
-    if announced is None:
-        return None
     near = [network for one in here.interfaces for network in one.networks]
-    at = tuple(places(announced, near))
+    at = tuple(place for announced in await opened.look(WINDOW, name) for place in places(announced, near))
     return OpenWindow(name, at) if at else None

@@ -109,10 +109,13 @@ async def _serve(home: Path, port: int, peer_port: int, far: Reach, *, as_json: 
 
 
 def _announce(server: Server, home: Path, place: Address | None, *, as_json: bool) -> None:
+    from runtime.addresses import texts_of  # heavy (psutil), first use only
+
     if as_json:
         up = {"status": "up", "url": server.url, "pid": os.getpid(), "home": str(home)}
         print(json.dumps({**up, "peers": str(place) if place else None}), flush=True)
     else:
         if place:
-            print(f"Paired devices reach it at {place}. `covey pair` adds one.", flush=True)
+            where = " or ".join(texts_of(place.host, place.port)) or "no address yet"
+            print(f"Paired devices reach it at {where}. `covey pair` adds one.", flush=True)
         print(f"Covey is up: {server.url} (OpenAI clients: any key, model `covey`). Ctrl-C stops it.", flush=True)

@@ -19,8 +19,8 @@ GROUP = ("224.0.0.251", 5353)
 RESPONSE = 0x8400
 AT_ONCE = 20
 """Announcements in one datagram."""
-PAUSE_S = 0.002
-"""Leaves the machine to others; 10,000 announcements a second are flood enough."""
+PAUSE_S = 0.01
+"""Leaves the machine to others; 2,000 announcements a second are flood enough."""
 
 
 def datagram() -> bytes:

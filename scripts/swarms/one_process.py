@@ -21,6 +21,7 @@ from peers.codes import Address
 from peers.grants import own_device
 from peers.mdns import Heard, Multicast
 from peers.pairing import Paired
+from peers.sightings import Announcement
 from peers.state import NodeState
 from runtime import paths
 from runtime.asking import Ask
@@ -139,5 +140,7 @@ class _Silence:
 
     async def withdraw(self, plate: object) -> None: ...
 
-    async def look(self, service: str, name: str) -> None:
-        return None
+    async def ask(self, service: str, name: str = "") -> None: ...
+
+    async def look(self, service: str, name: str) -> Sequence[Announcement]:
+        return ()

@@ -22,6 +22,8 @@ class Air:
         """Names that were asked about."""
         self.listening = 0
         self.broken = False
+        self.lossy = False
+        """Whether announcements get lost."""
         self._ears: list[tuple[Sequence[str], Heard]] = []
 
     @asynccontextmanager
@@ -49,6 +51,12 @@ class Air:
     def say(self, plate: Plate) -> None:
         """Announce something, as anybody on the network can."""
         self.plates.append(plate)
+        self.tell(plate)
+
+    def tell(self, plate: Plate) -> None:
+        """Have all who listen hear of something."""
+        if self.lossy:
+            return
         for services, heard in list(self._ears):
             if plate.service in services:
                 heard(plate.service, plate.name)
@@ -67,8 +75,13 @@ class _End:
         self._own.remove(plate)
         self._air.plates.remove(plate)
 
-    async def look(self, service: str, name: str) -> Announcement | None:
+    async def ask(self, service: str, name: str = "") -> None:
+        for plate in list(self._air.plates):
+            if plate.service == service and name in ("", plate.name):
+                self._air.tell(plate)
+
+    async def look(self, service: str, name: str) -> Sequence[Announcement]:
         self._air.looks.append(name)
         await asyncio.sleep(0)
         found = [plate for plate in self._air.plates if (plate.service, plate.name) == (service, name)]
-        return Announcement(name, found[-1].hosts, found[-1].port, found[-1].boot) if found else None
+        return [Announcement(name, plate.hosts, plate.port, plate.boot) for plate in reversed(found[-3:])]

@@ -74,6 +74,7 @@ async def station(home: Path, air: Air, address: str, *, at_home: bool = True) -
         doubled=doubled.append,
         opening=air.opening,
         look=lambda: tuple(around),
+        clock_ns=clock,
     )
     task = asyncio.create_task(running.run())
     try:
@@ -203,6 +204,39 @@ async def test_forged_records_of_a_paired_device_are_looked_at_once_a_second(tmp
         await asyncio.sleep(0.3)
         assert len(air.looks) - looked <= 2
         assert not any(at.host == "8.8.8.8" for _, at in a.sighted)
+
+
+async def test_an_announcement_that_got_lost_is_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(discovery, "REFRESH_S", 0.1)
+    air = Air()
+    async with station(tmp_path / "a", air, "10.0.0.1") as a:
+        await until(lambda: air.plates)
+        air.lossy = True
+        async with station(tmp_path / "b", air, "10.0.0.2") as b:
+            a.knows(b)
+            await until(lambda: len(air.plates) == 2)
+            await asyncio.sleep(0.2)
+            assert a.sighted == []
+            air.lossy = False
+            await until(lambda: a.sighted)
+
+
+async def test_a_clock_that_is_a_year_off_costs_the_name_and_no_more(tmp_path: Path) -> None:
+    """Its name is of another day, so it is not seen; the addresses that pairing gave are dialled all the same."""
+    air = Air()
+    async with station(tmp_path / "a", air, "10.0.0.1") as a, station(tmp_path / "b", air, "10.0.0.2") as b:
+        b.clock.pass_s(365 * DAY_NS / 1e9)
+        a.knows(b)
+        b.knows(a)
+        await until(lambda: name_on(b.node, day_of(START_NS) + 365) in {plate.name for plate in air.plates})
+        await asyncio.sleep(0.2)
+        assert b.sighted == []
+        assert a.state.peers.book().peers[b.node].addresses
+        b.clock.now_ns = START_NS
+        await until(lambda: a.sighted and b.sighted)
+        assert b.state.peers.now_ns() > START_NS, "for guests the latest time that was seen holds"
 
 
 async def test_a_copy_of_this_node_on_the_network_is_noticed(tmp_path: Path) -> None:

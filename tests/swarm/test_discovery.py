@@ -102,8 +102,8 @@ def test_a_flood_of_announcements_hides_nobody_and_takes_no_memory(tmp_path: Pat
         flood = net["hostile"].command(sys.executable, "-m", "scripts.swarms.flood", "10.77.0.3", "3")
         with subprocess.Popen(flood, cwd=ROOT, stdout=subprocess.PIPE, text=True) as flooding:
             time.sleep(1.0)
-            with finder(net["b"], tmp_path / "b"):
-                a.wait(FOUND_S + BACK_S, "sighted", node=made["b"].identity.node_id, at="10.77.0.2:4489")
+            with finder(net["b"], tmp_path / "b") as b:  # one of the two sees the other, and dials it
+                b.wait(FOUND_S + BACK_S, "sighted", node=made["a"].identity.node_id, at="10.77.0.1:4489")
             assert flooding.stdout is not None
             assert int(flooding.stdout.read()) > 1000
         assert a.process.poll() is None

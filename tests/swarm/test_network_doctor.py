@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from scripts.swarms.faults import Swarm, make
-from scripts.swarms.lan import Lan, missing
+from scripts.swarms.lan import INTERFACE, Lan, missing
 from scripts.swarms.nodes import SwarmNode, pair, swarm
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.slow]
@@ -51,6 +51,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Household]:
     with swarm(["laptop", "kitchen", "router"], tmp_path_factory.mktemp("home"), on_lan=True) as (nodes, net):
         assert net is not None
         nodes["router"].down()
+        for host in net.hosts.values():  # what IPv4 is kept from, IPv6 would still reach
+            host.run("sh", "-c", f"echo 1 > /proc/sys/net/ipv6/conf/{INTERFACE}/disable_ipv6")
         pair(nodes["kitchen"], nodes["laptop"])
         yield Household(Swarm(nodes, net), net, nodes["laptop"], nodes["kitchen"])
 
