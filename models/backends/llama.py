@@ -58,6 +58,8 @@ class LlamaSettings:
     reproducible: bool = False
     """Make answers independent of what else runs in the batch, at some cost in memory and speed."""
 
+    signals: bool = True
+    """Gather what each token's logits say about it; off only to measure what that costs."""
     lookup: bool = True
     """Propose tokens of the prompt where a call says that its answer repeats them."""
     prefix_folder: Path | None = None
@@ -138,6 +140,7 @@ class LlamaModel:
             "sampling": astuple(call.sampling),
             "constraint": None if constraint is None else (constraint.kind, constraint.value),
             "stop": call.stop,
+            "signals": self._settings.signals,
             "asker": call.asker,
             "conversation": str(call.conversation or ""),
             "copies": call.copies and self._settings.lookup,

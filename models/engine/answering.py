@@ -19,7 +19,7 @@ from models.engine.constrain import Matcher
 from models.engine.library import Vocabulary
 from models.engine.lookup import Lookup
 from models.engine.pace import Pace
-from models.engine.sampling import Row, SignalSum, choose
+from models.engine.sampling import Row, SignalSum, choose, pick
 from models.engine.text import Piece, TextStream
 
 LEAST_SHARE = 0.005
@@ -58,6 +58,8 @@ class Answer:
     conversation: Path | None = None
     """Folder and id of the conversation whose next turn will begin with this one."""
     signals: SignalSum = field(default_factory=SignalSum)
+    measured: bool = True
+    """Gather signals."""
     ending: Ending | None = None
     owed: list[Piece] = field(default_factory=list)
     lookup: Lookup | None = None
@@ -95,8 +97,11 @@ class Answer:
     def feed(self, row: Row) -> None:
         """Choose the next token from the logits after the last one. Raises ConstraintError."""
         allowed = self.matcher.allowed() if self.matcher is not None else None
-        token, signal = choose(row, self.sampling, self.tokens, allowed)
-        self.signals.add(signal)
+        if self.measured:
+            token, signal = choose(row, self.sampling, self.tokens, allowed)
+            self.signals.add(signal)
+        else:
+            token = pick(row, self.sampling, self.tokens, allowed)
         if self.matcher is not None and not self.vocabulary.ends(token):
             self.matcher.consume(token)
         self._take(token)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -279,7 +279,7 @@ class Batch:
         self._mark(target, job)
         job.cached = reused
         del job.pending[:reused]
-        self._find_leader(target, reused)
+        self._find_leader(target, self._seats)
         return True
 
     def _restore(self, job: Job, free: list[_Seat]) -> None:
@@ -363,13 +363,15 @@ class Batch:
 
     # Sharing a prefix that is being computed
 
-    def _find_leader(self, seat: _Seat, reused: int) -> None:
+    def _find_leader(self, seat: _Seat, among: Iterable[_Seat]) -> None:
+        """Let the seat wait for the one whose prompt has most in common with its own, if that is worth it."""
         assert seat.job is not None
         seat.leader = None
         if not self._settings.shares_prefixes:
             return
         mine = [*self._states.tokens(seat.sequence), *seat.job.pending]
-        for other in self._seats:
+        reused = len(self._states.tokens(seat.sequence))
+        for other in among:
             if other is seat or other.job is None or not other.job.pending:
                 continue
             theirs = [*self._states.tokens(other.sequence), *other.job.pending]
@@ -386,6 +388,7 @@ class Batch:
             ready = len(self._states.tokens(leader.sequence))
             if leader.job is seat.leader_job and ready < seat.shared:
                 continue
+            gone = leader.job is not seat.leader_job
             seat.leader = None
             mine = [*self._states.tokens(seat.sequence), *seat.job.pending]
             usable = min(
@@ -396,6 +399,8 @@ class Batch:
                 self._states.copy(leader.sequence, seat.sequence, usable)
                 seat.job.pending = mine[usable:]
                 seat.job.cached = usable
+            if gone:  # the first of those who waited goes on, the others wait for it; never for one who waits itself
+                self._find_leader(seat, [other for other in self._seats if other.leader is None])
 
     # One step
 

@@ -65,14 +65,21 @@ def choose(
     if allowed is not None:
         mass = min(1.0, float(weights[allowed].sum(dtype=np.float64)) / total)
         shifted = np.where(allowed, shifted, np.float32(-np.inf))
-    best = int(shifted.argmax())
-    margin = _margin(shifted, best)
+    margin = _margin(shifted, int(shifted.argmax()))
+    token = _picked(shifted, sampling, so_far)
+    return token, TokenSignal(float(shifted[token]) - log_total, margin, entropy, mass)
+
+
+def pick(row: Row, sampling: Sampling, so_far: Sequence[int], allowed: NDArray[np.bool_] | None = None) -> int:
+    """Return the token that `choose` chooses, without its signal: to measure what signals cost."""
+    return _picked(row if allowed is None else np.where(allowed, row, np.float32(-np.inf)), sampling, so_far)
+
+
+def _picked(shifted: Row, sampling: Sampling, so_far: Sequence[int]) -> int:
     pushed = _penalised(shifted, sampling, so_far)
     if sampling.temperature > 0:
-        token = _draw(pushed, sampling, uniform(sampling.seed, len(so_far)))
-    else:
-        token = best if pushed is shifted else int(pushed.argmax())
-    return token, TokenSignal(float(shifted[token]) - log_total, margin, entropy, mass)
+        return _draw(pushed, sampling, uniform(sampling.seed, len(so_far)))
+    return int(pushed.argmax())
 
 
 def _penalised(shifted: Row, sampling: Sampling, so_far: Sequence[int]) -> Row:

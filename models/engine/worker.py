@@ -166,6 +166,7 @@ class Worker:
             text=TextStream(message["stop"]),
             matcher=self._matcher(message["constraint"]),
             deadline=_deadline(message),
+            measured=bool(message["signals"]),
             lookup=Lookup() if message["copies"] and self._library.shares_prefixes else None,
         )
         answer.begin(resumed)

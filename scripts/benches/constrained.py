@@ -36,12 +36,12 @@ async def run(setup: Setup) -> Report:
     constraint = Constraint("json_schema", _schema())  # type: ignore[arg-type]
     async with setup.loaded() as model:
         began = time.perf_counter()
-        await _rate(model, GenerateCall((Message("user", "List people."),), 4, constraint=constraint))
+        await rate(model, GenerateCall((Message("user", "List people."),), 4, constraint=constraint))
         first.append(time.perf_counter() - began)
         for number in range(rounds):
             messages = (Message("user", f"List people. {texts.question(number)} {texts.filler(40, number)}"),)
-            schema.append(await _rate(model, GenerateCall(messages, ANSWER_TOKENS, constraint=constraint)))
-            free.append(await _rate(model, GenerateCall(messages, ANSWER_TOKENS)))
+            schema.append(await rate(model, GenerateCall(messages, ANSWER_TOKENS, constraint=constraint)))
+            free.append(await rate(model, GenerateCall(messages, ANSWER_TOKENS)))
             say(f"round {number + 1} of {rounds}: {schema[-1]:.0f} against {free[-1]:.0f} tok/s")
     rows = (
         compared("decode", "tok/s", (schema, free)),
@@ -50,7 +50,7 @@ async def run(setup: Setup) -> Report:
     return Report("constrained", ABOUT, rows, SIDES, {"answer_tokens": ANSWER_TOKENS, "rounds": rounds})
 
 
-async def _rate(model: LlamaModel, call: GenerateCall) -> float:
+async def rate(model: LlamaModel, call: GenerateCall) -> float:
     """Return the tokens a second after the first."""
     async with aclosing(model.generate(call)) as items:  # type: ignore[type-var]
         times = [(time.perf_counter(), len(item.token_ids)) async for item in items if isinstance(item, Delta)]

@@ -7,6 +7,7 @@
     cancel         from hanging up to the next request's first token, against llama-server
     speculation    extracts and summaries with tokens looked up in the prompt, against one at a time
     labels         20 labels weighed by trie, against one written under a constraint
+    signals        decode speed with signals for each token, against without
     constrained    decode speed under a JSON Schema, against free decoding
     company        the same answer alone and in a full batch
     overhead       what of an answer's time is not the model's
@@ -47,6 +48,7 @@ NAMES = (
     *AGAINST_REFERENCE,
     "labels",
     "speculation",
+    "signals",
     "constrained",
     "company",
     "overhead",

@@ -188,3 +188,27 @@ async def test_a_worker_does_not_outlive_its_node(models_home: Path) -> None:
         assert pid is not None
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+async def test_a_reader_who_stands_still_keeps_nobody_waiting_and_loses_nothing(models_home: Path) -> None:
+    async with smollm(models_home) as model:
+        async with contextlib.aclosing(model.generate(call("Tell me a story.", 60))) as slow:
+            first = await anext(slow)
+            others = [model.generate(call(f"Say hello {n}.", 8)) for n in range(3)]
+            finished = await asyncio.wait_for(asyncio.gather(*map(whole, others)), 60)
+            rest = [item async for item in slow]
+    assert len(finished) == 3
+    finish = rest.pop()
+    assert isinstance(finish, Finish)
+    assert isinstance(first, Delta)
+    assert finish.text == first.text + "".join(item.text for item in rest if isinstance(item, Delta))
+
+
+async def test_signals_off_changes_no_token(models_home: Path) -> None:
+    wish = call("Name three rivers.", 24, sampling=Sampling(0.7, 0.9, 5))
+    async with smollm(models_home, reproducible=True, context_tokens=128, slots=1, scratch=1) as model:
+        measured = await whole(model.generate(wish))
+    async with smollm(models_home, reproducible=True, context_tokens=128, slots=1, scratch=1, signals=False) as model:
+        plain = await whole(model.generate(wish))
+    assert plain.token_ids == measured.token_ids
+    assert plain.signals.tokens == 0 < measured.signals.tokens
