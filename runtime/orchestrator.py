@@ -169,7 +169,7 @@ class Orchestrator:
     async def _planned(self, ask: Ask, routing: Routing, recorder: Recorder) -> Prepared:
         assert routing.claim is not None
         with recorder.span(PLAN) as span:
-            prepared = await self._preparer.prepare(ask, routing.claim)
+            prepared = await self._preparer.prepare(ask, routing.claim, "run")
             plan = prepared.plan
             recorder.raise_label(max(step.label for step in plan.steps))
             span.update(

@@ -44,7 +44,13 @@ class Places(Protocol):
         """Return the highest label that may reach a tier, by what the owner granted."""
         ...
 
-    async def place(self, plan: Plan) -> tuple[Placement, ...]: ...
+    async def place(self, plan: Plan) -> tuple[Placement, ...]:
+        """Return where the steps would run."""
+        ...
+
+    async def take(self, plan: Plan) -> tuple[Placement, ...]:
+        """The same, for a plan that is about to run."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +140,8 @@ class Preparer:
             stage = str(error)
         return Claim("similar", None, 0.0, f"skipped: {stage}")
 
-    async def prepare(self, ask: Ask, claim: Claim) -> Prepared:
-        """Return the plan for a claim, compiled and placed.
+    async def prepare(self, ask: Ask, claim: Claim, purpose: Literal["show", "run"] = "show") -> Prepared:
+        """Return the plan for a claim, compiled and placed; what is to run counts as work from now on.
 
         Raises UsageError when the request lacks what the capability needs, DocumentError.
         """
@@ -149,7 +155,8 @@ class Preparer:
         offers = {name: offer for step in plan.steps for name, offer in self._registry.offers(step.capability).items()}
         problems = compile_plan(plan, offers=offers, grant=OWN_AUTHORITY, clearance=clearance)
         notes = tuple(note for source in sources for note in source.notes)
-        return Prepared(entry, plan, () if problems else await self._places.place(plan), problems, notes)
+        place = self._places.take if purpose == "run" else self._places.place
+        return Prepared(entry, plan, () if problems else await place(plan), problems, notes)
 
     async def _sources(self, ask: Ask, entry: Entry) -> Sequence[Source]:
         if not planner.reads_files(entry.spec.runner):

@@ -26,6 +26,8 @@ DECODE_TPS = 10.0
 """Tokens a second of a device that was never measured: a small computer with a small model."""
 LOAD_S = 3.0
 """To load a model where nobody measured it."""
+BESIDE = 0.5
+"""Part of its own time by which a step is slowed by one that runs beside it: a model writes several answers at once."""
 COMPUTED_S = 0.01
 """A step without a model."""
 ROUND_TRIPS = 3
@@ -172,7 +174,7 @@ def _rank(skill: Skill, need: Need) -> int:
 def _scored(seat: Seat, skill: Skill, need: Need, best_rank: int, taken_s: float) -> Candidate:
     parts = dict(_parts(seat, skill, need))
     own_s = sum(parts.values())
-    wait_s = seat.ahead * own_s + taken_s
+    wait_s = BESIDE * (seat.ahead * own_s + taken_s)
     lesser_s = LESSER_MODEL_S if _rank(skill, need) > best_rank else 0.0
     spent = {"wait": wait_s, **parts}
     said = ", ".join(f"{name} {_seconds(value)}" for name, value in spent.items() if value >= 0.005)

@@ -42,11 +42,21 @@ class Surroundings:
         self._build = build
         self._others = others
         self._workload = workload
+        self._taking = asyncio.Lock()
 
     async def clearance(self) -> Clearance:
         """Return the highest label that may reach a tier: a paired device may see what it was granted."""
         granted = [seat.label for seat in await self._others().seats({}, call=False)]
         return {**CLEARANCE, Tier.HOME: max([CLEARANCE[Tier.HOME], *granted])}
+
+    async def take(self, plan: Plan) -> tuple[Placement, ...]:
+        """Place the steps of a plan that is about to run: the next plan counts on them."""
+        async with self._taking:  # else all that come at once would see the same free device
+            placements = await self.place(plan)
+            for placement in placements:
+                if placement.model:
+                    self._workload.expect(placement.id)
+            return placements
 
     async def place(self, plan: Plan) -> tuple[Placement, ...]:
         """Return a placement for every step.

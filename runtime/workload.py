@@ -16,6 +16,8 @@ from runtime.speeds import HERE, Run, Speed, Speeds
 
 OWN_PROMPT_TOKENS = 4096
 """No specialist's own prompt is longer; a device that says it has read more than this and the input is not believed."""
+EXPECTED_S = 2.0
+"""Work that was placed begins within milliseconds; what has not by then was given up."""
 UNSEEN_TOKENS = 8
 """Tokens of an answer that leave no character."""
 
@@ -34,6 +36,8 @@ class Workload:
         self._thread = thread
         self._clock = clock
         self._running: Counter[str] = Counter()
+        self._expected: dict[str, list[float]] = {}
+        """When the work that was placed and has not begun is not expected any more, by node."""
         self._warm: set[str] = set()
 
     @property
@@ -42,8 +46,14 @@ class Workload:
         return frozenset(self._warm)
 
     def running(self, node: str = HERE) -> int:
-        """Return how many of the tasks that this node knows of run there now."""
-        return self._running[node]
+        """Return how many of the tasks that this node knows of run there now, or are about to."""
+        now = self._clock()
+        waiting = self._expected[node] = [end for end in self._expected.get(node, ()) if end > now]
+        return self._running[node] + len(waiting)
+
+    def expect(self, node: str) -> None:
+        """Count work that was placed and is about to begin, so that what is placed next knows of it."""
+        self._expected.setdefault(node, []).append(self._clock() + EXPECTED_S)
 
     async def known(self) -> dict[tuple[str, str], Speed]:
         """Return the measured speeds, by node id and model; none where the journal can't be read."""
@@ -63,6 +73,8 @@ class Workload:
         return Watched(self, specialist, node, model, prefix, cold)
 
     def begin(self, node: str) -> None:
+        if self._expected.get(node):
+            self._expected[node].pop(0)
         self._running[node] += 1
         if node == HERE:
             self.on_change()

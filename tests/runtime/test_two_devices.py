@@ -24,3 +24,12 @@ async def test_two_requests_at_once_go_to_two_devices(tmp_path: Path) -> None:
             await asyncio.sleep(0.01)
         second = await laptop.ask(story())
         assert [(await first).node, second.node] == ["this device", "kitchen"]
+
+
+async def test_four_requests_at_the_same_moment_are_shared_evenly(tmp_path: Path) -> None:
+    models = [ScriptedText(lambda call: STORY, name=MODEL, seconds_per_token=0.02, at_once=1) for _ in range(2)]
+    async with device(tmp_path, "laptop", models[0]) as laptop, device(tmp_path, "kitchen", models[1]) as kitchen:
+        await laptop.knows(kitchen)
+        answers = await asyncio.gather(*(laptop.ask(story()) for _ in range(4)))
+        assert sorted(answer.node for answer in answers) == ["kitchen", "kitchen", "this device", "this device"]
+        assert laptop.node.workload.running() == 0
