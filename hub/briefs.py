@@ -100,9 +100,9 @@ def brief_of(
             return base
 
 
-def messages_of(brief: Brief) -> list[Message]:
-    """Return the two messages that a hub reads."""
-    rules = [_SYSTEM[brief.capability], *([MATERIAL] if brief.documents else []), PLACEHOLDERS]
+def messages_of(brief: Brief, *, hidden: int = 0) -> list[Message]:
+    """Return the two messages that a hub reads. `hidden`: pieces that are placeholders now."""
+    rules = [_SYSTEM[brief.capability], *([MATERIAL] if brief.documents else []), *([PLACEHOLDERS] if hidden else [])]
     parts = [f"<document>\n{_unclosed(text)}\n</document>" for text in brief.documents]
     if brief.repair:
         parts.append(f"A first answer was:\n{brief.repair.draft}\nIt is wrong: {brief.repair.fault}\nPut it right.")

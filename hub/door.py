@@ -117,7 +117,9 @@ class Door:
             vault, after, hidden = self._as_it_is(wish, brief), brief, 0
         else:
             vault, after, hidden = self._redacted(brief, names)
-        body = chat.body(hub.model, messages_of(after), max_tokens=after.max_tokens, schema=after.schema, seed=seed)
+        body = chat.body(
+            hub.model, messages_of(after, hidden=hidden), max_tokens=after.max_tokens, schema=after.schema, seed=seed
+        )
         most = _most(price, body, after)
         return Letter(hub, after, wish, goes_as, brief.texts, body, vault, hidden, most)
 

@@ -100,11 +100,24 @@ class Ledger:
         """Write down that an answer is about to go piece by piece."""
         return self._append("opened", b"", label, capability=capability, recipient=recipient, reason=reason)
 
-    def record_streamed(self, value: bytes, opened: Leaving, *, recipient: Recipient) -> Leaving:
-        """Write down all that went since entry `opened`."""
+    def record_streamed(
+        self, value: bytes, opened: Leaving, *, recipient: Recipient, bytes_kept: bool = True
+    ) -> Leaving:
+        """Write down all that went since entry `opened`: its digest and, unless told not to, the bytes."""
         reason = f"all of the answer that was begun in entry {opened.number}"
-        return self._append(
-            "release", value, opened.label, capability=opened.capability, recipient=recipient, reason=reason
+        if bytes_kept:
+            return self._append(
+                "release", value, opened.label, capability=opened.capability, recipient=recipient, reason=reason
+            )
+        digest = Digest(hashlib.sha256(value).hexdigest())
+        return self._write(
+            "release",
+            digest,
+            len(value),
+            opened.label,
+            capability=opened.capability,
+            recipient=recipient,
+            reason=reason,
         )
 
     def record_lowered(self, value: bytes, label: Label, *, recipient: Recipient, reason: str) -> Leaving:

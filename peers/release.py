@@ -91,11 +91,16 @@ class Releaser:
         )
         return Released(_SEAL, digest, recipient, label, written.number)
 
-    def open_stream(self, label: Label, *, capability: str, recipient: Recipient, reason: str) -> Stream:
-        """Begin an answer that leaves piece by piece. Blocks and raises as `release` does."""
+    def open_stream(
+        self, label: Label, *, capability: str, recipient: Recipient, reason: str, bytes_kept: bool = True
+    ) -> Stream:
+        """Begin an answer that leaves piece by piece. Blocks and raises as `release` does.
+
+        Without `bytes_kept` the ledger has its digest and size only: the answer to somebody else's question.
+        """
         _check(label, capability, recipient)
         opened = self._ledger.record_opened(label, capability=capability, recipient=recipient, reason=reason)
-        return Stream(self._ledger, opened, recipient)
+        return Stream(self._ledger, opened, recipient, bytes_kept=bytes_kept)
 
 
 class Stream:
@@ -104,8 +109,9 @@ class Stream:
     When the process dies in between, the first entry stands alone and says that something was begun.
     """
 
-    def __init__(self, ledger: Ledger, opened: Leaving, recipient: Recipient) -> None:
+    def __init__(self, ledger: Ledger, opened: Leaving, recipient: Recipient, *, bytes_kept: bool) -> None:
         self._ledger = ledger
+        self._bytes_kept = bytes_kept
         self._opened = opened
         self._recipient = recipient
         self._said = bytearray()
@@ -120,7 +126,9 @@ class Stream:
         """Write down all that went, once. The call blocks for the disk. Raises RecordError."""
         if not self._closed:
             self._closed = True
-            self._ledger.record_streamed(bytes(self._said), self._opened, recipient=self._recipient)
+            self._ledger.record_streamed(
+                bytes(self._said), self._opened, recipient=self._recipient, bytes_kept=self._bytes_kept
+            )
 
 
 @contextmanager

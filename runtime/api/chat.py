@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 import time
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from typing import Protocol
 
 from aiohttp import web
 
@@ -22,22 +25,54 @@ WRITE_S = 30.0
 """Seconds for a client to take one event. One that has stopped reading would hold its place for ever."""
 
 
+class Way(Protocol):
+    """How one answer goes out."""
+
+    async def write(self, response: web.StreamResponse, data: bytes, *, last: bool = False) -> None:
+        """Send the next bytes, or the last ones. Raises ConnectionError."""
+        ...
+
+    def used(self, tokens: int) -> None:
+        """Take note of the tokens that were read and written so far."""
+        ...
+
+
+class Plain:
+    """To a program on this very device: nothing leaves."""
+
+    async def write(self, response: web.StreamResponse, data: bytes, *, last: bool = False) -> None:
+        await response.write(data)
+
+    def used(self, tokens: int) -> None:
+        return
+
+
+@asynccontextmanager
+async def plain(request: web.Request, body: ChatBody) -> AsyncIterator[Way]:
+    """Give the way to a program on this device."""
+    yield Plain()
+
+
+Ways = Callable[[web.Request, ChatBody], AbstractAsyncContextManager[Way]]
+
+
 class Chat:
     """The endpoint of one node."""
 
-    def __init__(self, node: Node, offered: Offered) -> None:
+    def __init__(self, node: Node, offered: Offered, ways: Ways = plain) -> None:
+        """`ways` gives the way on which an answer goes out."""
         self._node = node
         self._offered = offered
+        self._ways = ways
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request. Leaving early (the client has gone) cancels the generation."""
         body = read_body(await body_of(request))
         form = _Form(body)
-        async with aclosing(self._reply(body)) as reply:
+        async with self._ways(request, body) as way, aclosing(self._reply(body)) as reply:
             if body.stream:
-                return await _streamed(request, form, reply)
-            ended = await _last(reply)
-            return web.json_response(form.whole(ended))
+                return await _streamed(request, form, reply, way)
+            return await _whole(request, form.whole(await _last(reply, way)), way)
 
     def _reply(self, body: ChatBody) -> Reply:
         if body.model == ORCHESTRATOR:
@@ -87,41 +122,63 @@ class _Form:
         return shape
 
 
-async def _last(reply: Reply) -> Ended:
+async def _last(reply: Reply, way: Way) -> Ended:
+    said = 0
     async for item in reply:
         if isinstance(item, Ended):
+            way.used(_tokens(item))
             return item
+        said += 1
+        way.used(said)
     raise AssertionError("an answer ended without its end")
 
 
-async def _streamed(request: web.Request, form: _Form, reply: Reply) -> web.StreamResponse:
-    item = await anext(reply)  # an error before the first word still has a status of its own
-    response = web.StreamResponse(headers=sse.HEADERS)
+async def _whole(request: web.Request, value: Json, way: Way) -> web.StreamResponse:
+    data = json.dumps(value).encode()
+    response = web.StreamResponse(headers={"Content-Type": "application/json; charset=utf-8"})
+    response.content_length = len(data)
     await response.prepare(request)
-    try:
-        await _send(response, form.delta({"role": "assistant", "content": ""}))
-        while isinstance(item, Said):
-            if item.text:
-                await _send(response, form.delta({"content": item.text}))
-            item = await anext(reply)
-    except ConnectionError:
-        raise
-    except Exception as error:  # the status is out already: the error is an event, and no [DONE] follows
-        await _send(response, fault_of(error).body())
-        return response
-    if item.refusal is not None:
-        await _send(response, form.delta({"refusal": item.refusal}))
-    await _send(response, form.delta({}, item))
-    if form.body.counts_usage:
-        await _send(response, form.usage(item))
-    await response.write(sse.DONE)
+    await way.write(response, data, last=True)
     await response.write_eof()
     return response
 
 
-async def _send(response: web.StreamResponse, value: Json) -> None:
+async def _streamed(request: web.Request, form: _Form, reply: Reply, way: Way) -> web.StreamResponse:
+    item = await anext(reply)  # an error before the first word still has a status of its own
+    response = web.StreamResponse(headers=sse.HEADERS)
+    await response.prepare(request)
+    said = 0
+    try:
+        await _send(response, form.delta({"role": "assistant", "content": ""}), way)
+        while isinstance(item, Said):
+            said += 1
+            way.used(said)
+            if item.text:
+                await _send(response, form.delta({"content": item.text}), way)
+            item = await anext(reply)
+    except ConnectionError:
+        raise
+    except Exception as error:  # the status is out already: the error is an event, and no [DONE] follows
+        await _send(response, fault_of(error).body(), way)
+        return response
+    way.used(_tokens(item))
+    if item.refusal is not None:
+        await _send(response, form.delta({"refusal": item.refusal}), way)
+    await _send(response, form.delta({}, item), way)
+    if form.body.counts_usage:
+        await _send(response, form.usage(item), way)
+    await way.write(response, sse.DONE, last=True)
+    await response.write_eof()
+    return response
+
+
+async def _send(response: web.StreamResponse, value: Json, way: Way) -> None:
     try:
         async with asyncio.timeout(WRITE_S):
-            await response.write(sse.event(value))
+            await way.write(response, sse.event(value))
     except TimeoutError as error:
         raise ConnectionAbortedError("the client has stopped reading") from error
+
+
+def _tokens(ended: Ended) -> int:
+    return ended.usage.prompt_tokens + ended.usage.completion_tokens

@@ -15,6 +15,7 @@ from hub.hubs import Hubs
 from models.types import Json, Label
 from peers.secret import Secret
 from runtime import paths
+from runtime.cli import hub_serving
 from runtime.cli.given import label_of
 from runtime.cli.node_state import opened
 from runtime.cli.running import run
@@ -29,6 +30,12 @@ For = Annotated[str, typer.Option("--for", help="Kind of work, for example answe
 Highest = Annotated[
     str, typer.Option("--label", help="public, personal or sensitive: as the text was before redaction.")
 ]
+
+
+app.command("serve")(hub_serving.serve)
+app.command("token")(hub_serving.token)
+app.command("tokens")(hub_serving.tokens)
+app.command("revoke")(hub_serving.revoke)
 
 
 class HubHasNot(CoveyError):

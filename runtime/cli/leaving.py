@@ -35,9 +35,10 @@ def as_text(found: Sequence[Preview]) -> Iterator[str]:
             yield f"Should this device not be sure, {one.hub.name} would be sent nothing: {one.why}"
             continue
         letter = one.letter
+        cost = f"for at most {letter.most.money:.4f} of your money" if letter.most.money else "free of charge"
         yield (
-            f"Should this device not be sure, {one.hub.name} would be sent {len(letter.body)} bytes, at most "
-            f"{letter.most.money:.4f} of your money; {one.why}. What changes in them:"
+            f"Should this device not be sure, {one.hub.name} would be sent {len(letter.body)} bytes, {cost}; "
+            f"{one.why}. What changes in them:"
         )
         question = Question(letter.wish, letter.before, letter.brief.texts, letter.body, letter.most.money, one.why)
         yield from (f"  {render.harmless(line)}" for line in differences(question))

@@ -200,3 +200,14 @@ def test_a_dry_run_shows_the_exact_bytes_and_sends_nothing(
     refused = run(capsys, "ask", "My key is ghp_f83kD0s9LmQ2xWv7Rt5YbN1cJh6Pz4aUeK3i", *asked[2:], "--tier", "hub")
     assert "would be sent nothing" in refused
     assert (hub.bodies, opened().ledger.entries()) == ([], [])
+
+
+def test_tokens_are_shown_once_listed_and_ended(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "No device has a token" in run(capsys, "hub", "tokens")
+    made = one_object(capsys, "hub", "token", "kitchen", "--per-day", "500")["token"]
+    assert made.startswith("covey-") and len(made) > 40
+    (listed,) = one_object(capsys, "hub", "tokens")["devices"]
+    assert (listed["name"], listed["left_today"]) == ("kitchen", 500)
+    assert made not in run(capsys, "hub", "tokens")
+    run(capsys, "hub", "revoke", "kitchen")
+    assert "No device 'kitchen'" in run(capsys, "hub", "revoke", "kitchen", code=2)
