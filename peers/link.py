@@ -19,7 +19,6 @@ import aiohttp
 from aiohttp import WSMsgType, web
 from aiolimiter import AsyncLimiter
 
-from models.errors import ModelsError
 from models.types import Label
 from peers import codec, liveness
 from peers.book import Peer
@@ -37,9 +36,8 @@ from peers.channels import (
     piece,
     pieces,
 )
-from peers.desk import Send
 from peers.errors import PeerLost, PeersError, RemoteProtocolError
-from peers.inbox import Inbox
+from peers.handovers import Handovers
 from peers.liveness import Health
 from peers.messages import Hello
 from peers.neighbourhood import Neighbour
@@ -56,9 +54,11 @@ TICK_S = 1.0
 DOUBT_S = 2.0
 """After a wake: what the other side is given to answer before the link is made anew."""
 CLOSE_S = 0.5
-WORDS = 200
+WORDS = 500
 WORDS_S = 10.0
 """Messages of the link itself, and pings, in ten seconds; a device says about five."""
+WORD_BYTES = 4096
+"""A longer message counts once for each of these: reading it, and checking its signatures, takes longer."""
 BYE, REPLACED, UNPAIRED, BROKEN = 4000, 4001, 4002, 4003
 """Codes with which a link is closed."""
 MAX_PAYLOAD_BYTES = HEADER.size + MAX_PIECE_BYTES + 1
@@ -99,10 +99,8 @@ class Link:
         label = min(Label.PERSONAL, peer.grant.label) if is_insider(peer) else Label.PUBLIC
         recipient = replace(peer.recipient(), capabilities=None)
         self._outflow = Outflow(Releaser(station.state.ledger), recipient, label)
-        self._inboxes: dict[int, Inbox] = {}
-        self._serving: dict[int, asyncio.Task[None]] = {}
+        self._handovers = Handovers(peer.node_id, peer.name, self._channels, station.desk, self._send, self.poke)
         self._words = AsyncLimiter(WORDS, WORDS_S)
-        self._resets: list[int] = []
         self._poked = asyncio.Event()
         self._doubted_s: float | None = None
         self._retired = False
@@ -156,9 +154,7 @@ class Link:
             logger.debug("the link with %s ended: %s", self.name, why)
             if not self._over.done():
                 self._over.set_result(None)
-            lost = PeerLost(f"The link to {self.name} broke. The work goes on elsewhere, if it can.")
-            for inbox in self._inboxes.values():
-                inbox.fail(lost)
+            self._handovers.lose()
             await asyncio.shield(self._put_away())
 
     async def discard(self) -> None:
@@ -169,8 +165,7 @@ class Link:
     def end(self, code: int = BYE) -> None:
         """End the link from outside, at once."""
         self._code = code
-        for task in self._serving.values():
-            task.cancel()
+        self._handovers.cut()
         if not self._over.done():
             self._over.set_result(None)
 
@@ -187,28 +182,14 @@ class Link:
         self._doubted_s = self._clock()
         self._poked.set()
 
-    async def call(self, released: Released[bytes]) -> AsyncIterator[bytes]:
+    def call(self, released: Released[bytes]) -> AsyncIterator[bytes]:
         """Hand over a request and yield the bytes of its answer. Closing it early gives the work up.
 
         Raises PeerLost.
         """
-        body = released.value_for(self.node)
         if self._over.done():
             raise PeerLost(f"The link to {self.name} has just ended. The work goes on elsewhere, if it can.")
-        channel, inbox = self._channels.open(), Inbox()
-        self._inboxes[channel] = inbox
-        try:
-            with sending(released):
-                for part in pieces(channel, body, ended=True):
-                    await self._send(part)
-            while (data := await inbox.get()) is not None:
-                yield data
-        finally:
-            del self._inboxes[channel]
-            if not inbox.ended:
-                self._channels.close(channel)
-                self._resets.append(channel)
-                self._poked.set()
+        return self._handovers.call(released)
 
     async def _say(self, message: WireMessage) -> None:
         """Say something of the link itself."""
@@ -227,7 +208,6 @@ class Link:
         while True:
             message = await self._socket.receive()
             self._pulse = liveness.heard(self._pulse, self._clock())
-            self._doubted_s = None
             match message.type:
                 case WSMsgType.BINARY:
                     for event in self._channels.receive(message.data):
@@ -238,72 +218,37 @@ class Link:
                 case WSMsgType.PONG:
                     await self._count_word()
                     if message.data == _PING.pack(self._pings):
+                        self._answered()
                         self._note(replace(self.neighbour, rtt_s=self._clock() - self._pulse.pinged_s))
                 case WSMsgType.CLOSE | WSMsgType.CLOSING | WSMsgType.CLOSED | WSMsgType.ERROR:
                     raise PeerLost(f"{self.name} ended the link.")
                 case _:
                     raise codec.refused("a link has no text")
 
+    def _answered(self) -> None:
+        """End the doubt, if the ping was sent after it began: nothing older proves that the way is still there."""
+        if self._doubted_s is not None and self._pulse.pinged_s >= self._doubted_s:
+            self._doubted_s = None
+
     async def _on(self, event: Event, group: asyncio.TaskGroup) -> None:
         match event:
             case Said(message):
-                await self._count_word()
+                await self._count_word(len(message))
                 self._note(await self._tidings.hear(message, self.neighbour, self._clock()))
             case Asked(channel, body):
-                self._serving[channel] = group.create_task(self._serve(channel, body))
+                self._handovers.begin(channel, body, group)
             case Answered(channel, data, ended):
-                self._inboxes[channel].put(data, ended=ended)
+                self._handovers.answered(channel, data, ended=ended)
             case GivenUp(channel):
-                if channel in self._inboxes:
-                    self._inboxes[channel].fail(PeerLost(f"{self.name} gave the work up. It goes on elsewhere."))
-                elif channel in self._serving:
-                    self._serving[channel].cancel()
+                self._handovers.given_up(channel)
             case TooMany(channel):
                 await self._send(piece(channel, flags=Flag.RESET))
-
-    async def _serve(self, channel: int, body: bytes) -> None:
-        """Do what the other side asks for, through the same gate as over HTTP."""
-        desk, whole = self._station.desk, False
-
-        async def send(said: Released[bytes]) -> None:
-            for part in pieces(channel, said.value_for(self.node)):
-                await self._send(part)
-
-        async def begin() -> Send:
-            return send
-
-        try:
-            peer = desk.gate.paired(self.node)
-            if peer is None:
-                self.end(UNPAIRED)
-                return
-            try:
-                await desk.gate.pace(peer)
-                with desk.taken(peer, body) as job:
-                    await desk.answer(job, begin)
-            except PeerLost:
-                return
-            except (PeersError, ModelsError) as error:
-                _, failed = await desk.refused(peer, error)
-                for part in pieces(channel, codec.frames(failed.pack())):
-                    await self._send(part)
-            await self._send(piece(channel, flags=Flag.END))
-            whole = True
-        except PeerLost:
-            logger.debug("the asker left before its answer ended")
-        finally:
-            self._channels.close(channel)
-            self._serving.pop(channel, None)
-            if not whole:
-                self._resets.append(channel)
-                self._poked.set()
 
     async def _talk(self) -> None:
         """Ping, give up channels, and tell what is new."""
         while True:
             self._poked.clear()
-            while self._resets:
-                await self._send(piece(self._resets.pop(), flags=Flag.RESET))
+            await self._handovers.reset()
             now = self._clock()
             doubted = self._doubted_s is not None and self._pulse.pinged_s < self._doubted_s
             if doubted or liveness.is_due(self._pulse, now):
@@ -327,7 +272,7 @@ class Link:
                 raise PeerLost(f"{self.name} did not answer after this device woke up.")
             if health is Health.DOWN:
                 raise PeerLost(f"{self.name} has said nothing for {liveness.DOWN_S:g} s. It may be asleep.")
-            if self._retired and not self._inboxes and not self._serving:
+            if self._retired and self._handovers.is_idle:
                 raise PeerLost("a newer link took its place")
             if health is not self.neighbour.health:
                 self._note(replace(self.neighbour, health=health))
@@ -341,10 +286,11 @@ class Link:
         if not self._over.done() and not self._retired:
             self._station.around.note(self.neighbour)
 
-    async def _count_word(self) -> None:
-        if not self._words.has_capacity():
+    async def _count_word(self, size_bytes: int = 0) -> None:
+        words = 1 + size_bytes // WORD_BYTES
+        if not self._words.has_capacity(words):
             raise codec.refused(f"it says more than {WORDS} things in {WORDS_S:g} s")
-        await self._words.acquire()
+        await self._words.acquire(words)
 
     async def _put_away(self) -> None:
         with contextlib.suppress(PeersError):

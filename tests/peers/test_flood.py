@@ -111,7 +111,7 @@ async def test_a_device_that_talks_without_end_on_its_link_is_hung_up_on(tmp_pat
         async with http.ws_connect(f"https://{kitchen.address}/peer/1/link", autoping=False) as socket:
             await socket.send_bytes(piece(0, codec.frames(Hello().pack())))
             with contextlib.suppress(ConnectionError):
-                for _ in range(300):
+                for _ in range(700):
                     await socket.send_bytes(piece(0, codec.frames(Beat().pack())))
             while (message := await socket.receive()).type is aiohttp.WSMsgType.BINARY:
                 continue
