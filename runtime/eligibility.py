@@ -18,7 +18,7 @@ Rule = Callable[[Seat, Skill, Need], str]
 def refusal(seat: Seat, skill: Skill | None, need: Need) -> str:
     """Return why a device is out, by the first rule that says so; empty when it may and can."""
     if skill is None:
-        return f"it has nothing for {need.capability}"
+        return f"it has no model for {need.capability}" if need.models else f"it does not offer {need.capability}"
     rules = RULES if seat.is_here else (*RULES, *RULES_FOR_OTHERS)
     return next((why for rule in rules if (why := rule(seat, skill, need))), "")
 

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import json
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from models.types import Json
 from runtime import documents, paths
 from runtime.asking import Answer, Ask, Source, StreamItem
 from runtime.node import Node, open_node
+from runtime.seats import Seat, seats_from_json
 from runtime.wire import NodeError, ask_to_json, from_line
 
 SOCKET = paths.NODE_SOCKET
@@ -111,6 +112,13 @@ class RunningNode:
                 if isinstance(item, Answer):
                     return item
         raise AssertionError("a task's stream ended without an answer")
+
+    async def seats(self) -> Sequence[Seat]:
+        """Return the paired devices that the node here would give work to."""
+        async with aclosing(self._said("/covey/seats", b"")) as lines:
+            async for line in lines:
+                return seats_from_json(json.loads(line)["seats"])
+        raise NodeError(GONE)
 
     async def linked(self) -> dict[str, dict[str, Json]]:
         """Return how the devices are that have a link to the node here, by node id."""

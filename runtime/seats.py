@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
-from models.types import Digest, Label, Tier
+from pydantic import TypeAdapter
+
+from models.types import Digest, Json, Label, Tier
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,3 +101,19 @@ def skill_for(seat: Seat, capability: str) -> Skill | None:
             return known[wanted]
         wanted = wanted.rpartition(".")[0]
     return None
+
+
+def seats_to_json(seats: Sequence[Seat]) -> Json:
+    """Return devices as a program of the same owner reads them."""
+    found: Json = _adapter().dump_python(tuple(seats), mode="json")
+    return found
+
+
+def seats_from_json(value: Json) -> tuple[Seat, ...]:
+    """Return devices that a running node told of. Raises ValueError."""
+    return _adapter().validate_python(value)
+
+
+@cache
+def _adapter() -> TypeAdapter[tuple[Seat, ...]]:
+    return TypeAdapter(tuple[Seat, ...])

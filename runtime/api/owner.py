@@ -21,6 +21,7 @@ from runtime.api.errors import WRONG, Fault, Refused
 from runtime.api.guard import Handler, body_of
 from runtime.errors import CoveyError
 from runtime.node import Node
+from runtime.seats import seats_to_json
 from runtime.wire import NodeError, ask_from_json, to_line
 
 logger = logging.getLogger(__name__)
@@ -90,6 +91,11 @@ class Owner:
         """Say whether paired devices would do all the model work of a request."""
         ask = ask_from_json(await body_of(request))
         return web.json_response({"elsewhere": await self._node.elsewhere(ask)})
+
+    async def seats(self, request: web.Request) -> web.Response:
+        """Tell which paired devices work could be given to now, as placing sees them."""
+        seats = await self._node.others.seats(await self._node.workload.known(), call=False)
+        return web.json_response({"seats": seats_to_json(seats)})
 
     async def peers(self, request: web.Request) -> web.Response:
         """Tell how the linked devices are: by node id, those without a link left out."""

@@ -126,6 +126,7 @@ def _private(node: Node, gate: Gate) -> web.Application:
             web.post("/covey/elsewhere", owner.elsewhere),
             web.post("/covey/forget", owner.forget),
             web.post("/covey/peers", owner.peers),
+            web.post("/covey/seats", owner.seats),
         ]
     )
     return app

@@ -20,6 +20,7 @@ from runtime import paths
 from runtime.asking import Ask
 from runtime.cli import given, render
 from runtime.cli.paper import aside, streamed
+from runtime.cli.planning import planning_node
 from runtime.cli.running import run
 from runtime.cli.starter import Starter
 from runtime.node import Node, has_hubs, open_node
@@ -50,7 +51,7 @@ def ask(
 
 
 async def _preview(asked: Ask, *, as_json: bool) -> int:
-    async with open_node() as node:
+    async with planning_node() as node:
         routing, prepared = await node.preview(asked)
         shown = render.plan_object(routing, prepared)
         text = [render.plan_text(routing, prepared)]

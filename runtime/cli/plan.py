@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from runtime.cli import given, render
+from runtime.cli.planning import planning_node
 from runtime.cli.running import run
-from runtime.node import open_node
 
 app = typer.Typer()
 
@@ -29,7 +29,7 @@ def plan(
     asked = given.ask_from(text, files=files, label=label, tier=tier, risk=risk, schema=schema, capability=capability)
 
     async def show() -> int:
-        async with open_node() as node:
+        async with planning_node() as node:
             routing, prepared = await node.preview(asked)
         print(json.dumps(render.plan_object(routing, prepared)) if as_json else render.plan_text(routing, prepared))
         return 1 if prepared is not None and prepared.problems else 0

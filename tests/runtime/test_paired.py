@@ -46,7 +46,7 @@ async def test_the_trace_says_which_device_did_it_why_and_what_was_sent(tmp_path
         spans = TraceStore(journal).load(answer.task_id)
         page = "\n".join(lines(answer.task_id, spans, journal.events(answer.task_id), request=None, answer=None))
         assert f"generate@kitchen (model {MODEL}) on kitchen (paired device)" in page
-        assert "not this device: it has nothing for generate" in page
+        assert "not this device: it has no model for generate" in page
         assert f"{answer.bytes_out} bytes were sent there" in page
         assert "nothing left this device" not in page
 
@@ -56,7 +56,7 @@ async def test_a_plan_says_where_it_would_run_and_sends_nothing(tmp_path: Path) 
         await laptop.knows(kitchen)
         text = plan_text(*await laptop.node.preview(story()))
         assert "generate by generate on kitchen (paired device)" in text
-        assert "not this device: it has nothing for generate" in text
+        assert "not this device: it has no model for generate" in text
         assert "would leave this one" in text
         assert laptop.sent() == []
 

@@ -58,7 +58,7 @@ REFUSED = [
     ({"battery": 0.15, "plugged": False}, {}, "battery is at 15%"),
     ({"temperature_c": 91.0}, {}, "too hot"),
     ({"skills": (replace(WRITES, load_s=2, needs_bytes=9 * 10**8),), "free_bytes": 10**8}, {}, "needs 900 MB there"),
-    ({"skills": ()}, {}, "nothing for generate"),
+    ({"skills": ()}, {}, "no model for generate"),
 ]
 
 

@@ -8,6 +8,8 @@ import pytest
 
 from tests.runtime.household import device, pair, run
 
+QUESTION = "What is the capital of France?"
+
 
 @pytest.mark.real
 def test_covey_ask_runs_on_the_device_that_has_the_model(tmp_path: Path, models_home: Path) -> None:
@@ -16,6 +18,8 @@ def test_covey_ask_runs_on_the_device_that_has_the_model(tmp_path: Path, models_
     with device(tmp_path / "kitchen") as kitchen:
         with device(tmp_path / "laptop") as laptop:
             pair(kitchen, laptop, "kitchen")
+            (step,) = laptop.run("plan", QUESTION, "--as", "generate")["plan"]["steps"]
+            assert (step["node"], step["tier"]) == ("kitchen", "home")
             told = ask(laptop.home)
             assert (told["node"], told["tier"], told["status"]) == ("kitchen", "home", "completed")
             assert told["bytes_out"] > 100
@@ -30,4 +34,4 @@ def test_covey_ask_runs_on_the_device_that_has_the_model(tmp_path: Path, models_
 
 
 def ask(home: Path) -> dict[str, object]:
-    return run(home, "ask", "What is the capital of France?", "--as", "generate")
+    return run(home, "ask", QUESTION, "--as", "generate")
