@@ -68,6 +68,9 @@ class SpecialistSpec:
     """System prompt."""
     examples: tuple[Example, ...] = ()
     max_tokens: Annotated[int, Field(gt=0, le=8192)] = 256
+    draft_tokens: Annotated[int, Field(ge=0, le=2048)] = 0
+    """Tokens that the model may first write freely before an answer whose form is fixed; 0 for none. Helps where the
+    answer must be worked out, costs the draft's time everywhere."""
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
     presence_penalty: Annotated[float, Field(ge=0, le=2)] = 0.0
     """Nats off for a token that the answer holds already; keeps a small model from looping."""

@@ -7,8 +7,10 @@ counted over all of them here.
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from models.backend import Constraint, Finish, GenerateCall, Message, Sampling, TextModel, whole
 from models.errors import DeadlineExceeded, InputError
@@ -17,6 +19,12 @@ from models.types import Evidence, Json, Refusal, RefusalCode, Request, Result, 
 
 MESSAGE_TOKENS = 8
 """Tokens that a chat template adds to a message, taken generously."""
+DRAFT_MARGIN_TOKENS = 16
+"""Tokens by which a draft may grow when it is read again as a text."""
+LEAST_DRAFT_TOKENS = 8
+"""A draft that must be shorter says nothing."""
+_OBJECT = re.compile(r"""[{[]\s*["'{[]""")
+"""Where JSON begins."""
 LEAST_ANSWER_TOKENS = 48
 """A prompt that leaves less room than this is refused instead of answered in half a sentence."""
 
@@ -90,8 +98,26 @@ class Turn:
         )
 
     async def ask(self, model: TextModel, call: GenerateCall) -> Finish:
-        """Run a call to its end and count what it cost."""
+        """Run a call to its end and count what it cost; a constrained one after a draft, where the spec wants it."""
+        if call.constraint is not None and self.spec.draft_tokens:
+            call = await self._after_draft(model, call)
         return self.count(model, await whole(model.generate(call)))
+
+    async def _after_draft(self, model: TextModel, call: GenerateCall) -> GenerateCall:
+        """Let the model write freely first; return the call whose answer goes on from there.
+
+        The answer's tokens come first: of the request's budget and of the context the draft gets what they leave.
+        """
+        prompt = await prompt_tokens(model, call.messages) + await model.count_tokens(call.prefill)
+        room = model.context_tokens - prompt - call.max_tokens - DRAFT_MARGIN_TOKENS
+        left = self.tokens(self.spec.draft_tokens + call.max_tokens) - call.max_tokens
+        most = min(self.spec.draft_tokens, room, left)
+        if most < LEAST_DRAFT_TOKENS:
+            return call
+        free = replace(call, constraint=None, copies=False, max_tokens=most, resume_tokens=())
+        draft = drafted(self.count(model, await whole(model.generate(free))).text)
+        prefill = f"{call.prefill}{draft}\n\n" if draft else call.prefill
+        return replace(call, prefill=prefill, deadline_s=self.seconds_left())
 
     def count(self, model: TextModel, finish: Finish) -> Finish:
         self.model = model
@@ -171,6 +197,12 @@ class Turn:
             artifacts=self.model.artifacts if self.model else (),
             notes=tuple(self.notes),
         )
+
+
+def drafted(text: str) -> str:
+    """Return a draft without the answer that it may end in already: that one is written under the constraint."""
+    before, _, _ = text.partition("```")
+    return _OBJECT.split(before, maxsplit=1)[0].strip()
 
 
 def certainty(signals: Signals) -> float:

@@ -1,0 +1,88 @@
+"""Draft, then constrain: the answer is conditioned on a free draft and always ends inside the request's budget."""
+
+from __future__ import annotations
+
+import pytest
+
+from models.backends.scripted import ScriptedText
+from models.errors import DeadlineExceeded
+from models.specialists.turn import drafted
+from models.types import Json
+from tests.models.asking import over, told
+
+ASKED: dict[str, Json] = {
+    "text": "Ann has 3 apples and buys 4 more. How many has she?",
+    "schema": {"type": "object", "properties": {"answer": {"type": "integer"}}, "required": ["answer"]},
+}
+THOUGHT = "Ann has 3 + 4 = 7 apples."
+REPLY = '{"answer": 7}'
+
+
+async def test_the_answer_goes_on_from_the_draft() -> None:
+    model = ScriptedText([THOUGHT, REPLY])
+    _, result = await told(over("extract", model, draft_tokens=64), ASKED)
+    draft, answer = model.calls
+    assert result.output == {"answer": 7}
+    assert draft.constraint is None
+    assert draft.max_tokens == 64
+    assert answer.constraint is not None
+    assert answer.prefill.startswith(THOUGHT)
+    assert answer.messages == draft.messages
+
+
+async def test_a_draft_costs_and_says_so() -> None:
+    one = (await told(over("extract", ScriptedText([REPLY])), ASKED))[1].usage
+    two = (await told(over("extract", ScriptedText([THOUGHT, REPLY]), draft_tokens=64), ASKED))[1].usage
+    assert two.completion_tokens > one.completion_tokens
+    assert two.prompt_tokens > 2 * one.prompt_tokens
+
+
+async def test_without_the_option_there_is_no_draft() -> None:
+    model = ScriptedText([REPLY])
+    await told(over("extract", model), ASKED)
+    assert len(model.calls) == 1
+
+
+async def test_a_draft_without_end_is_cut_and_the_answer_still_ends() -> None:
+    model = ScriptedText(["and then " * 500, REPLY])
+    _, result = await told(over("extract", model, draft_tokens=40), ASKED)
+    assert result.output == {"answer": 7}
+    assert result.usage.completion_tokens <= 40 + 384
+
+
+@pytest.mark.parametrize(("budget", "drafts"), [(100, False), (60 + 6, False), (60 + 30, True), (600, True)])
+async def test_the_budget_is_the_answers_first(budget: int, drafts: bool) -> None:
+    replies = [THOUGHT * 20, REPLY] if drafts else [REPLY]
+    model = ScriptedText(replies)
+    most = 384 if budget == 100 else 60
+    _, result = await told(over("extract", model, draft_tokens=200, max_tokens=most), ASKED, budget_tokens=budget)
+    assert len(model.calls) == len(replies)
+    assert result.output == {"answer": 7}
+    assert result.usage.completion_tokens <= budget
+
+
+async def test_the_context_is_the_answers_first() -> None:
+    model = ScriptedText([REPLY], context_tokens=260)
+    _, result = await told(over("extract", model, draft_tokens=200, max_tokens=384), ASKED)
+    assert result.output == {"answer": 7}
+    assert sum(call.max_tokens for call in model.calls) < 260
+
+
+async def test_a_draft_counts_against_the_deadline() -> None:
+    model = ScriptedText([THOUGHT * 10, REPLY], fault="slow")
+    with pytest.raises(DeadlineExceeded):
+        await told(over("extract", model, draft_tokens=64), ASKED, deadline_s=0.3)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("3 + 4 = 7.", "3 + 4 = 7."),
+        ('3 + 4 = 7.\n{"answer": 7}', "3 + 4 = 7."),
+        ('So it is:\n```json\n{"answer": 7}\n```', "So it is:"),
+        ("The set {3, 4} has two.", "The set {3, 4} has two."),
+        ('{"answer": 8}', ""),
+    ],
+)
+def test_a_draft_that_answers_already_is_kept_up_to_its_answer(text: str, kept: str) -> None:
+    assert drafted(text) == kept
