@@ -6,6 +6,7 @@ It dials nowhere but to where the question came from, and only as long as a pers
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -35,12 +36,14 @@ class CheckUp:
         *,
         heard_s: Callable[[NodeId], float | None],
         listens: Callable[[], bool],
+        clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         """`heard_s`: seconds since a device was heard by multicast; `listens`: whether this one listens at all."""
         self._state = state
         self._hello = Hello(boot=boot)
         self._heard_s = heard_s
         self._listens = listens
+        self._clock_ns = clock_ns
 
     async def answer(self, peer: Peer, data: bytes, host: str) -> Released[bytes]:
         """Return the answer to a check from a host. Raises RemoteProtocolError, ReleaseError, RecordError."""
@@ -59,7 +62,7 @@ class CheckUp:
             dialled=dialled,
             heard_s=self._heard_s(peer.node_id),
             listens=self._listens(),
-            time_ns=self._state.peers.now_ns(),
+            time_ns=self._clock_ns(),
         )
         return await asyncio.to_thread(
             Releaser(self._state.ledger).release,

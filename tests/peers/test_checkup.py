@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -18,7 +19,6 @@ from peers.doctor import Dial
 from peers.grants import Grant, own_device
 from peers.messages import Hello
 from peers.pairing import Paired
-from peers.peerstore import PeerStore
 from peers.server import PeerServer
 from peers.state import NodeState, open_state
 from peers.wire import read
@@ -33,8 +33,10 @@ async def nothing(request: Request, peer: Peer) -> AsyncIterator[Chunk | Result]
 
 
 @asynccontextmanager
-async def serving(state: NodeState, heard_s: float | None = 0.5) -> AsyncIterator[Address]:
-    checkup = CheckUp(state, "boot", heard_s=lambda node: heard_s, listens=lambda: True)
+async def serving(state: NodeState, ahead_ns: int = 0) -> AsyncIterator[Address]:
+    checkup = CheckUp(
+        state, "boot", heard_s=lambda node: 0.5, listens=lambda: True, clock_ns=lambda: time.time_ns() + ahead_ns
+    )
     async with PeerServer(state, nothing, checks=checkup.answer).serving(HOST, 0) as server:
         yield Address(HOST, server.port)
 
@@ -78,10 +80,8 @@ async def test_a_device_that_can_not_be_dialled_back_says_so(tmp_path: Path) -> 
 
 async def test_a_clock_that_is_a_year_off_is_seen(tmp_path: Path) -> None:
     laptop, kitchen = two(tmp_path)
-    late = PeerStore(kitchen.folder, clock_ns=lambda: laptop.peers.now_ns() + 365 * DAY_NS)
-    ahead = replace(kitchen, peers=late)
-    async with serving(ahead) as there:
-        knows(ahead, laptop)
+    async with serving(kitchen, 365 * DAY_NS) as there:
+        knows(kitchen, laptop)
         asked = await probes.check(laptop, knows(laptop, kitchen, there), there, 0)
     assert not isinstance(asked, str)
     assert 364 * 86400 < asked[1] < 366 * 86400
