@@ -16,6 +16,7 @@
     blobs          copying a model from one, two and three other devices
     handoff        what handing work to a paired device costs
     links          pairing, noticing that a device is gone, and having it back; what a node costs that only waits
+    discovery      being found on a home network, and pairing there by the code alone (Linux, root)
     flood          a node under attack: requests without end, garbage, broken messages
     two_devices    two independent subtasks on one device of a fixed speed, and on two
     continuity     a paired device is killed while it writes, and another goes on with its answer
@@ -57,6 +58,7 @@ NAMES = (
     "blobs",
     "handoff",
     "links",
+    "discovery",
     "flood",
     "worker_kill",
     "two_devices",

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from scripts.swarms.finders import finder, nodes
 from scripts.swarms.lan import Lan
-from tests.swarm.lans import ROOT, finder, home_network, nodes
+from scripts.swarms.nodes import ROOT
+from tests.swarm.lans import home_network
 
 FOUND_S = 2.0
 BACK_S = 5.0

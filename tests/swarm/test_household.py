@@ -101,6 +101,10 @@ def test_whatever_happens_to_the_network_the_link_is_back_in_five_seconds(tmp_pa
         until(lambda: works(laptop), BACK_S + 2 * COMMAND_S)
         with net["laptop"].vpn("10.8.0.2", "default"):
             until(lambda: works(laptop), BACK_S + 2 * COMMAND_S)
+        kitchen.stop()  # as when a lid is closed
+        until(lambda: not works(laptop), 30.0 + COMMAND_S)
+        kitchen.wake()
+        until(lambda: works(laptop), BACK_S + 2 * COMMAND_S)
         kitchen.kill()
         kitchen.up()
         until(lambda: works(laptop), BACK_S + 2 * COMMAND_S)

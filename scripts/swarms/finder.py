@@ -1,6 +1,6 @@
-"""A program for tests: one node's discovery alone, in a network namespace. Prints what happens, one JSON a line.
+"""One node's discovery alone, on a host of a made-up network. Prints what happens, one JSON a line.
 
-python -m tests.swarm.finder HOME PORT [home|away|lo]
+python -m scripts.swarms.finder HOME PORT [home|away|lo]
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 from pathlib import Path
 
 from peers import interfaces
@@ -19,7 +20,7 @@ from peers.state import open_state
 
 
 def say(event: str, **what: str) -> None:
-    print(json.dumps({"event": event, **what}), flush=True)  # noqa: T201
+    print(json.dumps({"event": event, "at_s": time.monotonic(), **what}), flush=True)
 
 
 async def find(home: Path, port: int, where: str) -> None:
