@@ -13,12 +13,12 @@ POLL_S = 0.5
 
 
 @contextmanager
-def exclusive(root: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the store's lock; while another process has it, call `waiting` at every look.
+def exclusive(root: Path, waiting: Callable[[], None], *, name: str = "pull") -> Iterator[None]:
+    """Hold a lock of the store; while another process has it, call `waiting` at every look.
 
     `waiting` may raise to give up. The system frees the lock of a process that died.
     """
-    lock = FileLock(root / "pull.lock")
+    lock = FileLock(root / f"{name}.lock")
     while True:
         try:
             lock.acquire(timeout=POLL_S)

@@ -20,6 +20,7 @@ from models.errors import BadArtifact, NotInstalled, OutOfMemory, TemplateError
 from models.manifest import Manifest
 from models.specialist import AtHand
 from models.store import Store, missing
+from models.tuned import as_run
 from models.types import ModelId
 
 logger = logging.getLogger(__name__)
@@ -163,7 +164,7 @@ class ModelPool:
             self._state.clock += 1
             entry = self._state.entries.get(manifest.model_id)
             if entry is None:
-                need = footprint(manifest)
+                need = footprint(as_run(manifest, self._store.tuned(manifest)))
                 await self._make_room(manifest, need)
                 entry = _Entry(await self._open(manifest), need)
                 self._state.entries[manifest.model_id] = entry

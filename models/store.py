@@ -18,9 +18,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Literal
 
+from models import tuned as tuning
 from models.catalog import catalog
 from models.errors import DigestMismatch, ManifestError, NotInstalled, StoreError, StoreFull, UnknownModel
 from models.manifest import Artifact, Manifest, from_json, to_json
+from models.tuned import Tuned
 from models.types import Digest
 
 logger = logging.getLogger(__name__)
@@ -42,6 +44,7 @@ class Store:
         self.blobs = root / "blobs"
         self.manifests = root / "manifests"
         self.partial = root / "partial"
+        self.tunings = root / "tuned"
 
     def installed(self) -> dict[str, Manifest]:
         """Return the models whose files are all here, by id. A damaged manifest is left out and logged."""
@@ -122,6 +125,36 @@ class Store:
             self.manifests.mkdir(parents=True, exist_ok=True)
             _write_atomically(self.manifests / f"{manifest.id}.json", to_json(manifest))
 
+    def tuned(self, manifest: Manifest) -> Tuned | None:
+        """Return what `covey models tune` keeps for these very weights; None where it keeps nothing usable."""
+        path = self.tunings / f"{manifest.id}.json"
+        if not path.is_file():
+            return None
+        try:
+            with self.guard():
+                found = tuning.from_json(path.read_bytes(), str(path))
+        except (ManifestError, StoreError) as error:
+            logger.warning("%s", error)
+            return None
+        whole = found.artifact is None or self.has_artifact(found.artifact)
+        return found if whole and found.source_sha256 == manifest.artifact("model").sha256 else None
+
+    def keep_tuned(self, tuned: Tuned) -> None:
+        """Record a tuning whose weights are in the store. Raises StoreError."""
+        with self.guard():
+            self.tunings.mkdir(parents=True, exist_ok=True)
+            _write_atomically(self.tunings / f"{tuned.id}.json", tuning.to_json(tuned))
+
+    def forget_tuned(self, model_id: str) -> int:
+        """Forget a model's tuning, usable or not, delete its weights, and return the bytes freed."""
+        path = self.tunings / f"{model_id}.json"
+        if not path.exists():
+            return 0
+        own = self._tuned_digests(path)
+        with self.guard():
+            path.unlink()
+        return self._delete(own)
+
     def remove(self, model_id: str) -> int:
         """Forget a model, delete the files that no other model uses, and return the bytes freed.
 
@@ -134,14 +167,9 @@ class Store:
             own = set(self._read(path).digests)
         except ManifestError:
             own = set()
-        freed = 0
         with self.guard():
             path.unlink()
-            for digest in own - self._in_use():
-                blob = self.blobs / digest
-                freed += blob.stat().st_size if blob.exists() else 0
-                blob.unlink(missing_ok=True)
-        return freed
+        return self.forget_tuned(model_id) + self._delete(own)
 
     def verify(self, model_id: str) -> list[str]:
         """Read every file of a model again and return what is wrong with it; empty when all is well.
@@ -151,7 +179,9 @@ class Store:
         manifest = self.recorded(model_id)
         if manifest is None:
             raise missing(model_id)
-        return [problem for artifact in manifest.artifacts if (problem := self._problem(artifact))]
+        tuned = self.tuned(manifest)
+        made = (tuned.artifact,) if tuned is not None and tuned.artifact is not None else ()
+        return [problem for artifact in (*manifest.artifacts, *made) if (problem := self._problem(artifact))]
 
     def discard_damaged(self, model_id: str) -> None:
         """Delete those files of a model whose bytes are not the promised ones, so that a pull fetches them again."""
@@ -160,6 +190,9 @@ class Store:
             for artifact in manifest.artifacts if manifest else ():
                 if artifact.sha256 and self._problem(artifact):
                     (self.blobs / artifact.sha256).unlink(missing_ok=True)
+        tuned = self.tuned(manifest) if manifest else None
+        if tuned is not None and tuned.artifact is not None and self._problem(tuned.artifact):
+            self.forget_tuned(model_id)
 
     def free_bytes(self) -> int:
         """Return the room on the disk that holds the store."""
@@ -208,7 +241,26 @@ class Store:
         for path in self.manifests.glob("*.json"):
             with contextlib.suppress(ManifestError):
                 digests.update(self._read(path).digests)
+        for path in self.tunings.glob("*.json"):
+            digests |= self._tuned_digests(path)
         return digests
+
+    def _tuned_digests(self, path: Path) -> set[Digest]:
+        try:
+            found = tuning.from_json(path.read_bytes(), str(path))
+        except (ManifestError, OSError):
+            return set()
+        return {Digest(found.sha256)} if found.sha256 else set()
+
+    def _delete(self, digests: set[Digest]) -> int:
+        """Delete files that no model uses any more and return the bytes freed."""
+        freed = 0
+        with self.guard():
+            for digest in digests - self._in_use():
+                blob = self.blobs / digest
+                freed += blob.stat().st_size if blob.exists() else 0
+                blob.unlink(missing_ok=True)
+        return freed
 
     def _copy_in(self, reader: IO[bytes], expected: str | None) -> Digest:
         handle, name = tempfile.mkstemp(dir=self.partial, prefix="blob-")

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +23,7 @@ from models.catalog import needed_bytes, starter_set
 from models.errors import ModelsError
 from models.manifest import Manifest
 from models.store import Store
+from models.tuned import Tuned, as_run
 from runtime import config, db, paths
 from runtime.errors import ConfigError, CoveyError
 from runtime.journal import Journal
@@ -65,12 +67,15 @@ def examine(root: Path) -> Iterator[Finding]:
     yield check_settings(paths.settings_file(root))
     yield check_disk(shutil.disk_usage(_existing(root)).free, root)
     try:
-        installed, starters = Store(paths.models_dir(root)).installed(), starter_set()
+        store, starters = Store(paths.models_dir(root)), starter_set()
+        installed = store.installed()
     except ModelsError as error:
         yield Finding("models", "fail", str(error), "Install Covey again: scripts/covey repairs the set-up.")
     else:
         yield check_models(installed.keys(), starters)
-        wanted = [*installed.values(), *starters]
+        tuned = [found for manifest in installed.values() if (found := store.tuned(manifest))]
+        yield check_tuned(tuned, metadata.version("llama-cpp-python"))
+        wanted = [*(as_run(manifest, store.tuned(manifest)) for manifest in installed.values()), *starters]
         yield check_memory(_budget_bytes(root, psutil.virtual_memory().total), wanted)
     yield check_journal(paths.journal_file(root))
 
@@ -172,6 +177,18 @@ def check_models(installed: Collection[str], starters: Sequence[Manifest]) -> Fi
         f"models of the starter set are missing: {', '.join(missing)}",
         f"Run `covey models pull {missing[0]}`" + (" and so on." if len(missing) > 1 else "."),
     )
+
+
+def check_tuned(tuned: Sequence[Tuned], version: str) -> Finding:
+    """Figures measured with another version of the library say little about this one."""
+    if not tuned:
+        return Finding("tuning", "ok", "no model is tuned; `covey models tune` may make answers faster here")
+    said = ", ".join(f"{one.id} ({one.layout}, {one.threads} threads)" for one in tuned)
+    old = [one.id for one in tuned if one.library.split()[-1] != version]
+    if not old:
+        return Finding("tuning", "ok", f"tuned for this device: {said}")
+    cure = f"Run `covey models tune {old[0]} --undo`, then `covey models tune {old[0]}`."
+    return Finding("tuning", "warn", f"tuned with another version of llama.cpp: {', '.join(old)}", cure)
 
 
 def check_memory(budget_bytes: int, wanted: Sequence[Manifest]) -> Finding:

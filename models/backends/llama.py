@@ -23,6 +23,7 @@ from models.engine import framing
 from models.errors import BackendError, ContextOverflow, ModelsError, WorkerDied
 from models.manifest import Manifest
 from models.store import Store
+from models.tuned import as_run
 from models.types import Digest, ModelId, Signals, Usage
 
 logger = logging.getLogger(__name__)
@@ -340,15 +341,19 @@ _BY_CODE = _codes(errors.ModelsError)
 
 
 async def open_model(manifest: Manifest, store: Store, threads: int, *, reproducible: bool = False) -> LlamaModel:
-    """Load an installed model for the pool. Raises as `LlamaModel.load`."""
-    path = store.path(manifest, "model")
+    """Load an installed model for the pool, as it was tuned if it was. Raises as `LlamaModel.load`."""
+    tuned = store.tuned(manifest)
+    running = as_run(manifest, tuned)
+    path = store.path(running, "model")
     await asyncio.to_thread(gguf.read, path)  # a damaged file is refused before llama.cpp sees it
     settings = LlamaSettings(
         context_tokens=manifest.context_tokens, threads=threads, prefix_folder=store.root / "prefixes"
     )
+    if tuned is not None:  # never more threads than the owner lets the node have
+        settings = replace(settings, threads=min(threads, tuned.threads), rows=tuned.rows)
     if reproducible:
         settings = replace(settings, reproducible=True, slots=REPRODUCIBLE_SLOTS, scratch=REPRODUCIBLE_SLOTS)
-    return await LlamaModel.load(manifest.model_id, path, manifest.digests, settings)
+    return await LlamaModel.load(manifest.model_id, path, running.digests, settings)
 
 
 async def open_reproducible(manifest: Manifest, store: Store, threads: int) -> LlamaModel:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import msgpack
 
@@ -42,7 +42,7 @@ def _decode(body: bytes) -> dict[str, Any]:
     return message
 
 
-def read(pipe: BinaryIO) -> dict[str, Any] | None:
+def read(pipe: IO[bytes]) -> dict[str, Any] | None:
     """Return the next message of a blocking pipe, or None when the other end has closed it."""
     head = pipe.read(_LENGTH.size)
     if not head:

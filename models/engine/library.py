@@ -125,6 +125,10 @@ class Library:
         text = llama.llama_model_chat_template(self._model, None)
         return text.decode("utf-8", "replace") if text else None
 
+    def use_threads(self, threads: int) -> None:
+        """Compute with so many threads from now on."""
+        llama.llama_set_n_threads(self._context, threads, threads)
+
     def decode(self, rows: Sequence[Row]) -> list[NDArray[np.float32]]:
         """Compute the rows; return the logits of those that want them, in order, each of shape (vocabulary,).
 
@@ -215,6 +219,28 @@ class Vocabulary:
     def name(self, token: int) -> str:
         text = llama.llama_vocab_get_text(self.pointer, token)
         return text.decode("utf-8", "replace") if text else ""
+
+
+_LAYOUTS = {
+    "q8_0": llama.LLAMA_FTYPE_MOSTLY_Q8_0,
+    "q6_k": llama.LLAMA_FTYPE_MOSTLY_Q6_K,
+    "q4_k_m": llama.LLAMA_FTYPE_MOSTLY_Q4_K_M,
+    "iq4_nl": llama.LLAMA_FTYPE_MOSTLY_IQ4_NL,
+    "q4_0": llama.LLAMA_FTYPE_MOSTLY_Q4_0,
+}
+
+
+def quantize(source: str, target: str, layout: str, threads: int) -> None:
+    """Write the weights of a file in another layout. Raises BackendError."""
+    llama.llama_log_set(_log, ctypes.c_void_p(0))
+    llama.llama_backend_init()
+    params = llama.llama_model_quantize_default_params()
+    params.nthread = threads
+    params.ftype = _LAYOUTS[layout]
+    params.allow_requantize = True
+    status = llama.llama_model_quantize(source.encode(), target.encode(), ctypes.byref(params))
+    if status != 0:
+        raise BackendError(f"llama.cpp can't write this model as {layout}: {_reason()}. Try another layout.")
 
 
 def _reason() -> str:

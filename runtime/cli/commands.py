@@ -47,7 +47,7 @@ COMMANDS = (
     Command(
         "models",
         "runtime.cli.models",
-        "List, pull, add, verify and remove the models on this device.",
+        "List, pull, add, verify, tune and remove the models on this device.",
         "covey models pull qwen2.5-coder-0.5b",
     ),
     Command("specialists", "runtime.cli.specialists", "List what this device can do.", "covey specialists list"),

@@ -1,4 +1,4 @@
-"""`covey models`: list, pull, add, show, verify and remove the models on this device."""
+"""`covey models`: list, pull, add, show, verify, tune and remove the models on this device."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from models.catalog import MEMORY_SHARE, catalog, needed_bytes, starter_set, sug
 from models.errors import ManifestError
 from models.manifest import Artifact, FileSource, HttpsSource, HuggingFaceSource, Manifest, PypiSource, Source
 from models.store import Store, missing
+from models.tuned import Tuned, as_run
 from models.types import Json
 from runtime import paths
+from runtime.cli.tuning import tune
 
 app = typer.Typer(help="The models on this device: what they are, where they come from, and their files.")
 
@@ -106,7 +108,12 @@ def show(name: Annotated[str, typer.Argument(help="A model's name.")], as_json: 
     print(f"{manifest.id}: {manifest.summary}\nlicence: {manifest.licence}")
     if manifest.opt_in:
         print(f"terms: {manifest.opt_in}")
-    print(f"memory: about {_mb(needed_bytes(manifest))}, context {manifest.context_tokens} tokens")
+    tuned = store.tuned(manifest)
+    print(f"memory: about {_mb(needed_bytes(as_run(manifest, tuned)))}, context {manifest.context_tokens} tokens")
+    if tuned is not None:
+        print(f"tuned: {tuned.layout}, {tuned.threads} threads, steps of {tuned.rows} tokens")
+        if tuned.sha256:
+            print(f"  sha256 {tuned.sha256}")
     for artifact in manifest.artifacts:
         here = store.path(manifest, artifact.role) if store.has_artifact(artifact) else "not on this device"
         print(f"\n{artifact.file} ({artifact.role}, {_mb(artifact.size_bytes)}): {here}")
@@ -131,6 +138,9 @@ def verify(
     for name, found in {} if as_json else problems.items():
         print(f"{name}: {'; '.join(found)}; run `covey models pull {name}`." if found else f"{name}: sound")
     return 0 if sound else 1
+
+
+app.command(epilog="Example: covey models tune smollm2-135m")(tune)
 
 
 @app.command(epilog="Example: covey models remove qwen2.5-coder-0.5b")
@@ -204,7 +214,14 @@ def _detail(manifest: Manifest, store: Store) -> dict[str, Json]:
                 "sources": list(_source_lines(artifact)),
             }
         )
-    return {**_row(manifest, store.has(manifest), psutil.virtual_memory().total), "files": files}
+    row = _row(manifest, store.has(manifest), psutil.virtual_memory().total)
+    return {**row, "files": files, "tuned": _tuning(store.tuned(manifest))}
+
+
+def _tuning(tuned: Tuned | None) -> dict[str, Json] | None:
+    if tuned is None:
+        return None
+    return {"layout": tuned.layout, "sha256": tuned.sha256, "threads": tuned.threads, "rows": tuned.rows}
 
 
 def _source_lines(artifact: Artifact) -> list[str]:

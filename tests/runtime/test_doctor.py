@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from models.manifest import Artifact, Manifest
+from models.tuned import AS_SHIPPED, Speed, Trial, Tuned
 from runtime import doctor, paths
 from runtime.cli.main import main
 from runtime.db import Database
@@ -21,6 +22,9 @@ def manifest(name: str, memory_bytes: int) -> Manifest:
 
 
 SMALL, LARGE = manifest("small", 200 * 10**6), manifest("large", 4 * 10**9)
+
+TRIAL = Trial(AS_SHIPPED, 1, 30.0, Speed(2, 512, 100.0, 50.0))
+TUNED = Tuned("small", "0" * 64, AS_SHIPPED, None, 1, 2, 512, 0.02, TRIAL, TRIAL, (TRIAL,), "llama-cpp-python 0.3")
 
 
 @pytest.mark.parametrize(
@@ -38,6 +42,9 @@ SMALL, LARGE = manifest("small", 200 * 10**6), manifest("large", 4 * 10**9)
         (doctor.check_disk(10**6, Path("/x")), "fail"),
         (doctor.check_models({"small", "large"}, [SMALL, LARGE]), "ok"),
         (doctor.check_models({"large"}, [SMALL, LARGE]), "warn"),
+        (doctor.check_tuned([], "0.3"), "ok"),
+        (doctor.check_tuned([TUNED], "0.3"), "ok"),
+        (doctor.check_tuned([TUNED], "0.4"), "warn"),
         (doctor.check_memory(5 * 10**9, [SMALL, LARGE]), "ok"),
         (doctor.check_memory(10**9, [SMALL, LARGE]), "warn"),
         (doctor.check_memory(10**8, [SMALL, LARGE]), "fail"),

@@ -1,0 +1,80 @@
+"""Starts `models.engine.measure` for one job and returns what it says. Blocking."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from models.engine import framing
+from models.errors import BackendError, StoreFull, WorkerDied
+from models.tuned import Speed
+
+JOB_S = 1800.0
+"""Seconds that making or measuring one layout may take: some minutes for a model of 4 GB."""
+
+_COMMAND = (sys.executable, "-m", "models.engine.measure")
+
+
+class Measures(Protocol):
+    """Makes and measures weights; a scripted one stands in for it in tests."""
+
+    def quantize(self, source: Path, target: Path, layout: str, threads: int) -> None:
+        """Write the weights of `source` in another layout. Raises BackendError, WorkerDied, StoreFull."""
+        ...
+
+    def measure(
+        self, path: Path, settings: Sequence[tuple[int, int]], *, perplexity: bool
+    ) -> tuple[float | None, list[Speed]]:
+        """Return the perplexity, if wanted, and the speed at each (threads, rows). Raises BackendError, WorkerDied."""
+        ...
+
+
+class Measurer:
+    """The real one: a process of its own for each job, because llama.cpp may abort."""
+
+    def quantize(self, source: Path, target: Path, layout: str, threads: int) -> None:
+        job = {"op": "quantize", "source": str(source), "target": str(target), "layout": layout, "threads": threads}
+        _run(job)
+
+    def measure(
+        self, path: Path, settings: Sequence[tuple[int, int]], *, perplexity: bool
+    ) -> tuple[float | None, list[Speed]]:
+        reply = _run({"op": "measure", "path": str(path), "settings": list(settings), "perplexity": perplexity})
+        return reply["perplexity"], [Speed(*speed) for speed in reply["speeds"]]
+
+
+def _run(job: dict[str, Any]) -> dict[str, Any]:
+    """Return the reply to one job; the process is gone afterwards, whatever happened."""
+    process = subprocess.Popen(
+        _COMMAND,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        env={"GOMP_SPINCOUNT": "1000"} | dict(os.environ),
+    )
+    assert process.stdin is not None and process.stdout is not None
+    limit = threading.Timer(JOB_S, process.kill)
+    limit.start()
+    try:
+        process.stdin.write(framing.encode(job))
+        process.stdin.flush()
+        reply = framing.read(process.stdout)
+    except (BrokenPipeError, framing.BrokenFrame):
+        reply = None
+    finally:
+        limit.cancel()
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        process.stdin.close()
+    if reply is None:
+        raise WorkerDied("The process that measures ended unexpectedly; tune the model again.")
+    if reply["op"] == "failed":
+        raise (StoreFull if reply["code"] == StoreFull.code else BackendError)(reply["message"])
+    return reply

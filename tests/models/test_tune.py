@@ -1,0 +1,214 @@
+"""The fastest layout is kept only when it is good enough, and a run that fails leaves the model as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from models import tune
+from models.add import add_files
+from models.backends.scripted import ScriptedText
+from models.catalog import catalog
+from models.errors import BackendError, InputError, StoreError, StoreFull, WorkerDied
+from models.lock import exclusive
+from models.manifest import Manifest
+from models.pool import ModelPool, footprint
+from models.store import Store
+from models.tuned import AS_SHIPPED, Speed, Trial, Tuned, as_run, from_json, to_json
+from models.tuner import Wish, tune_model
+from tests.models import tiny_gguf
+
+SHIPPED = Speed(2, 512, 260, 120)
+LAYOUTS = {"as shipped": (36.2, 260.0, 120.0), "q6_k": (36.9, 480.0, 122.0), "q4_0": (46.0, 573.0, 186.0)}
+"""Perplexity, prompt and answer tokens a second, as once measured for a model of 135 million weights."""
+
+
+@dataclass
+class ScriptedMeasures:
+    """Writes small files and tells figures from a table."""
+
+    figures: dict[str, tuple[float, float, float]] = field(default_factory=lambda: dict(LAYOUTS))
+    one_thread: float = 0.6
+    """Speed of one thread as a share of that of two."""
+    failing: dict[str, BaseException] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    shipped_again: float = 1.0
+    """Speed of the weights as shipped, as a share of the first, when they are measured again."""
+
+    def quantize(self, source: Path, target: Path, layout: str, threads: int) -> None:
+        target.write_bytes(tiny_gguf.gguf({**tiny_gguf.KEYS, "general.name": layout}))
+        if layout in self.failing:
+            raise self.failing[layout]
+
+    def measure(
+        self, path: Path, settings: Sequence[tuple[int, int]], *, perplexity: bool
+    ) -> tuple[float | None, list[Speed]]:
+        layout = path.stem if path.suffix == ".gguf" else AS_SHIPPED
+        self.asked.append(layout)
+        known, prompt, decode = self.figures[layout]
+        again = self.shipped_again if self.asked.count(AS_SHIPPED) > 1 and layout == AS_SHIPPED else 1.0
+        shares = [(t, r, again * (1.0 if t > 1 else self.one_thread)) for t, r in settings]
+        return known if perplexity else None, [Speed(t, r, prompt * s, decode * s) for t, r, s in shares]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store(tmp_path / "models")
+    path = tmp_path / "mine.gguf"
+    path.write_bytes(tiny_gguf.gguf())
+    add_files([path], store)
+    return store
+
+
+def run(store: Store, measures: ScriptedMeasures, *layouts: str, bound: float = 0.02, threads: int = 2) -> Tuned:
+    return tune_model(store.get("mine"), store, Wish(threads, bound, layouts or ("q6_k", "q4_0")), measures=measures)
+
+
+def trial(layout: str, perplexity: float | None, prompt: float = 1, decode: float = 1) -> Trial:
+    return Trial(layout, 1, perplexity, None if perplexity is None else Speed(2, 512, prompt, decode))
+
+
+@pytest.mark.parametrize(
+    ("others", "bound", "chosen"),
+    [
+        ([("q6_k", 36.9, 480, 122), ("q4_0", 46.0, 573, 186)], 0.02, "q6_k"),
+        ([("q6_k", 36.9, 480, 122), ("q4_0", 46.0, 573, 186)], 0.3, "q4_0"),
+        ([("q6_k", 36.9, 480, 122)], 0.01, AS_SHIPPED),
+        ([("q6_k", 36.2, 262, 121)], 0.02, AS_SHIPPED),  # a hundredth is noise
+        ([("q8_0", 30.0, 100, 60)], 0.02, AS_SHIPPED),  # better and slower
+        ([("q6_k", None, 0, 0)], 0.02, AS_SHIPPED),
+        ([], 0.02, AS_SHIPPED),
+    ],
+)
+def test_fastest_layout_within_the_bound_is_chosen(
+    others: list[tuple[str, float | None, float, float]], bound: float, chosen: str
+) -> None:
+    trials = [trial(AS_SHIPPED, 36.2, 260, 120), *(trial(*other) for other in others)]
+    assert tune.choose(trials, bound).layout == chosen
+
+
+def test_layout_that_the_file_has_already_is_not_tried() -> None:
+    assert "q8_0" not in tune.layouts_to_try({"q8_0": 100, "f32": 300})
+    assert "q4_k_m" not in tune.layouts_to_try({"q4_K": 100, "q6_K": 20, "f32": 60})
+    assert tune.layouts_to_try({"q4_1": 210, "q8_0": 1}) == tuple(tune.LAYOUTS)
+
+
+@pytest.mark.parametrize(("most", "tried"), [(1, (1,)), (2, (2, 1)), (4, (4, 3, 2)), (8, (8, 7, 4))])
+def test_no_more_threads_are_tried_than_allowed(most: int, tried: tuple[int, ...]) -> None:
+    assert tune.thread_counts(most) == tried
+
+
+def test_chosen_weights_are_kept_beside_the_original_and_undone(store: Store) -> None:
+    before = store.get("mine")
+    tuned = run(store, ScriptedMeasures())
+    assert tuned.layout == "q6_k" and tuned.threads == 2 and store.tuned(before) == tuned
+    assert store.get("mine") == before and len(list(store.blobs.iterdir())) == 2
+    running = as_run(before, tuned)
+    assert store.has(running) and running.digests != before.digests and store.verify("mine") == []
+    assert store.forget_tuned("mine") == running.size_bytes
+    assert store.tuned(before) is None and len(list(store.blobs.iterdir())) == 1 and store.verify("mine") == []
+
+
+def test_weights_as_shipped_may_still_get_better_settings(store: Store) -> None:
+    tuned = run(store, ScriptedMeasures(one_thread=1.5), "q4_0")
+    assert (tuned.layout, tuned.sha256, tuned.threads) == (AS_SHIPPED, None, 1)
+    assert as_run(store.get("mine"), tuned) == store.get("mine")
+    assert list(store.partial.iterdir()) == []
+
+
+def test_gain_that_came_from_a_quieter_device_is_not_believed(store: Store) -> None:
+    tuned = run(store, ScriptedMeasures(shipped_again=2.0))
+    assert tuned.layout == AS_SHIPPED and len(list(store.blobs.iterdir())) == 1
+
+
+def test_layout_that_ends_the_process_is_passed_over(store: Store) -> None:
+    measures = ScriptedMeasures(failing={"q4_0": WorkerDied("it ended"), "q8_0": BackendError("no such layout")})
+    tuned = run(store, measures, "q4_0", "q8_0", "q6_k")
+    assert tuned.layout == "q6_k"
+    assert [bool(trial.failure) for trial in tuned.trials] == [False, True, True, False]
+    assert tune.verdict(tuned.trials[1], tuned).startswith("could not be measured (it ended")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), StoreFull("full"), OSError(28, "No space left on device")])
+def test_interrupted_run_leaves_nothing_half_written(store: Store, error: BaseException) -> None:
+    with pytest.raises((KeyboardInterrupt, StoreFull)):
+        run(store, ScriptedMeasures(failing={"q4_0": error}), "q6_k", "q4_0")
+    assert store.tuned(store.get("mine")) is None
+    assert list(store.partial.iterdir()) == [] and len(list(store.blobs.iterdir())) == 1
+
+
+def test_what_a_killed_run_left_is_cleared_away(store: Store) -> None:
+    left = store.partial / "tune-abc"
+    left.mkdir()
+    (left / "q6_k.gguf").write_bytes(b"half")
+    run(store, ScriptedMeasures())
+    assert not left.exists()
+
+
+def test_low_disk_is_a_sentence_before_anything_is_made(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Store, "free_bytes", lambda self: 1_000_000)
+    with pytest.raises(StoreFull, match=r"free some space and tune again\.$"):
+        run(store, ScriptedMeasures())
+    assert list(store.partial.iterdir()) == []
+
+
+def test_two_runs_at_once_are_refused(store: Store) -> None:
+    with (
+        exclusive(store.root, lambda: None, name="tune"),
+        pytest.raises(StoreError, match="wait until it has finished"),
+    ):
+        run(store, ScriptedMeasures())
+
+
+def test_encoder_is_not_tuned(store: Store) -> None:
+    with pytest.raises(InputError, match="not a model that writes text"):
+        tune_model(catalog()["bge-small-en"], store, Wish(2), measures=ScriptedMeasures())
+
+
+def test_tuning_of_other_weights_says_nothing(store: Store) -> None:
+    run(store, ScriptedMeasures())
+    manifest = store.get("mine")
+    other = replace(manifest, artifacts=(replace(manifest.artifacts[0], sha256="0" * 64),))
+    assert store.tuned(other) is None
+
+
+def test_damaged_record_or_missing_weights_mean_as_shipped(store: Store) -> None:
+    tuned = run(store, ScriptedMeasures())
+    manifest = store.get("mine")
+    assert from_json(to_json(tuned), "test") == tuned
+    (store.blobs / str(tuned.sha256)).unlink()
+    assert store.tuned(manifest) is None
+    (store.tunings / "mine.json").write_text("{")
+    assert store.tuned(manifest) is None
+    assert store.forget_tuned("mine") == 0 and not (store.tunings / "mine.json").exists()
+
+
+def test_damaged_weights_are_found_and_a_pull_drops_them(store: Store) -> None:
+    tuned = run(store, ScriptedMeasures())
+    (store.blobs / str(tuned.sha256)).write_bytes(bytes(tuned.size_bytes))
+    assert "damaged" in store.verify("mine")[0]
+    store.discard_damaged("mine")
+    assert store.tuned(store.get("mine")) is None and store.verify("mine") == []
+
+
+def test_removing_a_model_frees_its_tuned_weights(store: Store) -> None:
+    run(store, ScriptedMeasures())
+    store.remove("mine")
+    assert list(store.blobs.iterdir()) == [] and list(store.tunings.iterdir()) == []
+
+
+async def test_pool_counts_the_memory_of_the_weights_made_here(store: Store) -> None:
+    tuned = run(store, ScriptedMeasures())
+    manifest = store.get("mine")
+    assert footprint(as_run(manifest, tuned)) >= footprint(manifest)
+
+    async def opener(given: Manifest, _store: Store, _threads: int) -> ScriptedText:
+        return ScriptedText(name=given.id)
+
+    pool = ModelPool(store, budget_bytes=10**9, threads=2, openers={"llama": opener})
+    async with pool.text(["mine"]):
+        assert pool.loaded() == {"mine": footprint(as_run(manifest, tuned))}
+    await pool.close()
