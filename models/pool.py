@@ -1,7 +1,10 @@
 """Models in memory: loaded on demand, leased while in use, put away when the budget needs the room.
 
 The first model of a list that is installed and fits is taken. A model whose file is damaged is
-passed over for the next one, with a warning.
+passed over for the next one, with a warning. While a model loads, only those wait who need this
+model or the room it takes.
+
+Everything here runs on one event loop, and what is decided between two `await`s needs no lock.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -57,7 +60,18 @@ class _Entry:
 @dataclass(slots=True)
 class _State:
     entries: dict[ModelId, _Entry] = field(default_factory=dict)
+    moving: dict[ModelId, int] = field(default_factory=dict)
+    """Bytes of the models that are just being loaded or put away."""
     clock: int = 0
+
+    @property
+    def bytes(self) -> int:
+        return sum(entry.bytes for entry in self.entries.values()) + sum(self.moving.values())
+
+    def idle(self) -> ModelId | None:
+        """Return the model without a lease that was used longest ago."""
+        unused = [(entry.used_at, name) for name, entry in self.entries.items() if not entry.leases]
+        return min(unused)[1] if unused else None
 
 
 class ModelPool:
@@ -79,7 +93,7 @@ class ModelPool:
         self._openers = openers
         self._table = REPRODUCIBLE if reproducible else OPENERS
         self._state = _State()
-        self._changed = asyncio.Condition()
+        self._changed = asyncio.Event()
 
     def installed(self, models: Sequence[str]) -> list[str]:
         """See `models.specialist.Pool.installed`."""
@@ -125,9 +139,10 @@ class ModelPool:
                 await model.forget(conversation)
 
     async def close(self) -> None:
-        async with self._changed:
-            entries = list(self._state.entries.values())
-            self._state.entries.clear()
+        while self._state.moving:
+            await self._changed.wait()
+        entries = list(self._state.entries.values())
+        self._state.entries.clear()
         for entry in entries:
             await entry.model.close()
 
@@ -138,8 +153,7 @@ class ModelPool:
             yield entry.model
         finally:
             entry.leases -= 1
-            async with self._changed:
-                self._changed.notify_all()
+            self._tell()
 
     async def _take(self, models: Sequence[str], kind: str) -> _Entry:
         """Return the entry of the first model that can be had, one lease added."""
@@ -160,41 +174,70 @@ class ModelPool:
         raise refusal
 
     async def _entry(self, manifest: Manifest) -> _Entry:
-        async with self._changed:
-            self._state.clock += 1
-            entry = self._state.entries.get(manifest.model_id)
-            if entry is None:
-                need = footprint(as_run(manifest, self._store.tuned(manifest)))
-                await self._make_room(manifest, need)
-                entry = _Entry(await self._open(manifest), need)
-                self._state.entries[manifest.model_id] = entry
-            entry.leases += 1
-            entry.used_at = self._state.clock
+        """Return the entry of a model, one lease added."""
+        state, name = self._state, manifest.model_id
+        while (entry := state.entries.get(name)) is None:
+            if name in state.moving:
+                await self._changed.wait()
+                continue
+            need = footprint(as_run(manifest, self._store.tuned(manifest)))
+            if await self._has_room(manifest, need):
+                entry = await self._load(manifest, need)
+                break
+        state.clock += 1
+        entry.leases += 1
+        entry.used_at = state.clock
+        return entry
+
+    async def _load(self, manifest: Manifest, need: int) -> _Entry:
+        """Open a model; its room is taken from the start."""
+        with self._on_the_move(manifest.model_id, need):
+            entry = _Entry(await self._open(manifest), need)
+            self._state.entries[manifest.model_id] = entry
             return entry
 
-    async def _make_room(self, manifest: Manifest, need: int) -> None:
-        """Put models away, the one used longest ago first; wait for one in use if that is what it takes."""
+    async def _has_room(self, manifest: Manifest, need: int) -> bool:
+        """Return whether a model fits; else make or await a little room, after which all has to be looked at again."""
         if need > self._budget_bytes:
             raise OutOfMemory(
                 f"Model {manifest.id} needs about {need // 2**20} MB of memory and the budget is "
                 f"{self._budget_bytes // 2**20} MB. Raise memory_budget_mb in the settings, or use a smaller model."
             )
-        while sum(entry.bytes for entry in self._state.entries.values()) + need > self._budget_bytes:
-            idle = [(entry.used_at, name) for name, entry in self._state.entries.items() if not entry.leases]
-            if not idle:
-                await self._released(manifest)
-                continue
-            await self._state.entries.pop(min(idle)[1]).model.close()
+        if self._state.bytes + need <= self._budget_bytes:
+            return True
+        idle = self._state.idle()
+        if idle is None:
+            await self._released(manifest)
+        else:
+            entry = self._state.entries.pop(idle)
+            with self._on_the_move(idle, entry.bytes):
+                await entry.model.close()
+        return False
 
     async def _released(self, manifest: Manifest) -> None:
-        """Wait until a lease ends; not for ever, because the one who waits may hold the others."""
+        """Wait until a lease or a load ends; not for ever, because the one who waits may hold the others."""
         try:
-            await asyncio.wait_for(self._changed.wait(), WAIT_S)
+            await asyncio.wait_for(self._changed.wait(), None if self._state.moving else WAIT_S)
         except TimeoutError as error:
             raise OutOfMemory(
                 f"Model {manifest.id} does not fit beside those in use ({', '.join(self._state.entries)}). "
                 "Raise memory_budget_mb in the settings, or ask again later."
             ) from error
+
+    @contextlib.contextmanager
+    def _on_the_move(self, name: ModelId, size_bytes: int) -> Iterator[None]:
+        """Count a model's memory while it is loaded or put away."""
+        self._state.moving[name] = size_bytes
+        try:
+            yield
+        finally:
+            del self._state.moving[name]
+            self._tell()
+
+    def _tell(self) -> None:
+        """Wake those who wait for a change."""
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     async def _open(self, manifest: Manifest) -> Loaded:
         if self._openers is not None:

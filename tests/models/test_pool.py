@@ -38,6 +38,8 @@ class Bench:
     def __init__(self, folder: Path, budget_mb: int) -> None:
         self.log: list[str] = []
         self.broken: set[str] = set()
+        self.gates: dict[str, asyncio.Event] = {}
+        """A model with a gate loads only once that is open."""
         self.store = Store(folder)
         for name in ("one", "two", "three"):
             digest = self.store.add_blob(_file(folder, name))
@@ -59,6 +61,8 @@ class Bench:
 
     async def _open(self, manifest: Manifest, store: Store, threads: int) -> Weight:
         await asyncio.sleep(0)
+        if manifest.id in self.gates:
+            await self.gates[manifest.id].wait()
         if manifest.id in self.broken:
             raise BadArtifact(f"{manifest.id} is damaged")
         self.log.append(f"+{manifest.id}")
@@ -153,3 +157,66 @@ async def test_a_lease_ends_with_its_holder(tmp_path: Path) -> None:
     with contextlib.suppress(asyncio.CancelledError):
         await task
     assert await bench.use("two") == "two"
+
+
+async def test_a_slow_load_keeps_nobody_else_waiting(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, 250)
+    await bench.use("two")
+    bench.gates["one"] = asyncio.Event()
+    slow = asyncio.create_task(bench.use("one"))
+    await asyncio.sleep(0.01)
+    assert await asyncio.wait_for(bench.use("two"), 1) == "two"
+    assert bench.log == ["+two"]
+    bench.gates["one"].set()
+    assert await slow == "one"
+    assert bench.log == ["+two", "+one"]
+
+
+async def test_another_model_loads_beside_a_slow_load(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, 250)
+    bench.gates["one"] = asyncio.Event()
+    slow = asyncio.create_task(bench.use("one"))
+    await asyncio.sleep(0.01)
+    assert await asyncio.wait_for(bench.use("two"), 1) == "two"
+    bench.gates["one"].set()
+    assert await slow == "one"
+
+
+async def test_memory_of_a_model_that_is_still_loading_is_counted(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, 150)
+    bench.gates["one"] = asyncio.Event()
+    slow = asyncio.create_task(bench.use("one"))
+    await asyncio.sleep(0.01)
+    other = asyncio.create_task(bench.use("two"))
+    await asyncio.sleep(0.01)
+    assert not other.done() and bench.log == []
+    bench.gates["one"].set()
+    assert (await slow, await other) == ("one", "two")
+    assert bench.log == ["+one", "-one", "+two"]
+
+
+async def test_who_waits_for_a_load_that_is_cancelled_loads_it_instead(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, 250)
+    bench.gates["one"] = asyncio.Event()
+    first = asyncio.create_task(bench.use("one"))
+    await asyncio.sleep(0.01)
+    second = asyncio.create_task(bench.use("one"))
+    await asyncio.sleep(0.01)
+    first.cancel()
+    bench.gates["one"].set()
+    assert await asyncio.wait_for(second, 1) == "one"
+    assert bench.log == ["+one"]
+    with contextlib.suppress(asyncio.CancelledError):
+        await first
+
+
+async def test_closing_waits_for_a_load_and_puts_it_away(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, 250)
+    bench.gates["one"] = asyncio.Event()
+    slow = asyncio.create_task(bench.use("one"))
+    await asyncio.sleep(0.01)
+    closing = asyncio.create_task(bench.pool.close())
+    await asyncio.sleep(0.01)
+    bench.gates["one"].set()
+    await asyncio.gather(slow, closing)
+    assert bench.log == ["+one", "-one"] and bench.pool.loaded() == {}
