@@ -167,7 +167,7 @@ def _lacking(manifest: Manifest, store: Store) -> str:
 def _add_own(path: Path, digest: str, store: Store, name: str) -> Manifest:
     """Install a GGUF file that the catalog has no digest of; from here on its digest is pinned."""
     header = gguf.read(path)
-    model_id = name or _slug(path.stem)
+    model_id = name or slug(path.stem)
     manifest = next(
         (m for m, a in _artifacts() if a.sha256 is None and (m.id == model_id or a.file == path.name)), None
     )
@@ -186,28 +186,28 @@ def _add_own(path: Path, digest: str, store: Store, name: str) -> Manifest:
 
 
 def _own_manifest(model_id: str, path: Path, header: gguf.GgufHeader) -> Manifest:
-    if _slug(model_id) != model_id:
+    if slug(model_id) != model_id:
         raise InputError(f"{model_id!r} can't be a model's name; use up to {MAX_NAME} of a-z, 0-9, '.' and '-'.")
     longest = header.context_tokens or DEFAULT_CONTEXT_TOKENS
     return Manifest(
         id=model_id,
-        summary=f"{_plain(header.name) or path.stem} ({header.architecture}), added by hand.",
+        summary=f"{plain(header.name) or path.stem} ({header.architecture}), added by hand.",
         kind="text",
         backend="llama",
         artifacts=(Artifact(role="model", file=f"{model_id}.gguf"),),
-        licence=_plain(header.licence) or "unknown",
+        licence=plain(header.licence) or "unknown",
         context_tokens=min(longest, DEFAULT_CONTEXT_TOKENS),
         max_context_tokens=longest,
         parameters=header.parameters,
     )
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Return untrusted text from a file's header, fit for a terminal: no control characters, one short line."""
     return "".join(letter for letter in text if letter.isprintable())[:80]
 
 
-def _slug(text: str) -> str:
+def slug(text: str) -> str:
     """Return text as a model id: `My Model_Q4` → `my-model-q4`."""
     return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")[:MAX_NAME] or "model"
 

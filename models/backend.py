@@ -195,6 +195,38 @@ class Reranker(Loaded, Protocol):
         ...
 
 
+class Classifier(Loaded, Protocol):
+    """A model that labels texts."""
+
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+
+    async def probabilities(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return the probability of each label, shape (len(texts), len(labels)), each row of sum 1."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A labelled part of a text."""
+
+    label: str
+    start: int
+    """First character."""
+    end: int
+    """Behind the last one."""
+    score: float
+    """Probability, 0..1."""
+
+
+class Tagger(Loaded, Protocol):
+    """A model that labels the words of a text."""
+
+    async def tags(self, text: str) -> list[Tag]:
+        """Return the labelled parts in the order of the text; what belongs to nothing is left out."""
+        ...
+
+
 async def whole(stream: AsyncIterator[Delta | Finish]) -> Finish:
     """Run a generation to its end and return how it finished."""
     finish: Finish | None = None

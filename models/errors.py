@@ -18,6 +18,7 @@ ModelsError
 │   ├── ContextOverflow    prompt and budget exceed the context
 │   └── TemplateError      the model's chat template failed or is hostile
 ├── ConstraintError    a schema that is not valid, or that no output can satisfy
+├── ExtraMissing       an optional part of Covey is not installed
 ├── DeadlineExceeded   the time given ran out
 └── InputError         the request's input does not fit the specialist
 """
@@ -131,6 +132,12 @@ class ConstraintError(ModelsError):
     """The schema is not valid, or no output can satisfy it."""
 
     code = "bad_constraint"
+
+
+class ExtraMissing(ModelsError):
+    """This needs libraries that are not installed; the message has the pip command."""
+
+    code = "extra_missing"
 
 
 class DeadlineExceeded(ModelsError):

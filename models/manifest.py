@@ -91,7 +91,7 @@ class Manifest:
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$")]
     summary: str
-    kind: Literal["text", "encoder", "reranker", "filetype"]
+    kind: Literal["text", "encoder", "reranker", "classifier", "tagger", "filetype"]
     backend: Literal["llama", "onnx", "magika", "scripted"]
     artifacts: tuple[Artifact, ...]
     licence: str
@@ -105,6 +105,8 @@ class Manifest:
     dimensions: int | None = None
     """Of an encoder's vectors."""
     pooling: Literal["cls", "mean"] | None = None
+    labels: tuple[str, ...] = ()
+    """Of a classifier or tagger, in the order of its output."""
     starter: bool = False
     """Part of the set that a first `covey ask` pulls by itself."""
     opt_in: str = ""

@@ -18,7 +18,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import cast
 
-from models.backend import Encoder, Loaded, Remembers, Reranker, TextModel
+from models.backend import Classifier, Encoder, Loaded, Remembers, Reranker, Tagger, TextModel
 from models.errors import BadArtifact, NotInstalled, OutOfMemory, TemplateError
 from models.manifest import Manifest
 from models.specialist import AtHand
@@ -95,10 +95,10 @@ class ModelPool:
         self._state = _State()
         self._changed = asyncio.Event()
 
-    def installed(self, models: Sequence[str]) -> list[str]:
+    def installed(self, models: Sequence[str], kind: str = "") -> list[str]:
         """See `models.specialist.Pool.installed`."""
         here = self._store.installed()
-        return [name for name in models if name in here]
+        return [name for name in models if name in here and kind in ("", here[name].kind)]
 
     def at_hand(self, models: Sequence[str]) -> AtHand | None:
         """See `models.specialist.Pool.at_hand`."""
@@ -107,8 +107,9 @@ class ModelPool:
         if manifest is None:
             return None
         entry = self._state.entries.get(manifest.model_id)
-        artifacts = manifest.digests if entry is None else entry.model.artifacts
-        return AtHand(manifest.id, artifacts, manifest.context_tokens, footprint(manifest), entry is not None)
+        running = as_run(manifest, self._store.tuned(manifest))
+        artifacts = running.digests if entry is None else entry.model.artifacts
+        return AtHand(manifest.id, artifacts, manifest.context_tokens, footprint(running), entry is not None)
 
     def loaded(self) -> dict[str, int]:
         """Return the loaded models and the bytes that each is counted with."""
@@ -131,6 +132,18 @@ class ModelPool:
         """See `models.specialist.Pool.reranker`."""
         async with self._lease(models, "reranker") as model:
             yield cast(Reranker, model)
+
+    @contextlib.asynccontextmanager
+    async def classifier(self, models: Sequence[str]) -> AsyncIterator[Classifier]:
+        """See `models.specialist.Pool.classifier`."""
+        async with self._lease(models, "classifier") as model:
+            yield cast(Classifier, model)
+
+    @contextlib.asynccontextmanager
+    async def tagger(self, models: Sequence[str]) -> AsyncIterator[Tagger]:
+        """See `models.specialist.Pool.tagger`."""
+        async with self._lease(models, "tagger") as model:
+            yield cast(Tagger, model)
 
     async def forget(self, conversation: Path | None = None) -> None:
         """See `models.backend.Remembers`."""

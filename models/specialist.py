@@ -18,7 +18,7 @@ from typing import Annotated, Any, Protocol
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from models.backend import Encoder, Reranker, TextModel
+from models.backend import Classifier, Encoder, Reranker, Tagger, TextModel
 from models.errors import ManifestError
 from models.types import Digest, Specialist
 
@@ -37,6 +37,7 @@ RUNNERS = {
     "names": "models.specialists.names:Names",
     "rerank": "models.specialists.rerank:Rerank",
     "summarize": "models.specialists.summarize:Summarize",
+    "tag": "models.specialists.tag:TagWords",
     "when": "models.specialists.when:When",
 }
 """Runner name to `module:class`. A class takes (spec, pool) and is a `models.types.Specialist`."""
@@ -115,8 +116,12 @@ class Pool(Protocol):
 
     def reranker(self, models: Sequence[str]) -> AbstractAsyncContextManager[Reranker]: ...
 
-    def installed(self, models: Sequence[str]) -> list[str]:
-        """Return those of the models whose files are on this device, in the given order."""
+    def classifier(self, models: Sequence[str]) -> AbstractAsyncContextManager[Classifier]: ...
+
+    def tagger(self, models: Sequence[str]) -> AbstractAsyncContextManager[Tagger]: ...
+
+    def installed(self, models: Sequence[str], kind: str = "") -> list[str]:
+        """Return those of the models (of one kind, if given) whose files are on this device, in the given order."""
         ...
 
     def at_hand(self, models: Sequence[str]) -> AtHand | None:

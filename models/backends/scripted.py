@@ -16,7 +16,18 @@ from typing import Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from models.backend import Delta, Encoder, Finish, GenerateCall, Message, Reranker, TextModel, TokenStates
+from models.backend import (
+    Classifier,
+    Delta,
+    Encoder,
+    Finish,
+    GenerateCall,
+    Message,
+    Reranker,
+    Tagger,
+    TextModel,
+    TokenStates,
+)
 from models.errors import ConstraintError, ContextOverflow, DeadlineExceeded, NotInstalled, WorkerDied
 from models.grammar import accepts, unsatisfiable
 from models.specialist import AtHand
@@ -257,10 +268,14 @@ class ScriptedPool:
         text: Mapping[str, TextModel] | None = None,
         encoder: Mapping[str, Encoder] | None = None,
         reranker: Mapping[str, Reranker] | None = None,
+        classifier: Mapping[str, Classifier] | None = None,
+        tagger: Mapping[str, Tagger] | None = None,
     ) -> None:
         self._text = dict(text or {})
         self._encoder = dict(encoder or {})
         self._reranker = dict(reranker or {})
+        self._classifier = dict(classifier or {})
+        self._tagger = dict(tagger or {})
         self.leased = 0
         """Leases that are open now."""
 
@@ -273,8 +288,22 @@ class ScriptedPool:
     def reranker(self, models: Sequence[str]) -> AbstractAsyncContextManager[Reranker]:
         return self._lease(self._reranker, models)
 
-    def installed(self, models: Sequence[str]) -> list[str]:
-        return [name for name in models if name in {*self._text, *self._encoder, *self._reranker}]
+    def classifier(self, models: Sequence[str]) -> AbstractAsyncContextManager[Classifier]:
+        return self._lease(self._classifier, models)
+
+    def tagger(self, models: Sequence[str]) -> AbstractAsyncContextManager[Tagger]:
+        return self._lease(self._tagger, models)
+
+    def installed(self, models: Sequence[str], kind: str = "") -> list[str]:
+        held: dict[str, Mapping[str, object]] = {
+            "text": self._text,
+            "encoder": self._encoder,
+            "reranker": self._reranker,
+            "classifier": self._classifier,
+            "tagger": self._tagger,
+        }
+        here = {name for each, names in held.items() if kind in ("", each) for name in names}
+        return [name for name in models if name in here]
 
     def at_hand(self, models: Sequence[str]) -> AtHand | None:
         """Every scripted model is loaded, and of no size."""

@@ -12,17 +12,15 @@ import signal
 import sys
 import threading
 import time
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from models import sample
 from models.engine import framing
 from models.engine.library import ContextSettings, Library, Row, quantize
 from models.errors import BackendError, ModelsError
 
-SAMPLE = Path(__file__).with_name("sample.txt")
-"""About 2,000 tokens of English and a little code, written for this purpose."""
 WINDOW_TOKENS = 512
 """The sample is read in windows of this length, each from an empty state."""
 UNCOUNTED_TOKENS = 64
@@ -68,13 +66,14 @@ def _answer(message: Frame) -> Frame:
     if message["op"] == "quantize":
         quantize(message["source"], message["target"], message["layout"], message["threads"])
         return {"op": "quantized"}
-    return _measure(message["path"], message["settings"], message["perplexity"])
+    return _measure(message)
 
 
-def _measure(path: str, settings: list[tuple[int, int]], with_perplexity: bool) -> Frame:
+def _measure(message: Frame) -> Frame:
+    settings: list[tuple[int, int]] = message["settings"]
     most_rows = max(rows for _, rows in settings)
     library = Library(
-        path,
+        message["path"],
         ContextSettings(
             kv_tokens=PROMPT_TOKENS + DECODE_TOKENS,
             sequences=1,
@@ -83,8 +82,8 @@ def _measure(path: str, settings: list[tuple[int, int]], with_perplexity: bool) 
             outputs=OUTPUT_ROWS,
         ),
     )
-    tokens = library.vocabulary.tokens(SAMPLE.read_text(encoding="utf-8"), control=False)
-    perplexity = _perplexity(library, tokens) if with_perplexity else None
+    tokens = library.vocabulary.tokens(sample.text(), control=False)[: message["sample_tokens"]]
+    perplexity = _perplexity(library, tokens) if message["perplexity"] else None
     speeds = []
     for threads, rows in settings:
         library.use_threads(threads)

@@ -17,6 +17,9 @@ from models.tuned import Speed
 JOB_S = 1800.0
 """Seconds that making or measuring one layout may take: some minutes for a model of 4 GB."""
 
+SAMPLE_TOKENS = 4096
+"""Most tokens of the sample that are read: all of it with every vocabulary at hand; never fewer than 600."""
+
 _COMMAND = (sys.executable, "-m", "models.engine.measure")
 
 
@@ -37,6 +40,9 @@ class Measures(Protocol):
 class Measurer:
     """The real one: a process of its own for each job, because llama.cpp may abort."""
 
+    def __init__(self, sample_tokens: int = SAMPLE_TOKENS) -> None:
+        self._sample_tokens = sample_tokens
+
     def quantize(self, source: Path, target: Path, layout: str, threads: int) -> None:
         job = {"op": "quantize", "source": str(source), "target": str(target), "layout": layout, "threads": threads}
         _run(job)
@@ -44,7 +50,8 @@ class Measurer:
     def measure(
         self, path: Path, settings: Sequence[tuple[int, int]], *, perplexity: bool
     ) -> tuple[float | None, list[Speed]]:
-        reply = _run({"op": "measure", "path": str(path), "settings": list(settings), "perplexity": perplexity})
+        job = {"op": "measure", "path": str(path), "settings": list(settings), "perplexity": perplexity}
+        reply = _run({**job, "sample_tokens": self._sample_tokens})
         return reply["perplexity"], [Speed(*speed) for speed in reply["speeds"]]
 
 

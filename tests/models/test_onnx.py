@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.backends.onnx import MAX_TEXT_CHARS, OnnxEncoder, OnnxReranker, load
+from models.backends.onnx import OnnxEncoder, OnnxReranker, load
+from models.backends.onnx_model import MAX_TEXT_CHARS
 from models.errors import BackendError, BadArtifact, InputError
 from models.manifest import Artifact, Manifest
 from tests.models.tiny_onnx import DIMENSIONS, write_encoder, write_scorer, write_tokenizer

@@ -39,6 +39,18 @@ def write_encoder(path: Path) -> Path:
     return path
 
 
+def write_classifier(path: Path) -> Path:
+    """Write a model whose `logits` are the largest values of the encoder's rows over the tokens of a text."""
+    rows = [[float(i) if i % DIMENSIONS == d else 0.5 for d in range(DIMENSIONS)] for i in range(len(WORDS))]
+    nodes = [
+        _node("Gather", ["table", "input_ids"], ["values"]),
+        _node("ReduceMax", ["values"], ["logits"], axis=1),
+    ]
+    table = _tensor("table", (len(WORDS), DIMENSIONS), [x for row in rows for x in row])
+    path.write_bytes(_model(nodes, [table], "logits"))
+    return path
+
+
 def write_scorer(path: Path) -> Path:
     """Write a model whose `logits` are the largest token's id minus 9."""
     nodes = [
