@@ -55,10 +55,15 @@ class Household:
             reason="it is hard",
             repair=repair,
             chance=lambda: 0.0,
+            sleep=no_pause,
         )
 
     async def ask(self, text: str, *, label: Label = Label.PERSONAL, hub: str = "far", task: str = "t1") -> Result:
         return await last(self.specialist(hub, task=task).run(request(text, label=label)))
+
+
+async def no_pause(seconds: float) -> None:
+    """Do not wait between two tries."""
 
 
 def request(text: str, *, label: Label = Label.PERSONAL) -> Request:
