@@ -104,6 +104,16 @@ class Links:
             await asyncio.gather(*waits, return_exceptions=True)
         return not desk.tasks
 
+    def pause(self) -> None:
+        """This device is about to sleep: take in no more work, and say so."""
+        self.station.desk.is_draining = True
+        self.poke()
+
+    def resume(self) -> None:
+        """It woke: take in work again, and say so."""
+        self.station.desk.is_draining = False
+        self.poke()
+
     def close(self) -> None:
         """End all links."""
         for link in self._all():

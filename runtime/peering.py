@@ -7,6 +7,7 @@ import platform
 import secrets
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 from models.store import Store
 from peers import mdns, membership
@@ -15,6 +16,7 @@ from peers.client import PeerClient
 from peers.codes import Address
 from peers.dialer import Dialer
 from peers.discovery import Discovery
+from peers.links import Links
 from peers.mdns import Opening
 from peers.pairing_host import PairingHost
 from peers.release import Released
@@ -22,6 +24,7 @@ from peers.served import announced
 from peers.server import PeerServer
 from peers.shelf import Shelf
 from peers.state import NodeState
+from runtime import logind
 from runtime.addresses import texts_of
 from runtime.errors import CoveyError
 from runtime.facts import OwnFacts
@@ -90,6 +93,8 @@ async def peering(
         dialer = await stack.enter_async_context(linking(node, state, server, boot))
         finder = finding(state, server.port, far, boot, dialer.sighted, dialer.woken, opening)
         found.append(await stack.enter_async_context(finder))
+        if far == "auto":
+            await stack.enter_async_context(logind.listening(partial(_sleep, server.links, dialer)))
         node.links = server.links
         stack.callback(setattr, node, "links", None)
         yield place
@@ -107,6 +112,15 @@ async def linking(node: Node, state: NodeState, server: PeerServer, boot: str) -
                 yield dialer
         finally:
             node.others, node.workload.on_change = before, tell
+
+
+def _sleep(links: Links, dialer: Dialer, going: bool) -> None:
+    """Tell the paired devices before this one sleeps; afterwards make sure of every link."""
+    if going:
+        links.pause()
+    else:
+        links.resume()
+        dialer.woken()
 
 
 @asynccontextmanager

@@ -334,6 +334,17 @@ async def test_a_draining_device_says_so_takes_nothing_new_and_ends_what_runs(tm
         assert await draining
 
 
+async def test_a_device_that_is_about_to_sleep_says_so_and_takes_work_again_when_it_woke(tmp_path: Path) -> None:
+    async with linked_pair(tmp_path) as (laptop, kitchen):
+        kitchen.links.pause()
+        await until(lambda: (beat := laptop.around.neighbours[kitchen.id].beat) is not None and beat.draining)
+        with pytest.raises(PeerBusy):
+            await last(laptop.specialist(kitchen).run(REQUEST))
+        kitchen.links.resume()
+        await until(lambda: (beat := laptop.around.neighbours[kitchen.id].beat) is not None and not beat.draining)
+        assert (await last(laptop.specialist(kitchen).run(REQUEST))).output == WORDS
+
+
 async def test_after_a_wake_a_dead_link_is_made_anew_within_five_seconds(tmp_path: Path) -> None:
     async with linked_pair(tmp_path) as (laptop, kitchen):
         before = laptop.links.get(kitchen.id)
