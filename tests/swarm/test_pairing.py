@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import re
 import subprocess
 from pathlib import Path
@@ -75,3 +77,36 @@ def test_on_a_network_that_is_not_home_no_window_is_looked_for(tmp_path: Path) -
         assert "only on your home network" in error["message"]
         laptop.run("peers", "home", "--no")
         assert laptop.run("peers", "home")["networks"][0]["is"] == "away"
+
+
+def test_the_owner_is_asked_once_for_each_network(tmp_path: Path) -> None:
+    with home_network("laptop") as net:
+        laptop = bare(net, "laptop", tmp_path, at_home=False)
+        asked = typed(laptop, "y\n", "up", "--port", "0")
+        assert "Is 10.77.0.0/24 on lan0 your home network?" in asked
+        assert laptop.run("peers", "home")["networks"] == [
+            {"network": "10.77.0.0/24", "interface": "lan0", "is": "home"}
+        ]
+        assert "your home network?" not in typed(laptop, "", "up", "--port", "0")
+
+
+def typed(node: SwarmNode, answer: str, *words: str) -> str:
+    """Run a command on a terminal, type an answer, and return what the terminal showed until the node was up."""
+    here, there = pty.openpty()
+    line = node.line(*words)
+    with subprocess.Popen(
+        line, env=node.environment, cwd=node.home, stdin=there, stdout=there, stderr=there
+    ) as process:
+        os.close(there)
+        shown = ""
+        try:
+            while "Covey is up" not in shown:
+                shown += os.read(here, 4096).decode()
+                if answer and "[y/N]" in shown:
+                    os.write(here, answer.encode())
+                    answer = ""
+        finally:
+            process.terminate()
+            process.wait(30)
+            os.close(here)
+    return shown
