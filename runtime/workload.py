@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 
 from models.types import Chunk, Request, Result, Specialist
 from runtime.db import DatabaseThread
@@ -132,7 +133,9 @@ class Watched:
                 async for item in items:
                     if isinstance(item, Result):
                         await self._ended(request, item, self._workload.now() - began, first_s, written)
-                    elif item.token_ids:
+                        yield item if self._node == HERE else _vouched(item, self._model)
+                        continue
+                    if item.token_ids:
                         first_s = self._workload.now() - began if first_s is None else first_s
                         written += len(item.token_ids)
                     yield item
@@ -160,3 +163,12 @@ def bytes_out(specialist: Specialist) -> int:
 
 def _nobody_listens() -> None:
     """A node without links tells nobody."""
+
+
+def _vouched(result: Result, model: str) -> Result:
+    """Return a result of another device as far as this one can vouch for it.
+
+    A risk that the owner accepts is promised by what was calibrated here. And what a model was chosen for
+    was not computed, whatever the other device says.
+    """
+    return replace(result, calibrated=False, model=result.model or model)

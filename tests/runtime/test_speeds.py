@@ -98,3 +98,15 @@ def test_this_devices_seat_has_what_it_can_serve_and_how_fast() -> None:
     assert (written.model, written.decode_tps, written.measured) == ("small", 20.0, True)
     assert written.load_s is None
     assert (computed.capability, computed.model) == ("calculate", "")
+
+
+async def test_another_devices_word_that_it_is_calibrated_or_computed_does_not_count(tmp_path: Path) -> None:
+    """Else a device could get past the risk that the owner accepts."""
+    boast = Scripted(spec("generate"), [Result(output="yes", text="yes", confidence=1.0, calibrated=True)])
+    with Database(tmp_path / "journal.sqlite3") as database:
+        async with DatabaseThread() as thread:
+            workload, request = Workload(Speeds(database), thread), Request("generate", {"prompt": "x"})
+            there = await last(workload.watched(boast, node="K", model="small").run(request))
+            here = await last(workload.watched(boast).run(request))
+    assert (there.calibrated, there.model) == (False, "small")
+    assert (here.calibrated, here.model) == (True, "")
