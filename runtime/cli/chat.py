@@ -70,7 +70,8 @@ async def _open(stack: AsyncExitStack) -> tuple[Node | RunningNode, Starter]:
     home = paths.ensure_home(paths.home())
     starter = Starter(home)
     node = await stack.enter_async_context(nearest_node(home))
-    await starter.ensure(computed=False)
+    if not (starter.would_fetch and await node.elsewhere(Ask("Hello.", conversation=True))):
+        await starter.ensure(computed=False)
     return node, starter
 
 
