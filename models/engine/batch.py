@@ -7,29 +7,26 @@ that any sequence holds; requests that arrive together with the same unseen pref
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from models.conversations import ConversationFiles
 from models.engine.answering import Answer, Scoring
 from models.engine.cells import common_prefix
+from models.engine.keeping import Keeping, passed_on
+from models.engine.leading import find_leader, follow
 from models.engine.library import NoRoom, Row
 from models.engine.lookup import MOST_PROPOSED
 from models.engine.pace import Pace
-from models.engine.prefixes import FEWEST_TOKENS, PrefixFiles
+from models.engine.prefixes import PrefixFiles
+from models.engine.seats import Job, Seat, Take
 from models.engine.states import Computes, Logits, States
 from models.engine.weighing import weigh
 from models.errors import BackendError, ContextOverflow, DeadlineExceeded, ModelsError
 from models.types import Usage
-
-WORTH_WAITING_TOKENS = 16
-"""A request waits for another to compute their common prefix only when it is longer than this."""
-
-Job = Answer | Scoring
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,45 +47,6 @@ class BatchSettings:
     """Compute at least two rows in each step, see `States`."""
     shares_prefixes: bool = True
     """False for a model whose state can't be cut in the middle (recurrent ones)."""
-
-
-@dataclass(slots=True)
-class _Seat:
-    """A sequence number and who uses it."""
-
-    sequence: int
-    job: Job | None = None
-    used_at: int = 0
-    leader: _Seat | None = None
-    """The seat whose prompt this one waits for."""
-    leader_job: Job | None = None
-    shared: int = 0
-    """Tokens to take over from the leader."""
-    model_seconds: float = 0.0
-    asker: str = ""
-    """Whose state it holds."""
-    own: int = 0
-    """First tokens of the state that are a specialist's own, and anybody's."""
-    conversation: Path | None = None
-    """The conversation whose state it holds and which is not on disk yet."""
-
-
-@dataclass(slots=True)
-class _Take:
-    """What one seat gets of a step."""
-
-    seat: _Seat
-    count: int
-    """Its pending tokens that are computed."""
-    proposed: int = 0
-    """Tokens that may follow them, computed too."""
-    wanted: int = 0
-    """Its rows whose logits are wanted."""
-
-    @property
-    def answering(self) -> bool:
-        """True once the prompt is through."""
-        return isinstance(self.seat.job, Answer) and bool(self.seat.job.tokens)
 
 
 class Batch:
@@ -117,13 +75,12 @@ class Batch:
             scratch=settings.scratch,
             never_alone=settings.never_alone,
         )
-        self._seats = [_Seat(i) for i in range(settings.slots)]
+        self._seats = [Seat(i) for i in range(settings.slots)]
         self._waiting: deque[Job] = deque()
         self._progressed, self._done, self._failed = progressed, done, failed
         self._clock = 0
         self._pace = Pace()
-        self._prefixes = prefixes
-        self._conversations = conversations
+        self._keeping = Keeping(self._states, prefixes, conversations)
 
     @property
     def busy(self) -> bool:
@@ -150,20 +107,15 @@ class Batch:
 
     def keep_conversations(self) -> None:
         """Write the state of conversations to disk; called when nothing else is to be done."""
-        for seat in sorted(self._seats, key=lambda seat: seat.used_at):
-            tokens = self._states.tokens(seat.sequence)
-            if seat.job is None and seat.conversation is not None:
-                if self._conversations is not None and len(tokens) >= FEWEST_TOKENS:
-                    state = self._states.saved(seat.sequence, len(tokens))
-                    self._conversations.write(seat.conversation, tokens, state)
-                seat.conversation = None
+        self._keeping.put_conversations_away(sorted(self._seats, key=lambda seat: seat.used_at))
 
     def forget(self, conversation: Path | None = None) -> None:
         """Let go of all state that requests have left behind; of one conversation, keep none of it on disk."""
+        if conversation is not None:
+            passed_on(self._seats, conversation)
+            return
         for seat in self._seats:
-            if conversation is not None:
-                seat.conversation = None if seat.conversation == conversation else seat.conversation
-            elif seat.job is None:
+            if seat.job is None:
                 seat.conversation = None
                 self._states.cut(seat.sequence, seat.own)
 
@@ -172,7 +124,7 @@ class Batch:
         self._clock += 1
         self._expire()
         self._admit()
-        self._follow()
+        follow(self._seats, self._states)
         rows, takes = self._plan()
         if not rows:
             return
@@ -195,18 +147,18 @@ class Batch:
             self._advance(take, logits[place : place + take.wanted])
             place += take.wanted
 
-    def _learn(self, takes: list[_Take], seconds: float) -> None:
+    def _learn(self, takes: list[Take], seconds: float) -> None:
         answers = sum(1 for take in takes if take.count == 1)
         prompt_rows = sum(take.count for take in takes) - answers
         proposed = sum(take.proposed for take in takes)
         self._pace.observe(answers=answers, prompt_rows=prompt_rows, proposed=proposed, seconds=seconds)
 
-    def _advance(self, take: _Take, rows: list[Logits]) -> None:
+    def _advance(self, take: Take, rows: list[Logits]) -> None:
         """Hand one request the logits that it wanted, if its pending tokens are through."""
         seat, job = take.seat, take.seat.job
         assert job is not None
         del job.pending[: take.count]
-        self._keep(seat)
+        self._keeping.put_prompt_away(seat)
         if not rows:
             return
         try:
@@ -224,13 +176,13 @@ class Batch:
         elif job.owed:
             self._progressed(job)
 
-    def _end(self, seat: _Seat, job: Answer) -> None:
+    def _end(self, seat: Seat, job: Answer) -> None:
         job.finish()
         usage = self._usage(seat, job, len(job.tokens))
         self._leave(seat)
         self._done(job, usage, [])
 
-    def _usage(self, seat: _Seat, job: Job, completion: int) -> Usage:
+    def _usage(self, seat: Seat, job: Job, completion: int) -> Usage:
         return Usage(
             prompt_tokens=len(job.prompt),
             cached_tokens=min(job.cached, len(job.prompt)),
@@ -258,12 +210,11 @@ class Batch:
                 return
             self._waiting.popleft()
 
-    def _seat(self, job: Job, free: list[_Seat]) -> bool:
+    def _seat(self, job: Job, free: list[Seat]) -> bool:
         if isinstance(job, Answer) and job.ending is not None:  # nothing left to compute
-            self._end(_Seat(-1), job)
+            self._end(Seat(-1), job)
             return True
         self._restore(job, free)
-        self._restore_conversation(job, free)
         source, reused = self._longest_prefix(job)
         if not self._room_for(job.promised - reused, source, reused):
             return False
@@ -276,60 +227,34 @@ class Batch:
                 self._states.copy(source, target.sequence, reused)
         target.job = job
         target.model_seconds = 0.0
-        self._mark(target, job)
+        passed_on(self._seats, job.conversation)
+        target.asker, target.own, target.conversation = job.asker, job.own, job.conversation
         job.cached = reused
         del job.pending[:reused]
-        self._find_leader(target, self._seats)
+        if self._settings.shares_prefixes:
+            find_leader(target, self._seats, self._states)
         return True
 
-    def _restore(self, job: Job, free: list[_Seat]) -> None:
-        """Bring the state of a specialist's own prompt back from disk, unless it is in memory."""
-        if self._prefixes is None or job.keep < FEWEST_TOKENS or self._longest_prefix(job)[1] >= job.keep:
-            return
-        tokens = job.pending[: job.keep]
-        state = self._prefixes.read(tokens)
-        if state is None or not self._room_for(job.promised, None, 0):
-            return
-        target = self._target(free, None)
-        self._states.cut(target.sequence, 0)
-        target.asker, target.own, target.conversation = "", len(tokens), None
-        if self._states.restore(target.sequence, tokens, state):
+    def _restore(self, job: Job, free: list[Seat]) -> None:
+        """Bring the state of the specialist's prompt and of the turns before back from disk, unless it is in memory."""
+        prompt = self._keeping.own_prompt(job, known=self._longest_prefix(job)[1])
+        if prompt is not None and self._restored(job, free, *prompt):
             job.keep = 0
+        turns = self._keeping.turns_before(job, known=self._longest_prefix(job)[1])
+        if turns is not None:
+            self._restored(job, free, *turns)
 
-    def _restore_conversation(self, job: Job, free: list[_Seat]) -> None:
-        """Bring the state of the turns before back from disk, where it is longer than what is in memory."""
-        if self._conversations is None or job.conversation is None:
-            return
-        kept = common_prefix(self._conversations.tokens(job.conversation), job.pending)
-        if kept < self._longest_prefix(job)[1] + FEWEST_TOKENS or not self._room_for(job.promised, None, 0):
-            return
-        found = self._conversations.read(job.conversation)
-        if found is None:
-            return
+    def _restored(self, job: Job, free: list[Seat], tokens: list[int], state: bytes) -> bool:
+        """Put a state into a free seat, as far as the request begins like it; False where there is no room."""
+        if not self._room_for(job.promised, None, 0):
+            return False
         target = self._target(free, None)
         self._states.cut(target.sequence, 0)
-        if self._states.restore(target.sequence, *found):
-            self._states.cut(target.sequence, kept)
-            self._mark(target, job)
-
-    def _mark(self, seat: _Seat, job: Job) -> None:
-        """Note whose state the seat will hold. A conversation goes on in one seat only."""
-        for other in self._seats:
-            if other.conversation == job.conversation:
-                other.conversation = None
-        seat.asker, seat.own, seat.conversation = job.asker, job.own, job.conversation
-
-    def _keep(self, seat: _Seat) -> None:
-        """Write the state of a specialist's own prompt to disk once it is computed."""
-        job = seat.job
-        if self._prefixes is None or job is None or job.keep < FEWEST_TOKENS:
-            return
-        tokens = self._states.tokens(seat.sequence)[: job.keep]
-        if len(tokens) < job.keep:
-            return
-        job.keep = 0
-        if not self._prefixes.has(tokens):
-            self._prefixes.write(tokens, self._states.saved(seat.sequence, len(tokens)))
+        target.asker, target.own, target.conversation = job.asker, job.own, None
+        if not self._states.restore(target.sequence, tokens, state):
+            return False
+        self._states.cut(target.sequence, common_prefix(tokens, job.pending))
+        return True
 
     def _longest_prefix(self, job: Job) -> tuple[int | None, int]:
         """Return the sequence that holds the longest beginning of the request, and its length."""
@@ -338,12 +263,12 @@ class Batch:
             return best, length
         limit = len(job.pending) - 1  # the last token is computed again, for its logits
         for seat in self._seats:
-            shared = min(limit, _open_to(job, seat), common_prefix(self._states.tokens(seat.sequence), job.pending))
+            shared = min(limit, seat.open_to(job), common_prefix(self._states.tokens(seat.sequence), job.pending))
             if shared > length:
                 best, length = seat.sequence, shared
         return best, length
 
-    def _target(self, free: list[_Seat], source: int | None) -> _Seat:
+    def _target(self, free: list[Seat], source: int | None) -> Seat:
         """Prefer an empty seat, then the one used longest ago; the source itself only when no other is left."""
         others = [seat for seat in free if seat.sequence != source] or free
         return min(others, key=lambda seat: (bool(self._states.tokens(seat.sequence)), seat.used_at))
@@ -361,50 +286,9 @@ class Batch:
             self._states.cut(seat.sequence, reused if seat.sequence == source else 0)
         return self._states.used + promised + tokens <= self._states.capacity
 
-    # Sharing a prefix that is being computed
-
-    def _find_leader(self, seat: _Seat, among: Iterable[_Seat]) -> None:
-        """Let the seat wait for the one whose prompt has most in common with its own, if that is worth it."""
-        assert seat.job is not None
-        seat.leader = None
-        if not self._settings.shares_prefixes:
-            return
-        mine = [*self._states.tokens(seat.sequence), *seat.job.pending]
-        reused = len(self._states.tokens(seat.sequence))
-        for other in among:
-            if other is seat or other.job is None or not other.job.pending:
-                continue
-            theirs = [*self._states.tokens(other.sequence), *other.job.pending]
-            shared = min(common_prefix(mine, theirs), len(mine) - 1, _open_to(seat.job, other))
-            if shared > max(reused, seat.shared if seat.leader else 0) + WORTH_WAITING_TOKENS:
-                seat.leader, seat.leader_job, seat.shared = other, other.job, shared
-
-    def _follow(self) -> None:
-        """Let those who wait take over what their leader has computed."""
-        for seat in self._seats:
-            leader = seat.leader
-            if seat.job is None or leader is None:
-                continue
-            ready = len(self._states.tokens(leader.sequence))
-            if leader.job is seat.leader_job and ready < seat.shared:
-                continue
-            gone = leader.job is not seat.leader_job
-            seat.leader = None
-            mine = [*self._states.tokens(seat.sequence), *seat.job.pending]
-            usable = min(
-                common_prefix(self._states.tokens(leader.sequence), mine), len(mine) - 1, _open_to(seat.job, leader)
-            )
-            if usable > len(self._states.tokens(seat.sequence)):
-                self._states.cut(seat.sequence, 0)
-                self._states.copy(leader.sequence, seat.sequence, usable)
-                seat.job.pending = mine[usable:]
-                seat.job.cached = usable
-            if gone:  # the first of those who waited goes on, the others wait for it; never for one who waits itself
-                self._find_leader(seat, [other for other in self._seats if other.leader is None])
-
     # One step
 
-    def _plan(self) -> tuple[list[Row], list[_Take]]:
+    def _plan(self) -> tuple[list[Row], list[Take]]:
         """Return the rows of the next decode call, and what of them is whose."""
         ready = [s for s in self._seats if s.job is not None and s.leader is None and s.job.pending]
         ready.sort(key=lambda seat: (len(seat.job.pending) > 1 if seat.job else False, seat.used_at))
@@ -412,12 +296,12 @@ class Batch:
         self._propose(takes)
         return [row for take in takes for row in self._rows(take)], takes
 
-    def _shared_out(self, ready: list[_Seat]) -> list[_Take]:
+    def _shared_out(self, ready: list[Seat]) -> list[Take]:
         """Share the rows of a step out: one to each answer, what is left to prompts, first come first served."""
         answering = any(len(seat.job.pending) == 1 for seat in ready if seat.job)
         prompt_rows = self._pace.rows(self._settings.rows) if answering else self._settings.rows
         room = self._settings.rows
-        takes: list[_Take] = []
+        takes: list[Take] = []
         for seat in ready:
             assert seat.job is not None
             wanted = len(seat.job.pending)
@@ -428,10 +312,10 @@ class Batch:
                 prompt_rows -= taken
             room -= taken
             seat.used_at = self._clock
-            takes.append(_Take(seat, taken))
+            takes.append(Take(seat, taken))
         return takes
 
-    def _propose(self, takes: list[_Take]) -> None:
+    def _propose(self, takes: list[Take]) -> None:
         """Add proposed tokens to a step without prompts; those are worth more."""
         used = sum(take.count for take in takes)
         whole = [take for take in takes if take.seat.job and take.count == len(take.seat.job.pending)]
@@ -444,7 +328,7 @@ class Batch:
                 used += take.proposed
                 left -= take.proposed
 
-    def _rows(self, take: _Take) -> list[Row]:
+    def _rows(self, take: Take) -> list[Row]:
         job, sequence = take.seat.job, take.seat.sequence
         assert job is not None
         start = len(self._states.tokens(sequence))
@@ -455,7 +339,7 @@ class Batch:
         take.wanted = max(0, len(tokens) - last)
         return [Row(token, start + i, sequence, i >= last) for i, token in enumerate(tokens)]
 
-    def _weigh(self, seat: _Seat, job: Scoring, root: Logits) -> None:
+    def _weigh(self, seat: Seat, job: Scoring, root: Logits) -> None:
         began = time.monotonic()
         probabilities = weigh(self._states, seat.sequence, job, root, rows=self._settings.rows)
         seat.model_seconds += time.monotonic() - began
@@ -465,20 +349,20 @@ class Batch:
 
     # Leaving
 
-    def _leave(self, seat: _Seat) -> None:
+    def _leave(self, seat: Seat) -> None:
         """Free the seat. Its state stays for the next request with the same beginning, unless a device asked."""
         seat.job = seat.leader = seat.leader_job = None
         seat.used_at = self._clock
         if seat.asker:
             self._states.cut(seat.sequence, seat.own)
 
-    def _fail(self, seat: _Seat, error: ModelsError) -> None:
+    def _fail(self, seat: Seat, error: ModelsError) -> None:
         job = seat.job
         self._leave(seat)
         if job is not None:
             self._failed(job, error)
 
-    def _make_room(self, takes: list[_Take]) -> None:
+    def _make_room(self, takes: list[Take]) -> None:
         """Forget every idle state; if there is none, give up the youngest request."""
         idle = [s for s in self._seats if s.job is None and self._states.tokens(s.sequence)]
         for seat in idle:
@@ -487,11 +371,6 @@ class Batch:
             seat = max((take.seat for take in takes), key=lambda s: s.job.started if s.job else 0.0)
             self._states.cut(seat.sequence, 0)
             self._fail(seat, BackendError("The model's context is full. Ask again when less is running."))
-
-
-def _open_to(job: Job, seat: _Seat) -> int:
-    """Return how many tokens of a seat's state a request may take over: another's only as far as a specialist's."""
-    return sys.maxsize if job.asker == seat.asker else max(job.own, seat.own)
 
 
 def _late(job: Job, now: float) -> bool:

@@ -24,12 +24,13 @@ from models.backend import Constraint, Message, Sampling
 from models.conversations import ConversationFiles
 from models.engine import framing
 from models.engine.answering import Answer, Scoring
-from models.engine.batch import Batch, BatchSettings, Job
+from models.engine.batch import Batch, BatchSettings
 from models.engine.cells import common_prefix
 from models.engine.constrain import Constrainer, Matcher
 from models.engine.library import ContextSettings, Library
 from models.engine.lookup import MOST_PROPOSED, Lookup
 from models.engine.prefixes import PrefixFiles
+from models.engine.seats import Job
 from models.engine.template import FALLBACK, ChatTemplate
 from models.engine.text import TextStream
 from models.errors import BackendError, InputError, ModelsError

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from models.backend import Sampling
 from models.conversations import ConversationFiles
 from models.engine.answering import Answer
-from models.engine.batch import Batch, BatchSettings, Job
+from models.engine.batch import Batch, BatchSettings
 from models.engine.library import NoRoom, Row, Vocabulary
 from models.engine.prefixes import PrefixFiles
+from models.engine.seats import Job
 from models.engine.text import TextStream
 from models.errors import ModelsError
 from models.types import Usage

@@ -1,0 +1,66 @@
+"""State on disk, as the batch uses it: specialists' own prompts and conversations are brought back and put away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from models.conversations import ConversationFiles
+from models.engine.cells import common_prefix
+from models.engine.prefixes import FEWEST_TOKENS, PrefixFiles
+from models.engine.seats import Job, Seat
+from models.engine.states import States
+
+
+class Keeping:
+    """What is kept of one context. Without files it keeps nothing and finds nothing."""
+
+    def __init__(self, states: States, prefixes: PrefixFiles | None, conversations: ConversationFiles | None) -> None:
+        self._states = states
+        self._prefixes = prefixes
+        self._conversations = conversations
+
+    def own_prompt(self, job: Job, *, known: int) -> tuple[list[int], bytes] | None:
+        """Return the state of the specialist's own prompt, unless `known` tokens, all of it, are in memory."""
+        if self._prefixes is None or job.keep < FEWEST_TOKENS or known >= job.keep:
+            return None
+        tokens = job.pending[: job.keep]
+        state = self._prefixes.read(tokens)
+        return None if state is None else (tokens, state)
+
+    def turns_before(self, job: Job, *, known: int) -> tuple[list[int], bytes] | None:
+        """Return the state of the conversation so far, where it is longer than the `known` tokens in memory."""
+        if self._conversations is None or job.conversation is None:
+            return None
+        kept = common_prefix(self._conversations.tokens(job.conversation), job.pending)
+        return self._conversations.read(job.conversation) if kept >= known + FEWEST_TOKENS else None
+
+    def put_prompt_away(self, seat: Seat) -> None:
+        """Write the state of a specialist's own prompt once it is computed."""
+        job = seat.job
+        if self._prefixes is None or job is None or job.keep < FEWEST_TOKENS:
+            return
+        tokens = self._states.tokens(seat.sequence)[: job.keep]
+        if len(tokens) < job.keep:
+            return
+        job.keep = 0
+        if not self._prefixes.has(tokens):
+            self._prefixes.write(tokens, self._states.saved(seat.sequence, len(tokens)))
+
+    def put_conversations_away(self, seats: Iterable[Seat]) -> None:
+        """Write the state that ended turns have left behind."""
+        for seat in seats:
+            tokens = self._states.tokens(seat.sequence)
+            if seat.job is not None or seat.conversation is None:
+                continue
+            if self._conversations is not None and len(tokens) >= FEWEST_TOKENS:
+                state = self._states.saved(seat.sequence, len(tokens))
+                self._conversations.write(seat.conversation, tokens, state)
+            seat.conversation = None
+
+
+def passed_on(seats: Iterable[Seat], conversation: Path | None) -> None:
+    """A conversation goes on in one seat only: the others have nothing to keep of it."""
+    for seat in seats:
+        if seat.conversation == conversation:
+            seat.conversation = None

@@ -1,0 +1,55 @@
+"""A seat: one sequence number, the request that uses it, and whose state it holds. And its share of a step."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.engine.answering import Answer, Scoring
+
+Job = Answer | Scoring
+
+
+@dataclass(slots=True)
+class Seat:
+    """A sequence number and who uses it."""
+
+    sequence: int
+    job: Job | None = None
+    used_at: int = 0
+    """Number of the step."""
+    leader: Seat | None = None
+    """The seat whose prompt this one waits for."""
+    leader_job: Job | None = None
+    shared: int = 0
+    """Tokens to take over from the leader."""
+    model_seconds: float = 0.0
+    asker: str = ""
+    """Whose state it holds."""
+    own: int = 0
+    """First tokens of the state that are a specialist's own, and anybody's."""
+    conversation: Path | None = None
+    """The conversation whose state it holds and which is not on disk yet."""
+
+    def open_to(self, job: Job) -> int:
+        """Return how many tokens of this state a request may take over: another's only as far as a specialist's."""
+        return sys.maxsize if job.asker == self.asker else max(job.own, self.own)
+
+
+@dataclass(slots=True)
+class Take:
+    """What one seat gets of a step."""
+
+    seat: Seat
+    count: int
+    """Its pending tokens that are computed."""
+    proposed: int = 0
+    """Tokens that may follow them, computed too."""
+    wanted: int = 0
+    """Its rows whose logits are wanted."""
+
+    @property
+    def answering(self) -> bool:
+        """True once the prompt is through."""
+        return isinstance(self.seat.job, Answer) and bool(self.seat.job.tokens)
