@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import aiohttp
 import pytest
@@ -29,7 +29,7 @@ from runtime.copying import bring
 from tests.peers.swarm import Node, pair, running
 from tests.socket_guard import SocketGuard
 
-DATA = os.urandom(CHUNK_BYTES + 4321)
+DATA = Random(7).randbytes(CHUNK_BYTES + 4321)
 SHA = hashlib.sha256(DATA).hexdigest()
 LACKING = "0" * 64
 

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -15,7 +16,7 @@ from peers.chunks import CHUNK_BYTES
 from peers.part import SPARE_BYTES, Part
 from tests.peers.fake_blobs import FakeBlobs, Fault, row_of
 
-DATA = os.urandom(4 * CHUNK_BYTES + 12345)
+DATA = Random(7).randbytes(4 * CHUNK_BYTES + 12345)
 SHA = hashlib.sha256(DATA).hexdigest()
 ROOMY = 10**12
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 from pathlib import Path
+from random import Random
 
 from models.manifest import Artifact, HttpsSource, Manifest
 from models.pull import pull
@@ -14,7 +14,7 @@ from models.store import Store
 from runtime.nearby import fetchers
 from tests.peers.swarm import Node, running
 
-DATA = os.urandom(300_000)
+DATA = Random(7).randbytes(300_000)
 SHA = hashlib.sha256(DATA).hexdigest()
 WEB = HttpsSource("https", "https://example.org/model.onnx")
 WANTED = Manifest(
