@@ -22,6 +22,7 @@ from models.backend import (
     Encoder,
     Finish,
     GenerateCall,
+    Loaded,
     Message,
     Reranker,
     Tagger,
@@ -307,7 +308,13 @@ class ScriptedPool:
 
     def at_hand(self, models: Sequence[str]) -> AtHand | None:
         """Every scripted model is loaded, and of no size."""
-        held: dict[str, TextModel | Encoder | Reranker] = {**self._text, **self._encoder, **self._reranker}
+        held: dict[str, Loaded] = {
+            **self._text,
+            **self._encoder,
+            **self._reranker,
+            **self._classifier,
+            **self._tagger,
+        }
         name = next((name for name in models if name in held), None)
         if name is None:
             return None

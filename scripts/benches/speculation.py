@@ -8,9 +8,9 @@ from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanage
 from importlib import resources
 from pathlib import Path
 
-from models.backend import Delta, Encoder, Finish, GenerateCall, Message, Reranker, TextModel
+from models.backend import Classifier, Delta, Encoder, Finish, GenerateCall, Message, Reranker, Tagger, TextModel
 from models.backends.llama import LlamaModel
-from models.specialist import build, read_spec
+from models.specialist import AtHand, build, read_spec
 from models.types import Digest, Json, ModelId, Request, Specialist, last
 from scripts.benches import papers
 from scripts.benches.client import at_once
@@ -149,5 +149,14 @@ class One:
     def reranker(self, models: Sequence[str]) -> AbstractAsyncContextManager[Reranker]:
         raise NotImplementedError("this bench asks no reranker")
 
-    def installed(self, models: Sequence[str]) -> list[str]:
+    def classifier(self, models: Sequence[str]) -> AbstractAsyncContextManager[Classifier]:
+        raise NotImplementedError("this bench asks no classifier")
+
+    def tagger(self, models: Sequence[str]) -> AbstractAsyncContextManager[Tagger]:
+        raise NotImplementedError("this bench asks no tagger")
+
+    def installed(self, models: Sequence[str], kind: str = "") -> list[str]:
         return list(models[:1])
+
+    def at_hand(self, models: Sequence[str]) -> AtHand | None:
+        return None  # nothing is placed in this bench

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def test_an_answer_outlives_the_cable_of_the_device_that_writes_it(tmp_path: Pat
         laptop = nodes["laptop"]
         for name in models:
             pair(nodes[name], laptop)
-            until(lambda name=name: linked(laptop, name), LINKED_S)
+            until(partial(linked, laptop, name), LINKED_S)
         with laptop.terminal("ask", QUESTION, "--as", "generate") as reading:
             assert reading.stdout is not None
             begun = reading.stdout.read(20)
