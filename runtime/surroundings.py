@@ -69,7 +69,8 @@ class Surroundings:
         try:
             return place(plan, seats, needs)
         except Unplaceable:
-            seats = await self._seats(capabilities, call=True)
+            may_leave = any(step.ceiling >= Tier.HOME for step in plan.steps)
+            seats = await self._seats(capabilities, call=True) if may_leave else seats
         return tuple(self._somewhere(step, needs[step.id], seats) for step in plan.steps)
 
     async def place_again(self, step: Step, *, tried: frozenset[str], artifacts: tuple[Digest, ...]) -> Placement:

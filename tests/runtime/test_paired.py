@@ -206,3 +206,16 @@ async def test_without_discovery_nobody_is_called(tmp_path: Path) -> None:
             with pytest.raises(ModelsError, match="covey models pull"):
                 await alone.ask(story())
         assert laptop.sent() == []
+
+
+async def test_for_what_may_not_leave_nobody_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COVEY_DISCOVERY", "lo")
+    async with device(tmp_path, "laptop") as laptop, device(tmp_path, "kitchen", writer()) as kitchen:
+        await laptop.knows(kitchen)
+        await laptop.gone()
+        before = laptop.state.ledger.entries()
+        async with open_node(laptop.node.home, pool=ScriptedPool({})) as alone:
+            for ask in (story(ceiling=Tier.DEVICE), story(label=Label.SECRET)):
+                with pytest.raises(ModelsError, match="covey models pull"):
+                    await alone.ask(ask)
+        assert laptop.state.ledger.entries() == before
