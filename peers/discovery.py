@@ -20,6 +20,7 @@ from peers.mdns import SERVICE, WINDOW, Multicast, Opening, Plate
 from peers.networks import Networks, Surroundings
 from peers.node_id import NodeId
 from peers.sightings import REPEAT_S, Matcher, Pace, is_double, matcher, places
+from peers.sleeps import Sleeps
 from peers.state import NodeState
 
 TICK_S = 0.5
@@ -58,6 +59,7 @@ class Discovery:
         look: Callable[[], Sequence[Interface]] = interfaces.snapshot,
         clock: Callable[[], float] = time.monotonic,
         clock_ns: Callable[[], int] = time.time_ns,
+        sleeps: Sleeps | None = None,
     ) -> None:
         """`port`: where this node serves its peers; `boot`: what it says in its hello.
 
@@ -74,6 +76,7 @@ class Discovery:
         self._look = look
         self._clock = clock
         self._clock_ns = clock_ns  # not the latest time seen: a clock that was wrong once and was set back is right
+        self._sleeps = sleeps or Sleeps()
         self._networks = Networks(state.folder)
         self._pace = Pace()
         self._heard_s: dict[NodeId, float] = {}
@@ -109,6 +112,12 @@ class Discovery:
             except DiscoveryError as error:
                 logger.info("%s", error)
                 await asyncio.sleep(RETRY_S)
+            except PeersError as error:
+                logger.warning("devices are not looked for just now: %s", error)
+                await asyncio.sleep(RETRY_S)
+            except Exception:  # top of the task: a defect here must not end discovery for good
+                logger.exception("looking for devices failed in a way that it should not; it begins anew")
+                await asyncio.sleep(RETRY_S)
             self._changed()
 
     async def _on_the_air(self, opened: Multicast) -> None:
@@ -126,9 +135,10 @@ class Discovery:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _until_moved(self) -> None:
+        """Wait until this device is elsewhere, or slept: then all is announced and asked anew."""
         while True:
             await asyncio.sleep(INTERFACES_S)
-            if await self._here() != self._ground:
+            if await self._here() != self._ground or self._sleeps.noticed():
                 return
 
     async def _here(self) -> Ground:

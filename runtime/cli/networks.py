@@ -16,7 +16,12 @@ from runtime.errors import UsageError
 from runtime.home_network import around
 from runtime.reach import Reach
 
-WORDS = {"home": "home", "unknown": "not said yet", "away": "not home"}
+WORDS = {
+    "home": "home",
+    "unknown": "not said yet",
+    "away": "not home",
+    "no_router": "its router has not answered yet, so it can't be told from others; use the network, and ask again",
+}
 
 
 def ask_once(folder: Path, far: Reach, *, may_ask: bool) -> None:
@@ -47,7 +52,9 @@ def home(
     if yes or no:
         Networks(folder).say([*before.home, *before.unknown, *before.away], "home" if yes else "away")
     now = around(folder)
-    standings = [("home", now.home), ("unknown", now.unknown), ("away", now.away)]
+    away = [one for one in now.away if networks.network_id(one)]
+    early = [one for one in now.away if not networks.network_id(one)]
+    standings = [("home", now.home), ("unknown", now.unknown), ("away", away), ("no_router", early)]
     rows = [(networks.shown(one), one.name, standing) for standing, found in standings for one in found]
     if as_json:
         found = [{"network": shown.partition(" on ")[0], "interface": name, "is": said} for shown, name, said in rows]

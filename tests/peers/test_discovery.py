@@ -22,6 +22,7 @@ from peers.networks import Networks
 from peers.node_id import NodeId
 from peers.offer import Offer
 from peers.peerstore import PeerStore
+from peers.sleeps import Sleeps
 from peers.state import NodeState, open_state
 from peers.windows import found as windows_found
 from tests.peers.fake_multicast import Air
@@ -42,6 +43,8 @@ class Station:
     discovery: Discovery
     around: list[Interface]
     clock: Clock
+    slept: list[float]
+    """Seconds that the device has slept in all."""
     sighted: list[tuple[NodeId, Address]] = field(default_factory=list)
     doubled: list[Address] = field(default_factory=list)
 
@@ -64,6 +67,7 @@ async def station(home: Path, air: Air, address: str, *, at_home: bool = True) -
     around = [lan(address)]
     if at_home:
         Networks(state.folder).say(around, "home")
+    slept = [0.0]
     found: list[tuple[NodeId, Address]] = []
     doubled: list[Address] = []
     running = Discovery(
@@ -75,10 +79,11 @@ async def station(home: Path, air: Air, address: str, *, at_home: bool = True) -
         opening=air.opening,
         look=lambda: tuple(around),
         clock_ns=clock,
+        sleeps=Sleeps(lambda: 0.0, lambda: slept[0]),
     )
     task = asyncio.create_task(running.run())
     try:
-        yield Station(state, running, around, clock, found, doubled)
+        yield Station(state, running, around, clock, slept, found, doubled)
     finally:
         task.cancel()
         await asyncio.wait([task])
@@ -150,6 +155,15 @@ async def test_another_address_is_announced_and_a_lost_interface_ends_it(tmp_pat
         a.around[:] = [lan("10.0.0.1")]
         await until(lambda: air.plates)
         assert air.opened == [("10.0.0.1",), ("10.0.0.77",), ("10.0.0.1",)]
+
+
+async def test_after_a_sleep_all_is_announced_and_asked_anew(tmp_path: Path) -> None:
+    air = Air()
+    async with station(tmp_path / "a", air, "10.0.0.1") as a:
+        await until(lambda: air.plates)
+        a.slept[0] = 3600.0
+        await until(lambda: len(air.opened) == 2 and air.plates)
+        assert air.opened[0] == air.opened[1]
 
 
 async def test_at_midnight_the_name_changes_and_is_still_known(tmp_path: Path) -> None:
@@ -257,6 +271,17 @@ async def test_a_network_that_can_not_be_opened_is_tried_again(tmp_path: Path) -
         await asyncio.sleep(0.1)
         air.broken = False
         await until(lambda: air.plates)
+
+
+async def test_a_list_of_devices_that_is_damaged_ends_discovery_only_until_it_is_mended(tmp_path: Path) -> None:
+    air = Air()
+    async with station(tmp_path / "a", air, "10.0.0.1") as a, station(tmp_path / "b", air, "10.0.0.2") as b:
+        await until(lambda: len(air.plates) == 2)
+        a.state.peers.path.write_text("[")
+        await until(lambda: len(air.plates) == 1)
+        a.state.peers.path.unlink()
+        a.knows(b)
+        await until(lambda: a.sighted)
 
 
 async def test_a_pairing_window_is_announced_under_the_name_that_its_owner_chose(tmp_path: Path) -> None:
