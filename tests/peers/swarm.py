@@ -57,6 +57,7 @@ class Node:
     ended: list[str] = field(default_factory=list)
     """`done` or `closed`, one for each request."""
     script: Script = count_to_five
+    host: str = "127.0.0.1"
     store: Store = field(default_factory=lambda: Store(Path()))
     """Whose models it lets others copy."""
 
@@ -79,7 +80,7 @@ class Node:
 
     @property
     def address(self) -> Address:
-        return Address("127.0.0.1", self.server.port)
+        return Address(self.host, self.server.port)
 
     async def handle(self, request: Request, peer: Peer) -> AsyncIterator[Chunk | Result]:
         self.asked.append(request)
@@ -113,25 +114,31 @@ class Node:
 
 @asynccontextmanager
 async def running(
-    home: Path, name: str, *, dials: bool = False, facts: Facts | None = None, bytes_per_s: float | None = None
+    home: Path,
+    name: str,
+    *,
+    dials: bool = False,
+    facts: Facts | None = None,
+    bytes_per_s: float | None = None,
+    host: str = "127.0.0.1",
 ) -> AsyncIterator[Node]:
     """A node that serves on a free port of loopback, as long as the block lasts, and keeps links if it dials."""
     state = open_state(home / name, machine="")
-    host = PairingHost(state, membership.me(state, name))
+    pairing = PairingHost(state, membership.me(state, name))
     nodes: list[Node] = []
     store = Store(home / name / "models")
     server = PeerServer(
         state,
         lambda request, peer: nodes[0].handle(request, peer),
-        pairing=host.answer,
+        pairing=pairing.answer,
         facts=facts,
         shelf=Shelf(store),
         pace=Pace(bytes_per_s),
         boot=secrets.token_hex(4),
     )
-    async with server.serving("127.0.0.1", 0), PeerClient(state.identity, linked=server.links.get) as client:
+    async with server.serving(host, 0), PeerClient(state.identity, linked=server.links.get) as client:
         dialer = Dialer(server.links, client)
-        nodes.append(Node(name, state, server, client, dialer, store=store))
+        nodes.append(Node(name, state, server, client, dialer, store=store, host=host))
         if not dials:
             yield nodes[0]
             return

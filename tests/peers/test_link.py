@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +13,7 @@ import pytest
 
 from models.errors import InputError
 from models.types import Chunk, Label, Result, last
-from peers import membership
+from peers import link, liveness, membership
 from peers.audit import Act
 from peers.codes import Address
 from peers.errors import LinkError, PeerBusy, PeerLost, VersionMismatch
@@ -200,8 +201,8 @@ async def test_a_device_with_several_addresses_gets_one_link(tmp_path: Path) -> 
         laptop.knows(kitchen, addresses=[f"127.0.0.1:{port}", f"127.0.0.2:{port}", f"localhost:{port}"])
         await laptop.until_linked(kitchen)
         await asyncio.sleep(1.0)
-        (link,) = laptop.links._open.values()
-        assert (link.health, len(kitchen.links._all())) == (Health.UP, 1)
+        (only,) = laptop.links._open.values()
+        assert (only.health, len(kitchen.links._all())) == (Health.UP, 1)
         opened = [one for one in laptop.state.ledger.entries() if one.capability == "peer.link"]
         assert len(opened) == 1
 
@@ -380,6 +381,44 @@ class Network:
             writer.write(data)
 
 
+@pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
+async def test_devices_that_have_ipv6_alone_are_linked(tmp_path: Path) -> None:
+    async with (
+        running(tmp_path, "laptop", dials=True, host="::1") as laptop,
+        running(tmp_path, "kitchen", host="::1") as kitchen,
+    ):
+        kitchen.knows(laptop, addresses=[])
+        laptop.knows(kitchen)
+        await laptop.until_linked(kitchen)
+        assert (await last(kitchen.specialist(laptop).run(REQUEST))).output == WORDS
+
+
+async def test_a_silent_device_gets_no_new_work_and_is_well_again_when_it_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slow is not dead: the link stays, and what runs over it goes on."""
+    monkeypatch.setattr(link, "TICK_S", 0.05)
+    monkeypatch.setattr(liveness, "PING_S", 0.2)
+    monkeypatch.setattr(liveness, "ANSWER_S", 0.2)
+    async with running(tmp_path, "laptop", dials=True) as laptop, running(tmp_path, "kitchen") as kitchen:
+        network = Network(kitchen.address)
+        async with await asyncio.start_server(network.accept, "127.0.0.1", 0) as proxy:
+            kitchen.knows(laptop, addresses=[])
+            laptop.knows(kitchen, addresses=[f"127.0.0.1:{proxy.sockets[0].getsockname()[1]}"])
+            await laptop.until_linked(kitchen)
+            before = laptop.links.get(kitchen.id)
+            assert before is not None
+            network.up.clear()
+            await until(lambda: laptop.around.neighbours[kitchen.id].health is Health.SUSPECT)
+            assert laptop.links.get(kitchen.id) is None
+            network.up.set()
+            await until(lambda: before.health is Health.UP)
+            await until(lambda: laptop.links.get(kitchen.id) is not None)
+            for one in (laptop, kitchen):
+                one.links.close()
+            await asyncio.sleep(0.2)
+
+
 async def test_after_a_wake_a_half_open_link_is_given_up_and_made_anew(tmp_path: Path) -> None:
     """While the device slept its network went away: nobody told either side."""
     async with running(tmp_path, "laptop", dials=True) as laptop, running(tmp_path, "kitchen") as kitchen:
@@ -425,9 +464,9 @@ async def test_work_over_a_link_that_is_replaced_goes_on_to_its_end(tmp_path: Pa
 async def test_an_older_version_than_before_makes_no_link(tmp_path: Path) -> None:
     async with pair(tmp_path) as (laptop, kitchen):
         peer = replace(laptop.state.peers.book().peers[kitchen.id], version=2)
-        link = await laptop.client.link(laptop.links.station, peer, kitchen.address)
+        old = await laptop.client.link(laptop.links.station, peer, kitchen.address)
         with pytest.raises(VersionMismatch, match="spoke version 2"):
-            await link.greet()
+            await old.greet()
         await until(lambda: not kitchen.links._open)
 
 
