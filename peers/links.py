@@ -18,8 +18,8 @@ from peers.station import Station
 
 CROSSING_S = 5.0
 """Two links of one pair that began within this were dialled by both at once."""
-LINKS_PER_MINUTE = 20
-"""Of one device; its own back-off dials about eight times in a minute at worst."""
+LINKS_PER_MINUTE = 60
+"""Of one device: one for each `covey ask` where no node is up. Back-off alone dials about eight times in a minute."""
 
 logger = logging.getLogger(__name__)
 

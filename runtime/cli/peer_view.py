@@ -102,11 +102,11 @@ def happening_json(one: Happening) -> dict[str, Json]:
 def rows(peers: Sequence[Peer], now_ns: int, linked: Linked | None = None) -> Iterator[str]:
     """Yield one line per device."""
     width = max(len(peer.name) for peer in peers)
-    for peer in peers:
+    states = [link_words(linked, peer.node_id) or f"seen {when(peer.seen_ns)}" for peer in peers]
+    state_width = max(map(len, states))
+    for peer, state in zip(peers, states, strict=True):
         over = "  (its time is over)" if is_expired(peer, now_ns) else ""
-        name = f"{peer.name:<{width}}  {short(peer.node_id)}"
-        now = link_words(linked, peer.node_id) or f"seen {when(peer.seen_ns)}"
-        yield f"{name}  {now}  {grant_words(peer.grant)}{over}"
+        yield f"{peer.name:<{width}}  {short(peer.node_id)}  {state:<{state_width}}  {grant_words(peer.grant)}{over}"
 
 
 def lines(peer: Peer, now_ns: int, linked: Linked | None = None) -> Iterator[str]:

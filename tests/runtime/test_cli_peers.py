@@ -17,6 +17,7 @@ from peers.book import Effect, find
 from peers.errors import UnknownPeer
 from peers.grants import Ask, Now, What, allows, guest_device, own_device
 from peers.identity import Identity
+from runtime.cli import peer_view
 from runtime.cli.main import main
 from runtime.cli.node_state import opened
 from tests.peers.nodes import new_identity, paired_with
@@ -176,3 +177,22 @@ def test_a_guests_time_ends_by_itself(home: Path, capsys: pytest.CaptureFixture[
     assert one_object(capsys, "show", "visitor")["expired"] is True
     verdict = allows(find(state.peers.book(), "visitor").grant, Ask(What.RUN, "extract", Label.PUBLIC), Now(2, 0))
     assert verdict.rule == "expired"
+
+
+def test_a_row_says_how_a_device_is_now(kitchen: Identity) -> None:
+    peers = list(opened().peers.book().peers.values())
+    up = {"health": "up", "rtt_s": 0.0024, "running": 2, "draining": False, "battery": 0.34, "plugged": False}
+    (row,) = peer_view.rows(peers, 0, {kitchen.node_id: up})
+    assert "up, 2 ms away, 2 running, battery 34%  sees personal" in row
+    (row,) = peer_view.rows(peers, 0, {kitchen.node_id: {**up, "draining": True, "running": 0, "plugged": True}})
+    assert "about to stop, 2 ms away, idle  sees" in row
+    (row,) = peer_view.rows(peers, 0, {})
+    assert "down  sees" in row
+    (row,) = peer_view.rows(peers, 0, None)
+    assert "seen 20" in row
+
+
+def test_without_a_running_node_nothing_is_said_of_links(kitchen: Identity, capsys: pytest.CaptureFixture[str]) -> None:
+    assert one_object(capsys, "list")["peers"][0]["link"] is None
+    (opened().folder.parent / "node.sock").write_text("what a crash left")
+    assert one_object(capsys, "list")["peers"][0]["link"] is None
