@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-from models.errors import ModelsError
+from models.errors import BackendError, ModelsError, StoreError
 from models.types import Specialist
 from peers.book import is_expired
 from peers.client import PeerClient
@@ -67,6 +67,8 @@ class PairedDevices:
                 self._resting[NodeId(node)] = self._clock() + error.retry_after_s, f"it is busy: {error}"
             case LinkError():
                 self._resting[NodeId(node)] = self._clock() + REST_S, f"it was lost a moment ago: {error}"
+            case BackendError() | StoreError():
+                self._resting[NodeId(node)] = self._clock() + REST_S, f"it failed a moment ago: {error}"
             case _:
                 return
 

@@ -205,3 +205,18 @@ async def test_a_device_whose_card_names_other_weights_than_it_has_spoils_no_ans
         pieces, answer = await told_losing(laptop, kitchen.wire.cut, after=5)
         assert len([piece for piece in pieces if isinstance(piece, Restarted)]) == 1
         assert (text_of(pieces), answer.result.text, answer.node) == (other, other, "desktop")
+
+
+async def test_a_device_that_can_not_do_what_it_says_is_passed_over(tmp_path: Path) -> None:
+    """Its card names a model that it does not have any more."""
+    async with (
+        device(tmp_path, "laptop") as laptop,
+        device(tmp_path, "kitchen") as kitchen,
+        device(tmp_path, "desktop", writer()) as desktop,
+    ):
+        cards = await desktop.cards()
+        await laptop.knows(kitchen, rtt_s=0.001, cards=cards)
+        await laptop.knows(desktop, rtt_s=0.1)
+        nodes = [(await laptop.ask(story())).node for _ in range(2)]
+        assert nodes == ["desktop", "desktop"]
+        assert len([entry for entry in laptop.sent() if entry.recipient_name == "kitchen"]) == 1
