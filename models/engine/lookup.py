@@ -18,7 +18,7 @@ FIRST_RATES = {3: 0.85, 2: 0.7, 1: 0.4}
 """Share of proposed tokens that is right, by the length of the end that was found; a guess until it is seen."""
 WEIGHT = 0.15
 """Of one more proposed token in these shares."""
-LEAST_GAIN = 1.1
+LEAST_GAIN = 1.2
 """A step with proposals must promise this many times the tokens a second of one without."""
 RETRY_ANSWERS = 24
 """After so many tokens without a proposal a short one is tried again: the text may have changed its kind."""

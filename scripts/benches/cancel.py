@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import aclosing
 
+from models.backend import GenerateCall, Message, whole
 from scripts.benches import reference, servers, texts
 from scripts.benches.client import Client, chat
-from scripts.benches.figures import Report, compared
+from scripts.benches.figures import Report, alone, compared
 from scripts.benches.setup import Setup, say
 
-ABOUT = "8 answers run, a ninth waits, one client hangs up: seconds to the ninth's first token"
+ABOUT = "8 answers run, a ninth waits, one client hangs up: seconds to the ninth's first token, and to a free place"
 SIDES = ("Covey", "llama-server")
 RUNNING = 8
 LONG_TOKENS = 200
@@ -28,8 +30,32 @@ async def run(setup: Setup) -> Report:
             for side, url in enumerate((node.url, other.url)):
                 freed[side].append(await _one(url, setup.model, number))
             say(f"round {number + 1} of {rounds}: {freed[0][-1]:.3f} against {freed[1][-1]:.3f} s")
-    rows = (compared("from hanging up to the first token", "s", freed, "lower"),)
+    rows = (
+        compared("from hanging up to the first token", "s", freed, "lower"),
+        alone("from cancelling to the free place", "s", await _places(setup, 2 * rounds), "lower"),
+    )
     return Report("cancel", ABOUT, rows, SIDES, {"rounds": rounds, "reference_options": " ".join(options)})
+
+
+async def _places(setup: Setup, rounds: int) -> list[float]:
+    """Return what a cancel adds to the first token of one who waits for the only place, against finding it free."""
+    call = GenerateCall((Message("user", "Say hello."),), 1)
+    added: list[float] = []
+    async with setup.loaded(slots=1) as model:
+        for number in range(rounds):
+            asked = f"Tell a very long story. {texts.question(number)}"
+            async with aclosing(model.generate(GenerateCall((Message("user", asked),), 900))) as story:  # type: ignore[type-var]
+                await anext(story)
+                waiting = asyncio.create_task(whole(model.generate(call)))
+                await asyncio.sleep(0.1)
+                began = time.perf_counter()
+            await waiting
+            after_cancel = time.perf_counter() - began
+            await whole(model.generate(GenerateCall((Message("user", asked),), 2)))
+            began = time.perf_counter()
+            await whole(model.generate(call))
+            added.append(after_cancel - (time.perf_counter() - began))
+    return added
 
 
 async def _one(url: str, model: str, number: int) -> float:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from contextlib import aclosing
 from importlib import resources
 from pathlib import Path
 
-from models.backend import Classifier, Delta, Encoder, Finish, GenerateCall, Message, Reranker, Tagger, TextModel
+from models.backend import Delta, Finish, GenerateCall, Message
 from models.backends.llama import LlamaModel
-from models.specialist import AtHand, build, read_spec
+from models.backends.scripted import ScriptedPool
+from models.specialist import build, read_spec
 from models.types import Digest, Json, ModelId, Request, Specialist, last
 from scripts.benches import papers
 from scripts.benches.client import at_once
@@ -70,7 +71,8 @@ def _request(kind: str, number: int) -> Request:
 
 def _specialist(kind: str, side: Timed) -> Specialist:
     with resources.as_file(resources.files("models.specialists") / f"{kind}.toml") as path:
-        return build(read_spec(Path(path)), One(side))
+        spec = read_spec(Path(path))
+    return build(spec, ScriptedPool(dict.fromkeys(spec.models, side)))
 
 
 class Timed:
@@ -128,35 +130,3 @@ class Timed:
                         self._tokens += len(item.token_ids)
                     self._ended = now
                 yield item
-
-
-class One:
-    """A pool of one model."""
-
-    def __init__(self, model: TextModel) -> None:
-        self._model = model
-
-    def text(self, models: Sequence[str]) -> AbstractAsyncContextManager[TextModel]:
-        return self._lease()
-
-    @asynccontextmanager
-    async def _lease(self) -> AsyncIterator[TextModel]:
-        yield self._model
-
-    def encoder(self, models: Sequence[str]) -> AbstractAsyncContextManager[Encoder]:
-        raise NotImplementedError("this bench asks no encoder")
-
-    def reranker(self, models: Sequence[str]) -> AbstractAsyncContextManager[Reranker]:
-        raise NotImplementedError("this bench asks no reranker")
-
-    def classifier(self, models: Sequence[str]) -> AbstractAsyncContextManager[Classifier]:
-        raise NotImplementedError("this bench asks no classifier")
-
-    def tagger(self, models: Sequence[str]) -> AbstractAsyncContextManager[Tagger]:
-        raise NotImplementedError("this bench asks no tagger")
-
-    def installed(self, models: Sequence[str], kind: str = "") -> list[str]:
-        return list(models[:1])
-
-    def at_hand(self, models: Sequence[str]) -> AtHand | None:
-        return None  # nothing is placed in this bench

@@ -1,4 +1,4 @@
-"""The model's process is killed while four answers are being written: what becomes of them?"""
+"""The model's process is killed while eight answers are being written: what becomes of them?"""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from scripts.benches.figures import Report, alone
 from scripts.benches.servers import Running
 from scripts.benches.setup import Setup, say
 
-ABOUT = "kill -9 of the model's process while 4 answers are written: completed answers, and the pause"
-STREAMS = 4
+ABOUT = "kill -9 of the model's process while 8 answers are written: completed answers, and the pause"
+STREAMS = 8
 ANSWER_TOKENS = 64
 STARTED_TOKENS = 8
 
