@@ -17,7 +17,7 @@ from models.types import Json
 
 CAPABILITIES = frozenset({"generate", "answer", "summarize", "code", "extract", "classify", "call"})
 """What a hub may be asked for; the rest is computed, or needs this device's own files."""
-MAX_TOKENS = 1024
+MAX_TOKENS = 512
 PLACEHOLDERS = (
     "Some names and numbers are replaced by placeholders such as [PERSON_1]. Use them as they are; never invent one."
 )

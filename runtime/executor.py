@@ -33,7 +33,7 @@ from runtime.asking import Restarted
 from runtime.checks import Subject, Verdict, holds_back, run_checks
 from runtime.escalation import Accept, NotSure, Retry, decide
 from runtime.events import NO_DIGEST, StepFailed, StepFinished, StepStarted
-from runtime.marking import Ladder, Mark, Rung
+from runtime.marking import Height, Ladder, Mark, Rung
 from runtime.outlet import Emit, Outlet
 from runtime.plan import FromStep, Given, Par, Plan, Run, Seq, Step, StepId, Term
 from runtime.recorder import Recorder
@@ -152,7 +152,8 @@ class _Course:
         """Count what an attempt sent to another device, whether it answered or not."""
         sent = bytes_out(specialist)
         self.bytes_out += sent
-        self.tier = max(self.tier, self.placement.tier)
+        if sent or not self.placement.id:  # where nothing went to, nothing was
+            self.tier = max(self.tier, self.placement.tier)
         span.set("covey.bytes_out", sent)
 
     def outcome(self, result: Result, verdicts: tuple[Verdict, ...]) -> StepOutcome:
@@ -252,7 +253,7 @@ class Executor:
             decision = decide(
                 result,
                 verdicts,
-                floor=step.floor,
+                floor=0.0 if _is_hub(course.rung) else step.floor,
                 risk=self._bounds.risk,
                 retries_left=0 if course.rung else course.retries_left,
             )
@@ -523,6 +524,11 @@ def _rejected(result: Result, verdicts: tuple[Verdict, ...]) -> Rejected | None:
     if failed is None or not result.text:
         return None
     return Rejected(result.text, f"the check {failed.check} failed: {failed.reason}")
+
+
+def _is_hub(rung: Rung | None) -> bool:
+    """Return whether a hub has the step: its confidence is no measurement, so the floors of models don't fit it."""
+    return rung is not None and rung.height is not Height.PEER
 
 
 async def _nowhere(item: Chunk | Restarted) -> None:

@@ -94,6 +94,17 @@ async def test_what_is_not_sure_here_is_answered_at_a_hub_after_the_owner_agreed
         assert home.sent == ["far"]
 
 
+async def test_a_floor_for_models_here_does_not_turn_a_hub_down(tmp_path: Path) -> None:
+    async with (
+        running(answer="Scattering.") as hub,
+        house(tmp_path, written("Blue.", confidence=0.3)) as (home, node, _),
+    ):
+        home.add(hub.as_hub())
+        node.preparer._floors = {"generate": 0.95}
+        answer = await node.answer(QUESTION)
+        assert (answer.result.text, answer.tier) == ("Scattering.", Tier.HUB)
+
+
 async def test_each_try_and_its_reason_are_in_the_trace(tmp_path: Path) -> None:
     async with (
         running(Fault.FAILS) as big,
