@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from models.conversations import ConversationFiles, forget
 from models.engine.answering import Answer
@@ -109,3 +113,32 @@ def test_forgetting_empties_memory_but_for_specialists_prompts(tmp_path: Path) -
     bench.batch.keep_conversations()
     assert [state for state in bench.library.states if state] == [OWN]
     assert forget(tmp_path) == 0
+
+
+turns = st.tuples(
+    st.integers(1, 9), st.sampled_from(["", "guest"]), st.sampled_from(["", "a", "b"]), st.integers(0, 12)
+)
+
+
+@given(st.lists(turns, min_size=1, max_size=14))
+@settings(max_examples=60, deadline=None)
+def test_answers_are_right_whatever_is_put_away_and_brought_back(wanted: list[tuple[int, str, str, int]]) -> None:
+    """Two askers and two conversations over one small context, which is cleared, kept and forgotten in between."""
+    with TemporaryDirectory() as made:
+        bench = Bench(kv=260, slots=2, rows=32, folder=Path(made) / "own", talks=ConversationFiles("model"))
+        said: dict[tuple[str, str], list[int]] = {}
+        for number, (length, asker, talk, after) in enumerate(wanted):
+            past = said.get((asker, talk), []) if talk else []
+            prompt = [*OWN, *past, *[(number * 7 + i) % 63 for i in range(length)]]
+            conversation = Path(made) / talk if talk and not asker else None
+            answer = bench.ask(number, prompt, 4, own=60, keep=60, asker=asker, conversation=conversation)
+            for _ in range(after):
+                bench.batch.step()
+            if after % 3 == 0:
+                bench.batch.keep_conversations()
+            if after == 7:
+                bench.batch.forget()
+            bench.run()
+            assert bench.answer(number) == expected(prompt, 4)
+            said[asker, talk] = prompt[60:] + answer.tokens
+        assert not bench.failed
