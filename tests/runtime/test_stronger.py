@@ -19,16 +19,17 @@ from hub.errors import KeptHere
 from hub.hubs import Hubs
 from hub.names import FoundNames
 from models.backends.scripted import ScriptedPool
-from models.errors import NotInstalled
+from models.errors import ModelsError, NotInstalled
 from models.pool import ModelPool
 from models.store import Store
-from models.types import Label, Refusal, RefusalCode, Result, Tier
+from models.types import Label, Refusal, RefusalCode, Result, Specialist, Tier
 from runtime.asking import Ask, Restarted
 from runtime.config import Settings
 from runtime.name_seeking import NameSeeking
 from runtime.own_hubs import OwnHubs
 from runtime.own_state import own_state
 from runtime.paths import models_dir
+from runtime.seats import Seat, Skill
 from runtime.trace.show import lines
 from runtime.trace.spans import STEP
 from tests.hub.fake_hub import FakeHub, Fault, running
@@ -92,6 +93,48 @@ async def test_what_is_not_sure_here_is_answered_at_a_hub_after_the_owner_agreed
         assert len(home.questions) == 1 and "repeat itself" in home.questions[0].reason
         assert any("far was asked" in note for note in answer.notes)
         assert home.sent == ["far"]
+
+
+class Attic:
+    """A paired device that has a better model for it."""
+
+    def __init__(self, specialist: Scripted, seat: Seat) -> None:
+        self.given = specialist
+        self.seat = seat
+
+    async def seats(self, known: object, *, call: bool) -> Sequence[Seat]:
+        return (self.seat,)
+
+    def specialist(self, node: str, capability: str, reason: str) -> Specialist:
+        assert node == self.seat.id and "not sure here" in reason
+        return self.given
+
+    def failed(self, node: str, error: ModelsError) -> None:
+        return
+
+    async def close(self) -> None:
+        return
+
+
+@pytest.mark.parametrize(
+    ("model", "node"),
+    [("better", "attic"), ("scripted", "far"), ("unknown", "far")],
+    ids=["better", "the same", "unknown"],
+)
+async def test_a_paired_device_with_a_better_model_is_tried_before_a_hub(tmp_path: Path, model: str, node: str) -> None:
+    own = Scripted(spec("generate", models=("better", "scripted")), [replace(UNSURE, model="scripted")])
+    there = Scripted(spec("generate"), [written("From the attic.", model="better")])
+    busy = Seat("attic", Tier.HOME, (Skill("generate", model, load_s=900.0),), id="A" * 52, label=Label.PERSONAL)
+    house_of = House(tmp_path / "home")
+    house_of.home.mkdir()
+    async with running(answer="From far.") as hub:
+        house_of.add(hub.as_hub())
+        far = OwnHubs(house_of.home, Settings(), lambda: house_of.owner, seek=no_names)
+        async with bench(tmp_path, own, others=Attic(there, busy), far=far) as on_bench:
+            answer = await on_bench.answer(QUESTION)
+        await far.close()
+    assert answer.node == node
+    assert (house_of.questions == []) is (node == "attic")
 
 
 async def test_a_floor_for_models_here_does_not_turn_a_hub_down(tmp_path: Path) -> None:
