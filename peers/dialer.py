@@ -151,7 +151,7 @@ class Dialer:
     async def _attempt(self, peer: Peer, place: Address) -> tuple[Link, Address] | None:
         try:
             link = await self._client.link(self._links.station, peer, place)
-        except PeersError as error:
+        except (PeersError, ValueError) as error:  # the latter: a name that is none
             logger.debug("%s", error)
             return None
         return link, place
