@@ -35,15 +35,17 @@ def fit(
     c: float,
     places: int = 0,
     word_weight: float = 0.0,
+    row_weights: Floats | None = None,
 ) -> Head:
     """Return a head with temperature 1 and no reject; `c` is the inverse strength of the regularisation.
 
-    `places` are those for hashed words; 0 reads the vectors only.
+    `places` are those for hashed words; 0 reads the vectors only. `row_weights`: how much each row counts, else 1.
     """
     names = sorted(set(labels))
     targets = np.array([names.index(label) for label in labels])
     seen = sparse(texts, places, word_weight) if places else None
-    weights, bias = _fitted(vectors, seen, targets, len(names), c)
+    counts = np.ones(len(labels), dtype=np.float32) if row_weights is None else row_weights
+    weights, bias = _fitted(vectors, seen, targets, len(names), c, counts)
     return Head(name, tuple(names), weights, bias, 1.0, 0.0, encoder, places, word_weight)
 
 
@@ -57,7 +59,7 @@ def sparse(texts: Sequence[str], size: int, weight: float) -> csr_array:
 
 
 def _fitted(
-    vectors: Floats, seen: csr_array | None, targets: NDArray[np.int64], labels: int, c: float
+    vectors: Floats, seen: csr_array | None, targets: NDArray[np.int64], labels: int, c: float, counts: Floats
 ) -> tuple[Floats, Floats]:
     middle = vectors.mean(axis=0)
     centred = vectors - middle  # what all texts share tells nothing, and would slow the search down
@@ -71,11 +73,11 @@ def _fitted(
         if seen is not None:
             logits += seen @ table[width:-1]
         shares = softmax(logits)
-        errors = (shares - wanted) / np.float32(rows)
+        errors = (shares - wanted) * (counts / np.float32(rows))[:, None]
         parts = [centred.T @ errors, *([] if seen is None else [seen.T @ errors]), errors.sum(axis=0, keepdims=True)]
         slopes = np.vstack(parts)
         slopes[:-1] += table[:-1] / np.float32(c * rows)
-        surprise = -np.log(shares[np.arange(rows), targets] + 1e-12).mean(dtype=np.float64)
+        surprise = -(counts * np.log(shares[np.arange(rows), targets] + 1e-12)).mean(dtype=np.float64)
         penalty = float((table[:-1] ** 2).sum(dtype=np.float64)) / (2 * c * rows)
         return float(surprise) + penalty, slopes.astype(np.float64).ravel()
 

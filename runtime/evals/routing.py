@@ -6,11 +6,13 @@ import hashlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
+from models.heads import head as heads
 from models.types import Json, Request, Result, Signals, Usage
 from runtime.asking import Ask, Source
 from runtime.evals.fingerprint import code_digest
 from runtime.evals.subject import Subject
 from runtime.router import Routing
+from runtime.stages import similar
 
 NONE = "none"
 """No stage was sure, or one was sure that nothing here can do it."""
@@ -41,7 +43,10 @@ class RoutingSubject:
 
     def fingerprint(self, capability: str) -> str:
         router = code_digest(["runtime.prepare", "runtime.router", "runtime.stages.rules", "runtime.stages.similar"])
-        return hashlib.sha256(f"{router}/{self._embeds.fingerprint('embed')}".encode()).hexdigest()
+        digest = hashlib.sha256(f"{router}/{self._embeds.fingerprint('embed')}".encode())
+        for fitted in (heads.FOLDER / f"{similar.HEAD}.npz", similar.KEPT, similar.REQUESTS):
+            digest.update(fitted.read_bytes())
+        return digest.hexdigest()
 
 
 def ask_of(given: Mapping[str, Json]) -> Ask:

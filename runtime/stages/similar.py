@@ -75,7 +75,7 @@ class Similar:
             vectors = await self._known_vectors(encoder)
             vector, opening = await encoder.encode([shorten(text), front(text)])
         given = inputs(vector, opening, text, self._words, has_files=has_files, has_functions=has_functions)
-        shares = self._head.probabilities(given[None, :])[0]
+        shares = self._head.probabilities(self._head.inputs(given[None, :], [shorten(text)]))[0]
         kinds = _kinds(has_files, has_functions)
         near = [
             Near(known, float(similarity))
@@ -114,8 +114,8 @@ def decide(shares: Mapping[str, float], near: Sequence[Near]) -> Claim:
 def inputs(
     vector: Floats, opening: Floats, text: str, words: Sequence[str], *, has_files: bool, has_functions: bool
 ) -> Floats:
-    """Return what the regression reads: the vectors of the request and of what it opens with, the clues, and
-    which of the telling words are there."""
+    """Return what the regression reads beside the hashed words: the vectors of the request and of what it opens
+    with, the clues, and which of the telling words are there."""
     seen = np.array(clues(text, has_files=has_files, has_functions=has_functions), dtype=np.float32)
     found = words_of(text)
     there = np.array([word in found for word in words], dtype=np.float32)

@@ -58,7 +58,8 @@ async def _asked(node: Node, wanted: int) -> list[tuple[float, float]]:
 
 
 def _ask(number: int) -> Ask:
-    return Ask(f"{texts.question(number)} Write at length.", capability="generate", budget_tokens=ANSWER_TOKENS)
+    """Name no capability, so that choosing one is part of what is measured, its embedding included."""
+    return Ask(f"{texts.question(number)} Write at length.", budget_tokens=ANSWER_TOKENS)
 
 
 async def _engine_alone(setup: Setup, wanted: int) -> list[tuple[float, float]]:

@@ -18,9 +18,14 @@ REQUESTS = ROOT / "runtime" / "stages" / "requests.toml"
 SPECS = ROOT / "models" / "specialists"
 HAND_WEIGHT = 4.0
 """Of a hand-written request against a row of a data set: they are fewer, and more like what people type."""
+STRANGE_WEIGHT = 0.5
+"""Of a request out of scope of an assistant's intents. Many ask what a search would find, and search questions are
+for `generate`, so each is bought with the other: of those left out, with a weight of 0 / .25 / .5 / 2 about 44 / 62 /
+67 / 76 % are refused, and 92 / 87 / 82 / 77 % of search questions go to `generate`."""
 WITH_FILE = frozenset({"answer", "extract", "summarize", "find", "filetype", "classify"})
 """Capabilities whose requests often come with a file."""
 
+STRANGE = "strange"
 WITH_TEXT = frozenset({"answer", "extract", "summarize", "find", "classify", "generate"})
 PLACE_QUESTIONS = (
     "What kind of food is there?",
@@ -118,13 +123,15 @@ def from_data(sources: Sources) -> list[Ask]:
         *_passages(sources, draw),
         *_short_texts(sources, draw),
         *_twisted(sources, draw),
+        *_strange([*sources.train("clinc150"), *sources.tuning("clinc150")]),
     ]
 
 
 def held_out() -> list[Ask]:
     """Return requests made of the reporting halves, in wordings that `from_data` does not use."""
     reporting: Half = "reporting"
-    return list(_wrapped({name: dev_half(name, reporting) for name in WRAPPED}, random.Random(21), OTHER_WRAPS))
+    wrapped = _wrapped({name: dev_half(name, reporting) for name in WRAPPED}, random.Random(21), OTHER_WRAPS)
+    return [*wrapped, *_strange(dev_half("clinc150", reporting))]
 
 
 WRAPPED = (
@@ -143,6 +150,12 @@ WRAPS = {
         "Read this: {p} Now answer: {q}",
         "{p} According to this, {q}",
         "In the text below, {q} {p}",
+        "This is from a book: {p} So {q}",
+        "{p}\nWhat I want to know: {q}",
+        "I found this on a page. {p}\n\n{q}",
+        "Look at this paragraph. {p} {q}",
+        "{q} It is said here: {p}",
+        "Somebody sent me this: {p} Can you tell me {q}",
     ],
     "extract": [
         "Extract the fields {f} from this text: {p}",
@@ -150,6 +163,10 @@ WRAPS = {
         "Get {f} out of: {p}",
         "Turn this into a record: {p}",
         "Pull out the details: {p}",
+        "Write down {f} of this place: {p}",
+        "{p} List {f}.",
+        "Fill in {f} for the following: {p}",
+        "A table with {f}, from these words: {p}",
     ],
     "classify": [
         "Which of these labels fits: {f}? {p}",
@@ -336,6 +353,13 @@ def _twisted(sources: Sources, draw: random.Random) -> Iterator[Ask]:
             for _ in range(draw.randint(1, 6))
         ]
         yield Ask(" ".join(words), "none", has_files=draw.random() < 0.2, source="gibberish")
+
+
+def _strange(rows: Sequence[dict[str, Any]]) -> Iterator[Ask]:
+    """Yield the requests that people made up to be out of an assistant's scope."""
+    for row in rows:
+        if row["intent"] == "oos":
+            yield Ask(row["text"], "none", source=STRANGE, weight=STRANGE_WEIGHT, root=row["text"])
 
 
 def _listed(labels: Sequence[str], draw: random.Random) -> str:

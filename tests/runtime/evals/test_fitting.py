@@ -28,8 +28,9 @@ def made_up(rows: int, *, seed: int = 0) -> tuple[fitting.Floats, list[str], lis
 def test_without_words_it_is_logistic_regression() -> None:
     linear_model = pytest.importorskip("sklearn.linear_model")
     vectors, texts, labels = made_up(300)
-    found = fitting.fit("toy", vectors, texts, labels, ENCODER, c=5.0)
-    model = linear_model.LogisticRegression(C=5.0, max_iter=1000, tol=1e-8).fit(vectors, labels)
+    counts = np.linspace(0.5, 2.0, 300).astype(np.float32)
+    found = fitting.fit("toy", vectors, texts, labels, ENCODER, c=5.0, row_weights=counts)
+    model = linear_model.LogisticRegression(C=5.0, max_iter=1000, tol=1e-8).fit(vectors, labels, sample_weight=counts)
     assert found.labels == tuple(model.classes_)
     assert np.abs(found.probabilities(vectors) - model.predict_proba(vectors)).max() < 0.005
 
