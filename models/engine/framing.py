@@ -11,6 +11,8 @@ from typing import IO, Any
 
 import msgpack
 
+from models.errors import InputError
+
 MAX_FRAME_BYTES = 64 * 1024 * 1024
 """Bytes. A prompt of a full context is below 1 MiB; more than this is a broken pipe, not a message."""
 
@@ -22,9 +24,13 @@ class BrokenFrame(Exception):
 
 
 def encode(message: dict[str, Any]) -> bytes:
-    body: bytes = msgpack.packb(message)
+    """Return a frame. Raises InputError for what no frame can carry."""
+    try:
+        body: bytes = msgpack.packb(message)
+    except ValueError as error:  # msgpack follows 511 levels of lists and maps
+        raise InputError("The request is nested too deeply. Make its schema or its input flatter.") from error
     if len(body) > MAX_FRAME_BYTES:
-        raise BrokenFrame(f"a message of {len(body)} bytes exceeds {MAX_FRAME_BYTES}")
+        raise InputError(f"The request has {len(body)} bytes, more than {MAX_FRAME_BYTES}. Make it shorter.")
     return _LENGTH.pack(len(body)) + body
 
 
@@ -36,7 +42,10 @@ def _length(head: bytes) -> int:
 
 
 def _decode(body: bytes) -> dict[str, Any]:
-    message = msgpack.unpackb(body)
+    try:
+        message = msgpack.unpackb(body)
+    except (ValueError, msgpack.UnpackException) as error:
+        raise BrokenFrame("a frame did not hold msgpack") from error
     if not isinstance(message, dict):
         raise BrokenFrame("a frame did not hold a map")
     return message

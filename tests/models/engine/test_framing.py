@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from models.engine import framing
+from models.errors import InputError
 
 MESSAGE: dict[str, Any] = {"op": "delta", "id": 7, "text": "wörd", "tokens": [1, 2]}
 
@@ -41,3 +42,17 @@ def test_a_length_beyond_the_bound_is_refused_before_reading() -> None:
 def test_a_frame_that_is_not_a_map_is_refused() -> None:
     with pytest.raises(framing.BrokenFrame):
         framing.read(io.BytesIO(b"\x00\x00\x00\x01\x07"))
+
+
+@pytest.mark.parametrize("body", [b"\xc1", b"\x81\xa1", b"\x81\x01\x02\x03", b"\x91" * 3000 + b"\x01", b"\x01", b""])
+def test_bytes_that_are_no_message_are_a_broken_frame(body: bytes) -> None:
+    with pytest.raises(framing.BrokenFrame):
+        framing.read(io.BytesIO(len(body).to_bytes(4, "big") + body))
+
+
+def test_a_request_nested_too_deeply_is_refused_in_a_sentence() -> None:
+    deep: dict[str, object] = {}
+    for _ in range(600):
+        deep = {"a": deep}
+    with pytest.raises(InputError, match="flatter"):
+        framing.encode(deep)
