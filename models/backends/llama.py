@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import astuple, dataclass, replace
@@ -18,9 +19,17 @@ from pathlib import Path
 from typing import Any
 
 from models import errors, gguf
-from models.backend import Delta, Finish, GenerateCall, Message
+from models.backend import Constraint, Delta, Finish, GenerateCall, Message
 from models.engine import framing
-from models.errors import BackendError, ContextOverflow, ModelsError, WorkerDied
+from models.errors import (
+    BackendError,
+    ConstraintError,
+    ContextOverflow,
+    InputError,
+    ModelsError,
+    OutOfMemory,
+    WorkerDied,
+)
 from models.manifest import Manifest
 from models.store import Store
 from models.tuned import as_run
@@ -131,6 +140,8 @@ class LlamaModel:
         """See `models.backend.TextModel.generate`."""
         if call.max_tokens < 1:
             raise ContextOverflow("An answer needs room for at least one token. Ask for a longer answer.")
+        if not call.messages:
+            raise InputError("There is nothing to answer: a conversation needs at least one message.")
         constraint = call.constraint
         message = {
             "op": "generate",
@@ -139,7 +150,7 @@ class LlamaModel:
             "prefill": call.prefill,
             "max_tokens": call.max_tokens,
             "sampling": astuple(call.sampling),
-            "constraint": None if constraint is None else (constraint.kind, constraint.value),
+            "constraint": None if constraint is None else _sendable(constraint),
             "stop": call.stop,
             "signals": self._settings.signals,
             "asker": call.asker,
@@ -279,7 +290,7 @@ class LlamaModel:
             except (TimeoutError, framing.BrokenFrame):
                 first = None
             if first is None or first["op"] != "loaded":
-                raise await self._failure(first or _END)
+                raise self._lost_at_load(await self._failure(first or _END), process.returncode)
             self._reader = asyncio.create_task(self._read(process.stdout))
 
     async def _read(self, pipe: asyncio.StreamReader) -> None:
@@ -304,6 +315,16 @@ class LlamaModel:
             return kind(reply["message"])
         return self._died(await self._words())
 
+    def _lost_at_load(self, failure: ModelsError, status: int | None) -> ModelsError:
+        """Return what a failure at load means: a kill by the system is its way to say that memory ran out."""
+        if not isinstance(failure, WorkerDied) or status != -signal.SIGKILL:
+            return failure
+        size = self._path.stat().st_size / 1e6
+        return OutOfMemory(
+            f"The system ended the process of model {self.id} while it was loading, as it does when memory runs out. "
+            f"It needs at least {size:,.0f} MB; close other programs, or use a smaller model or context."
+        )
+
     async def _words(self) -> str:
         """Return the last line that a dead worker wrote."""
         if self._process is None or self._last_words is None:
@@ -319,6 +340,15 @@ class LlamaModel:
         status = self._process.returncode if self._process is not None else None
         detail = f" (status {status}{': ' + words if words else ''})" if status is not None else ""
         return WorkerDied(f"The process of model {self.id} ended unexpectedly{detail}. Ask again: it starts afresh.")
+
+
+def _sendable(constraint: Constraint) -> tuple[str, Any]:
+    """Return a constraint as it is sent. Raises ConstraintError where it is nested too deeply for that."""
+    try:
+        framing.encode({"value": constraint.value})
+    except (ValueError, RecursionError) as error:
+        raise ConstraintError("The schema is nested too deeply. Make it flatter and ask again.") from error
+    return constraint.kind, constraint.value
 
 
 async def _tail(pipe: asyncio.StreamReader) -> bytes:

@@ -7,14 +7,17 @@ blocking and must be called from one thread.
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import llama_cpp.llama_cpp as llama
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
+from models.engine import memory
 from models.errors import BackendError, BadArtifact, OutOfMemory
 
 MAX_PIECE_BYTES = 4096
@@ -81,6 +84,7 @@ class Library:
         self.vocabulary = Vocabulary(self._model)
         self.trained_context = int(llama.llama_model_n_ctx_train(self._model))
         self.settings = settings
+        self._check_memory(os.path.getsize(path))
         self._context = self._open(settings)
         self._memory = llama.llama_get_memory(self._context)
         self._batch = llama.llama_batch_init(settings.batch_rows, 0, 1)
@@ -93,6 +97,16 @@ class Library:
         if not model:
             raise BadArtifact(f"llama.cpp can't load this model: {_reason()}. Pull or add the model again.")
         return model
+
+    def _check_memory(self, weights: int) -> None:
+        """Raise OutOfMemory before the state is allocated; the weights are only mapped so far."""
+        state = memory.state_bytes(
+            self.settings.kv_tokens,
+            layers=int(llama.llama_model_n_layer(self._model)),
+            heads=int(llama.llama_model_n_head_kv(self._model)),
+            head_size=int(llama.llama_model_n_embd(self._model)) // max(1, int(llama.llama_model_n_head(self._model))),
+        )
+        memory.check(weights, state, psutil.virtual_memory().available, tokens=self.settings.kv_tokens)
 
     def _open(self, settings: ContextSettings) -> Any:
         params = llama.llama_context_default_params()
@@ -244,5 +258,7 @@ def quantize(source: str, target: str, layout: str, threads: int) -> None:
 
 
 def _reason() -> str:
+    """Return what the library last said: the error itself, where it only repeats afterwards that it failed."""
     lines = [line for line in _log_lines if line]
-    return lines[-1][:300] if lines else "no reason given"
+    errors = [line for line in lines if "error" in line]
+    return (errors or lines)[-1][:300] if lines else "no reason given"

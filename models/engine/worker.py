@@ -33,7 +33,7 @@ from models.engine.prefixes import PrefixFiles
 from models.engine.seats import Job
 from models.engine.template import FALLBACK, ChatTemplate
 from models.engine.text import TextStream
-from models.errors import BackendError, InputError, ModelsError
+from models.errors import InputError, ModelsError, OutOfMemory
 from models.types import Usage
 
 Frame = dict[str, Any]
@@ -245,10 +245,12 @@ def _write(pipe: BinaryIO, message: Frame) -> None:
     pipe.flush()
 
 
-def _read_into(inbox: queue.SimpleQueue[Frame | None], pipe: BinaryIO) -> None:
+def _read_into(inbox: queue.SimpleQueue[Frame | None], pipe: BinaryIO, loaded: threading.Event) -> None:
     with contextlib.suppress(framing.BrokenFrame, OSError):
         while (message := framing.read(pipe)) is not None:
             inbox.put(message)
+    if not loaded.is_set():
+        os._exit(1)  # the node is gone, and loading can't be interrupted otherwise
     inbox.put(None)
 
 
@@ -261,17 +263,19 @@ def main() -> None:
     load = framing.read(requests)
     if load is None:
         return
+    inbox: queue.SimpleQueue[Frame | None] = queue.SimpleQueue()
+    loaded = threading.Event()
+    threading.Thread(target=_read_into, args=(inbox, requests, loaded), daemon=True).start()
     try:
         worker = Worker(replies, load)
+        loaded.set()
     except ModelsError as error:
         _write(replies, {"op": "failed", "code": error.code, "message": str(error)})
         return
     except MemoryError:
-        refusal = BackendError("There is not enough memory to load this model. Close other programs and try again.")
+        refusal = OutOfMemory("There is not enough memory to load this model. Close other programs and try again.")
         _write(replies, {"op": "failed", "code": refusal.code, "message": str(refusal)})
         return
-    inbox: queue.SimpleQueue[Frame | None] = queue.SimpleQueue()
-    threading.Thread(target=_read_into, args=(inbox, requests), daemon=True).start()
     with contextlib.suppress(BrokenPipeError):
         worker.serve(inbox)
 

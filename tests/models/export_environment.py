@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -30,6 +31,8 @@ def python() -> Path:
     folder = cache / f"export-{hashlib.sha256(said).hexdigest()[:12]}"
     with FileLock(cache / "export.lock"):
         if not (folder / "ready").exists():
+            for old in cache.glob("export-*/"):  # of other pins; 1.4 GB each
+                shutil.rmtree(old, ignore_errors=True)
             _make(folder)
             (folder / "ready").touch()
     return folder / "bin" / "python"
