@@ -27,7 +27,7 @@ def encode(message: dict[str, Any]) -> bytes:
     """Return a frame. Raises InputError for what no frame can carry."""
     try:
         body: bytes = msgpack.packb(message)
-    except ValueError as error:  # msgpack follows 511 levels of lists and maps
+    except ValueError as error:  # msgpack follows about a thousand levels of lists and maps
         raise InputError("The request is nested too deeply. Make its schema or its input flatter.") from error
     if len(body) > MAX_FRAME_BYTES:
         raise InputError(f"The request has {len(body)} bytes, more than {MAX_FRAME_BYTES}. Make it shorter.")
