@@ -31,6 +31,7 @@ from models.types import (
 )
 from runtime.asking import Restarted
 from runtime.checks import Subject, Verdict, holds_back, run_checks
+from runtime.course import Course, StepOutcome
 from runtime.escalation import Accept, NotSure, Retry, decide
 from runtime.events import NO_DIGEST, StepFailed, StepFinished, StepStarted
 from runtime.marking import Height, Ladder, Mark, Rung
@@ -43,10 +44,6 @@ from runtime.stronger import Rejected, Tried
 from runtime.task import TaskId
 from runtime.trace.spans import CHECK, STEP, Span, signal_attributes, usage_attributes
 from runtime.trace.step import described, reason_of
-from runtime.workload import bytes_out
-
-RETRIES = 1
-"""A step is run once more after a lost worker or a failed check; a third try seldom helps and doubles the wait."""
 
 logger = logging.getLogger(__name__)
 
@@ -65,23 +62,6 @@ class Bounds:
     """Furthest tier that the asker allows; a label may hold a step back before it."""
     conversation: Path | None = None
     """Folder and id of the conversation that the task is a turn of."""
-
-
-@dataclass(frozen=True, slots=True)
-class StepOutcome:
-    """What a step came to."""
-
-    result: Result
-    verdicts: tuple[Verdict, ...]
-    attempts: int
-    tier: Tier
-    """The furthest that it was given to."""
-    node: str = ""
-    """Who did it."""
-    bytes_out: int = 0
-    """Bytes that left this device for it."""
-    notes: tuple[str, ...] = ()
-    """Who was lost on the way, one sentence each."""
 
 
 Board = Mapping[StepId, StepOutcome]
@@ -112,52 +92,6 @@ class Escalation(Protocol):
     def specialist(
         self, rung: Rung, step: Step, *, task: TaskId, why: str, rejected: Rejected | None
     ) -> Specialist: ...
-
-
-@dataclass(slots=True)
-class _Course:
-    """How one step has gone so far, over all its attempts."""
-
-    placement: Placement
-    sent: Outlet
-    attempt: int = 0
-    retries_left: int = RETRIES
-    tried: frozenset[str] = frozenset()
-    """Ids of the devices that had the step and lost it; empty is this device."""
-    repeated: bool = False
-    """Whether a device that lost it was given it once more."""
-    writer: tuple[Digest, ...] = ()
-    """Weights that wrote what was sent so far."""
-    bytes_out: int = 0
-    tier: Tier = Tier.PROCESS
-    first: StepOutcome | ModelsError | None = None
-    """What the devices came to; it stands when nobody stronger does better."""
-    rung: Rung | None = None
-    """Who stronger is trying it now."""
-    waiting: tuple[Rung, ...] = ()
-    """Who is tried after that."""
-    why: str = ""
-    """Why the step is marked."""
-    rejected: Rejected | None = None
-    notes: tuple[str, ...] = ()
-    moves: tuple[str, ...] = ()
-    """Who was lost, and who went on."""
-
-    def go(self, placement: Placement, after: str, how: str) -> None:
-        """Go to another place. `after` says what was lost, `how` what the other device does about it."""
-        self.moves += (f"{after}, and {placement.node} {how}.",)
-        self.placement = replace(placement, reason=f"{after}; {placement.reason}")
-
-    def spend(self, specialist: Specialist, span: Span) -> None:
-        """Count what an attempt sent to another device, whether it answered or not."""
-        sent = bytes_out(specialist)
-        self.bytes_out += sent
-        if sent or not self.placement.id:  # where nothing went to, nothing was
-            self.tier = max(self.tier, self.placement.tier)
-        span.set("covey.bytes_out", sent)
-
-    def outcome(self, result: Result, verdicts: tuple[Verdict, ...]) -> StepOutcome:
-        return StepOutcome(result, verdicts, self.attempt, self.tier, self.placement.node, self.bytes_out, self.moves)
 
 
 class Executor:
@@ -221,14 +155,14 @@ class Executor:
     async def _run_step(self, step: Step) -> bool:
         silent = self._plan.output != step.id
         outlet = Outlet(_nowhere if silent else self._emit, held=holds_back(step.checks))
-        course = _Course(self._placements[step.id], outlet)
+        course = Course(self._placements[step.id], outlet)
         while True:
             outcome = await self._attempt(step, course)
             if outcome is not None:
                 self._board[step.id] = outcome
                 return not outcome.result.abstained
 
-    async def _attempt(self, step: Step, course: _Course) -> StepOutcome | None:
+    async def _attempt(self, step: Step, course: Course) -> StepOutcome | None:
         """Run a step once. None: it is to be run again, here or elsewhere.
 
         After a loss the same draws continue behind what was sent; after a failed check all is new.
@@ -275,7 +209,7 @@ class Executor:
                 case _:
                     assert_never(decision)
 
-    def _specialist(self, step: Step, course: _Course) -> Specialist:
+    def _specialist(self, step: Step, course: Course) -> Specialist:
         if course.rung is None or self._stronger is None:
             return self._surroundings.specialist(course.placement, step)
         return self._stronger.specialist(
@@ -283,7 +217,7 @@ class Executor:
         )
 
     async def _settled(
-        self, step: Step, course: _Course, outcome: StepOutcome, reason: str, span: Span
+        self, step: Step, course: Course, outcome: StepOutcome, reason: str, span: Span
     ) -> StepOutcome | None:
         """Keep what a try came to. None: the step is marked, and somebody stronger tries it now."""
         accepted = not outcome.result.abstained
@@ -299,7 +233,7 @@ class Executor:
             await course.sent.release()
         return await self._next(step, course)
 
-    async def _mark(self, step: Step, course: _Course, result: Result, reason: str, span: Span) -> None:
+    async def _mark(self, step: Step, course: Course, result: Result, reason: str, span: Span) -> None:
         """Decide whether the step needs deeper reasoning, and who is tried for it."""
         if self._stronger is None:
             return
@@ -317,7 +251,7 @@ class Executor:
             }
         )
 
-    async def _next(self, step: Step, course: _Course) -> StepOutcome | None:
+    async def _next(self, step: Step, course: Course) -> StepOutcome | None:
         """Let the next one try, or return what the devices came to. Raises ModelsError where they came to nothing."""
         if course.waiting and self._stronger is not None:
             course.rung, *rest = course.waiting
@@ -336,7 +270,7 @@ class Executor:
             case None:
                 raise AssertionError("a step ends with an outcome or an error")
 
-    async def _after_error(self, step: Step, course: _Course, error: ModelsError, span: Span) -> StepOutcome | None:
+    async def _after_error(self, step: Step, course: Course, error: ModelsError, span: Span) -> StepOutcome | None:
         """Go on after a try that failed: elsewhere, with somebody stronger, or with what there was before."""
         if course.rung is not None:
             course.notes += (str(error),)
@@ -350,7 +284,7 @@ class Executor:
             return await self._next(step, course)
         return None
 
-    async def _lost(self, step: Step, course: _Course, error: ModelsError) -> None:
+    async def _lost(self, step: Step, course: Course, error: ModelsError) -> None:
         """Choose where the step runs next, or raise the error."""
         placement = course.placement
         self._surroundings.failed(placement, error)
@@ -370,7 +304,7 @@ class Executor:
             case Next.GIVE_UP:
                 raise error
 
-    async def _move(self, step: Step, course: _Course, error: ModelsError) -> None:
+    async def _move(self, step: Step, course: Course, error: ModelsError) -> None:
         """Give the step to another device: behind what was sent where the model is the same, else from the start."""
         course.tried |= {course.placement.id}
         await course.sent.interrupt(str(error))
@@ -479,7 +413,7 @@ class Executor:
         await self._recorder.record(StepFailed(step.id, error.code, str(error)))
 
     async def _finished(
-        self, step: Step, span: Span, result: Result, verdicts: tuple[Verdict, ...], seed: int, course: _Course
+        self, step: Step, span: Span, result: Result, verdicts: tuple[Verdict, ...], seed: int, course: Course
     ) -> None:
         span.update(
             {

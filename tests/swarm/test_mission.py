@@ -41,7 +41,6 @@ KEY = "ghp_f83kD0s9LmQ2xWv7Rt5YbN1cJh6Pz4aUeK3i"
 STAYS = (
     ("Why is the sky blue?", "--label", "secret", "--tier", "hub"),
     ("Why is the sky blue?", "--tier", "home"),
-    ("Why is the sky blue?", "--tier", "device"),
     ("Why is the sky blue?", "--label", "sensitive", "--tier", "hub"),
     (f"Why does my token {KEY} not work?", "--tier", "hub"),
     ("What is the weekday of 14 March 2024, my first day there?", "--tier", "hub"),
