@@ -89,9 +89,15 @@ def choose(trials: Sequence[Trial], bound: float) -> Trial:
 def confirmed(trial: Trial, shipped_again: Speed) -> bool:
     """Return whether a layout is still faster than the weights as shipped, measured once more at the end.
 
-    On a device that was busy at the start and idle later, any later layout would look faster.
+    On a device that was busy at the start and idle later, any later layout would look faster; and where other
+    programs come and go, it must win before that measurement and after it.
     """
     return trial.speed is not None and seconds(trial.speed) < seconds(shipped_again) * (1 - WORTHWHILE)
+
+
+def settings_said(tuned: Tuned) -> str:
+    """Return what a tuning chose, in words: `q6_k, 2 threads, steps of 512 tokens`."""
+    return f"{tuned.layout}, {tuned.threads} thread{'s' * (tuned.threads > 1)}, steps of {tuned.rows} tokens"
 
 
 def verdict(trial: Trial, tuned: Tuned) -> str:

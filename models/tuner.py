@@ -65,10 +65,13 @@ def tune_model(
             else:
                 made.unlink(missing_ok=True)
         chosen = tune.choose(trials, wish.bound)
-        if chosen is not shipped and not tune.confirmed(chosen, work.once_more(path, shipped)):
-            chosen, best = shipped, path
-        after = replace(chosen, speed=work.best_rows(best, chosen))
-        return _keep(manifest, store, wish, trials, after, best)
+        if chosen is not shipped:
+            again = work.once_more(path, shipped)
+            after = replace(chosen, speed=work.best_rows(best, chosen))
+            if tune.confirmed(chosen, again) and tune.confirmed(after, again):
+                return _keep(manifest, store, wish, trials, after, best)
+        after = replace(shipped, speed=work.best_rows(path, shipped))
+        return _keep(manifest, store, wish, trials, after, path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from models.catalog import needed_bytes, starter_set
 from models.errors import ModelsError
 from models.manifest import Manifest
 from models.store import Store
+from models.tune import settings_said
 from models.tuned import Tuned, as_run
 from runtime import config, db, paths
 from runtime.errors import ConfigError, CoveyError
@@ -183,7 +184,7 @@ def check_tuned(tuned: Sequence[Tuned], version: str) -> Finding:
     """Figures measured with another version of the library say little about this one."""
     if not tuned:
         return Finding("tuning", "ok", "no model is tuned; `covey models tune` may make answers faster here")
-    said = ", ".join(f"{one.id} ({one.layout}, {one.threads} threads)" for one in tuned)
+    said = ", ".join(f"{one.id} ({settings_said(one)})" for one in tuned)
     old = [one.id for one in tuned if one.library.split()[-1] != version]
     if not old:
         return Finding("tuning", "ok", f"tuned for this device: {said}")

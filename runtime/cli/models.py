@@ -15,6 +15,7 @@ from models.catalog import MEMORY_SHARE, catalog, needed_bytes, starter_set, sug
 from models.errors import InputError, ManifestError
 from models.manifest import Artifact, FileSource, HttpsSource, HuggingFaceSource, Manifest, PypiSource, Source
 from models.store import Store, missing
+from models.tune import settings_said
 from models.tuned import Tuned, as_run
 from models.types import Json
 from runtime import paths
@@ -126,7 +127,7 @@ def show(name: Annotated[str, typer.Argument(help="A model's name.")], as_json: 
     tuned = store.tuned(manifest)
     print(f"memory: about {_mb(needed_bytes(as_run(manifest, tuned)))}, context {manifest.context_tokens} tokens")
     if tuned is not None:
-        print(f"tuned: {tuned.layout}, {tuned.threads} threads, steps of {tuned.rows} tokens")
+        print(f"tuned: {settings_said(tuned)}")
         if tuned.sha256:
             print(f"  sha256 {tuned.sha256}")
     for artifact in manifest.artifacts:

@@ -13,7 +13,7 @@ import typer
 from models.errors import InputError
 from models.manifest import Manifest
 from models.store import Store
-from models.tune import DEFAULT_BOUND, LARGEST_BOUND, growth, verdict
+from models.tune import DEFAULT_BOUND, LARGEST_BOUND, growth, settings_said, verdict
 from models.tuned import Trial, Tuned
 from models.types import Json
 from runtime import config, paths
@@ -114,10 +114,9 @@ def table(tuned: Tuned) -> str:
     """Return every layout with its figures, and what is used from now on."""
     lines = [f"{tuned.id}", f"{'layout':<12} {'size':>8} {'perplexity':>16} {'prompt':>10} {'answer':>10}"]
     lines += [f"{_line(trial, tuned)}  {verdict(trial, tuned)}" for trial in tuned.trials]
-    settings = f"{tuned.threads} thread{'s' * (tuned.threads > 1)}, steps of {tuned.rows} tokens"
     lines += [
         f"Before:      {_speeds(tuned.before)}",
-        f"After:       {_speeds(tuned.after)} ({tuned.layout}, {settings})",
+        f"After:       {_speeds(tuned.after)} ({settings_said(tuned)})",
     ]
     return "\n".join(lines)
 

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 
@@ -21,6 +22,8 @@ NOT_NEEDED = "llama-cpp-python"
 """Takes minutes to build, and converting doesn't use it."""
 MAKE_S = 900.0
 """Seconds for the making: 200 MB of PyTorch and 150 MB of the rest from an index."""
+KEPT_S = 7 * 86_400.0
+"""Seconds after which an environment with other pins goes: 1.4 GB each, and another checkout may be using it."""
 
 
 def python() -> Path:
@@ -31,8 +34,9 @@ def python() -> Path:
     folder = cache / f"export-{hashlib.sha256(said).hexdigest()[:12]}"
     with FileLock(cache / "export.lock"):
         if not (folder / "ready").exists():
-            for old in cache.glob("export-*/"):  # of other pins; 1.4 GB each
-                shutil.rmtree(old, ignore_errors=True)
+            for old in cache.glob("export-*/"):
+                if time.time() - old.stat().st_mtime > KEPT_S:
+                    shutil.rmtree(old, ignore_errors=True)
             _make(folder)
             (folder / "ready").touch()
     return folder / "bin" / "python"

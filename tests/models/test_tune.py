@@ -35,6 +35,8 @@ class ScriptedMeasures:
     """Speed of one thread as a share of that of two."""
     failing: dict[str, BaseException] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    kept_again: float = 1.0
+    """Speed of a layout, as a share of the first, when it is measured for the batch sizes."""
     shipped_again: float = 1.0
     """Speed of the weights as shipped, as a share of the first, when they are measured again."""
 
@@ -50,6 +52,7 @@ class ScriptedMeasures:
         self.asked.append(layout)
         known, prompt, decode = self.figures[layout]
         again = self.shipped_again if self.asked.count(AS_SHIPPED) > 1 and layout == AS_SHIPPED else 1.0
+        again = self.kept_again if layout != AS_SHIPPED and not perplexity else again
         shares = [(t, r, again * (1.0 if t > 1 else self.one_thread)) for t, r in settings]
         return known if perplexity else None, [Speed(t, r, prompt * s, decode * s) for t, r, s in shares]
 
@@ -122,6 +125,12 @@ def test_weights_as_shipped_may_still_get_better_settings(store: Store) -> None:
 def test_gain_that_came_from_a_quieter_device_is_not_believed(store: Store) -> None:
     tuned = run(store, ScriptedMeasures(shipped_again=2.0))
     assert tuned.layout == AS_SHIPPED and len(list(store.blobs.iterdir())) == 1
+
+
+def test_gain_that_is_gone_at_the_end_is_not_believed(store: Store) -> None:
+    tuned = run(store, ScriptedMeasures(kept_again=0.4))
+    assert (tuned.layout, tuned.sha256) == (AS_SHIPPED, None) and len(list(store.blobs.iterdir())) == 1
+    assert list(store.partial.iterdir()) == []
 
 
 def test_layout_that_ends_the_process_is_passed_over(store: Store) -> None:
