@@ -67,8 +67,8 @@ class GenerateCall:
     resume_tokens: tuple[int, ...] = ()
     deadline_s: float | None = None
     asker: str = ""
-    """Node id of the device that asks, empty for this one. State is shared between the requests of one asker only, but
-    for the specialist's own messages; another device's is gone when its request has ended."""
+    """Node id of the device that asks, `PROGRAMS`, or empty for the owner. State is shared between the requests of one
+    asker only, but for the specialist's own messages; another device's is gone when its request has ended."""
     conversation: Path | None = None
     """Folder and id of the conversation that this is a turn of: its state may be kept there for the next turn."""
     copies: bool = False

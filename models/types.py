@@ -18,6 +18,8 @@ Json = TypeAliasType("Json", "bool | int | float | str | list[Json] | dict[str, 
 
 Digest = NewType("Digest", str)
 """SHA-256 of an artifact, 64 lower-case hexadecimal digits."""
+PROGRAMS = "programs"
+"""Asker of requests that programs on this device make; no node id looks like it."""
 ModelId = NewType("ModelId", str)
 """A model's name in the catalog, for example `smollm2-135m`."""
 
@@ -110,6 +112,8 @@ class Request:
     """Digests of the weights that wrote them; other weights can't go on and say so. Empty: not known."""
     idempotency_key: str = ""
     """Same key, same effect: a repeat within ten minutes returns the first outcome."""
+    program: bool = False
+    """Asked by a program on this device: it gets nothing of what models hold of the owner's own requests."""
     conversation: Path | None = None
     """Folder and id of the conversation this is a turn of, whose state may be kept there; never sent to a device."""
     traceparent: str = ""
@@ -117,8 +121,8 @@ class Request:
 
     @property
     def asker(self) -> str:
-        """Node id of the device that handed this request over; empty where it was made on this one."""
-        return self.hops[-1] if self.hops else ""
+        """Whose state in a model it may take over: the device's that handed it over, programs', or the owner's."""
+        return self.hops[-1] if self.hops else PROGRAMS if self.program else ""
 
     def with_input(self, capability: str, given: Mapping[str, Json]) -> Request:
         """Return the request for a part of this work: same marks and bounds, other input."""

@@ -57,6 +57,8 @@ class Ask:
     """Earlier turns of a conversation, oldest first."""
     conversation: bool = False
     """A turn of a conversation: what nobody else claims is for `generate`."""
+    program: bool = False
+    """Asked by a program over the API, not by the owner."""
     conversation_id: str = ""
     """Which one, 32 hexadecimal digits drawn by the caller: what models hold of its turns may be kept for the next."""
     risk: float | None = None

@@ -60,6 +60,8 @@ class Bounds:
     seed: int = 0
     ceiling: Tier = Tier.HOME
     """Furthest tier that the asker allows; a label may hold a step back before it."""
+    program: bool = False
+    """A program on this device asks."""
     conversation: Path | None = None
     """Folder and id of the conversation that the task is a turn of."""
 
@@ -337,6 +339,7 @@ class Executor:
             budget_tokens=step.budget.tokens,
             deadline_s=self._left(step),
             seed=seed,
+            program=self._bounds.program,
             conversation=self._bounds.conversation if step.label < Label.SECRET else None,
             idempotency_key=f"{self._recorder.task_id}:{step.id}:{seed}",
         )

@@ -198,6 +198,7 @@ class Orchestrator:
                 ask.deadline_s,
                 ask.seed,
                 ask.ceiling,
+                ask.program,
                 self._conversation(ask.conversation_id),
             ),
             recorder=recorder,

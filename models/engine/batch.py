@@ -26,7 +26,7 @@ from models.engine.seats import Job, Seat, Take
 from models.engine.states import Computes, Logits, States
 from models.engine.weighing import weigh
 from models.errors import BackendError, ContextOverflow, DeadlineExceeded, ModelsError
-from models.types import Usage
+from models.types import PROGRAMS, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,7 +353,7 @@ class Batch:
         """Free the seat. Its state stays for the next request with the same beginning, unless a device asked."""
         seat.job = seat.leader = seat.leader_job = None
         seat.used_at = self._clock
-        if seat.asker:
+        if seat.asker not in ("", PROGRAMS):
             self._states.cut(seat.sequence, seat.own)
 
     def _fail(self, seat: Seat, error: ModelsError) -> None:

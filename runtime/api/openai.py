@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.backend import Constraint, GenerateCall, Message, Sampling
-from models.types import Json, Label, Usage
+from models.types import PROGRAMS, Json, Label, Usage
 from runtime.api.errors import Refused, wrong
 from runtime.asking import Ask
 from runtime.history import Turn
@@ -148,6 +148,7 @@ def call_of(body: ChatBody, *, max_tokens: int, seed: int) -> GenerateCall:
         ),
         constraint=None if schema is None else Constraint("json_schema", schema),
         stop=(body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ()),
+        asker=PROGRAMS,
     )
 
 
@@ -162,6 +163,7 @@ def ask_of(body: ChatBody, label: Label) -> Ask:
         label=label,
         schema=body.schema_asked,
         history=tuple(Turn(message.role, message.content) for message in earlier if message.content),
+        program=True,
         conversation=any(message.role == "assistant" for message in earlier),
         budget_tokens=body.wanted_tokens,
         seed=body.seed or 0,

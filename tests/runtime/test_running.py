@@ -156,6 +156,7 @@ def test_every_field_of_an_ask_survives_the_wire() -> None:
         functions=({"name": "f"},),
         history=(Turn("system", "s"), Turn("user", "u")),
         conversation=True,
+        program=True,
         conversation_id="0" * 32,
         risk=0.05,
         deadline_s=3.0,

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from models.conversations import ConversationFiles, forget
 from models.engine.answering import Answer
+from models.types import PROGRAMS
 from tests.models.engine.scripted_library import Bench, expected
 
 OWN = [i % 50 for i in range(60)]
@@ -142,3 +143,12 @@ def test_answers_are_right_whatever_is_put_away_and_brought_back(wanted: list[tu
             assert bench.answer(number) == expected(prompt, 4)
             said[asker, talk] = prompt[60:] + answer.tokens
         assert not bench.failed
+
+
+def test_programs_share_among_themselves_and_learn_nothing_of_the_owners_requests() -> None:
+    bench = Bench(kv=900)
+    asked(bench, 1, [*OWN, *SAID], own=60)
+    asked(bench, 2, [*OWN, *SAID, 7], own=60, asker=PROGRAMS)
+    assert cached(bench, 2) == 60
+    asked(bench, 3, [*OWN, *SAID, 8], own=60, asker=PROGRAMS)
+    assert cached(bench, 3) == 140
