@@ -12,8 +12,11 @@ from typing import Literal
 
 from models.types import Label, RefusalCode, Tier
 
-HARD = 0.5
-"""Probability, calibrated on its own fitting, from which a request counts as hard."""
+HARD = 0.55
+"""What the head for hard requests says of sums in several steps and of proofs, and of no everyday request that was
+tried. It is a weak sign (AUROC about .6), so it never decides alone."""
+STEADY = 0.9
+"""Mean probability of an answer's tokens from which the look of the question no longer counts against it."""
 ENOUGH_RUNS = 10
 """Past runs of a kind below which they say nothing."""
 SELDOM = 0.5
@@ -61,9 +64,10 @@ class Look:
     model: str = ""
     """Empty: it was computed."""
     refusal: RefusalCode | None = None
+    confidence: float = 0.0
     calibrated: bool = False
     hardness: float | None = None
-    """Probability that the request is hard; None where nothing here can tell."""
+    """How hard the request looks, 0..1; None where nothing here can tell."""
     past: Past = Past()
 
 
@@ -153,9 +157,13 @@ def _calibrated(look: Look) -> Mark | None:
 
 
 def _looks_hard(look: Look) -> Mark | None:
-    if look.hardness is None or look.hardness < HARD:
+    if look.hardness is None or look.hardness < HARD or look.confidence >= STEADY:
         return None
-    return Mark(True, f"the request looks hard ({look.hardness:.2f}, from {HARD:.2f} on it counts)")
+    return Mark(
+        True,
+        f"the request looks hard ({look.hardness:.2f}, from {HARD:.2f} on it counts), and the answer is not steady "
+        f"({look.confidence:.2f})",
+    )
 
 
 def _seldom_sure(look: Look) -> Mark | None:

@@ -138,6 +138,7 @@ class Stronger:
             tried.reason,
             model=result.model,
             refusal=refused.code if refused else None,
+            confidence=result.confidence,
             calibrated=result.calibrated,
             hardness=hard,
             past=await self._past(tried.step.capability, task) if tried.accepted else Past(),

@@ -25,6 +25,7 @@ UNSURE = replace(SURE, accepted=False, reason="the check names failed", refusal=
         (replace(UNSURE, capability="extract.event"), True, "not sure here"),
         (replace(SURE, model=""), False, "computed"),
         (replace(SURE, hardness=0.83), True, "looks hard (0.83"),
+        (replace(SURE, hardness=0.83, confidence=0.95), False, "accepted here"),
         (replace(SURE, hardness=0.3), False, "accepted here"),
         (replace(SURE, hardness=0.83, calibrated=True), False, "calibrated confidence"),
         (replace(SURE, past=Past(12, 3)), True, "of the last 12 of this kind only 3"),
