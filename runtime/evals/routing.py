@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import cached_property
 
 from models.heads import head as heads
-from models.types import Json, Request, Result, Signals, Usage
+from models.types import Digest, Json, Request, Result, Signals, Usage
 from runtime.asking import Ask, Source
 from runtime.evals.fingerprint import code_digest
 from runtime.evals.subject import Subject
@@ -28,21 +29,29 @@ class RoutingSubject:
         self._route = route
         self._embeds = embeds
 
+    @cached_property
+    def _encoder(self) -> Digest:
+        return heads.load(similar.HEAD).encoder
+
     async def run(self, request: Request) -> Result:
         started = time.perf_counter()
         routing = await self._route(ask_of(request.input))
         claim = routing.claim
         stages = {f"stage.{said.stage}": said.score for said in routing.claims}
+        compared = "stage.similar" in stages
         return Result(
             output=routing.capability or NONE,
             text=routing.reason,
             confidence=claim.score if claim else 1 - max(stages.values(), default=0.0),
             signals=Signals(scores=stages),
             usage=Usage(seconds=time.perf_counter() - started),
+            model=similar.ENCODERS[0] if compared else "",
+            artifacts=(self._encoder,) if compared else (),
         )
 
     def fingerprint(self, capability: str) -> str:
-        router = code_digest(["runtime.prepare", "runtime.router", "runtime.stages.rules", "runtime.stages.similar"])
+        modules = ["runtime.prepare", "runtime.router", "runtime.stages.rules", "runtime.stages.similar", __name__]
+        router = code_digest(modules)
         digest = hashlib.sha256(f"{router}/{self._embeds.fingerprint('embed')}".encode())
         for fitted in (heads.FOLDER / f"{similar.HEAD}.npz", similar.KEPT, similar.REQUESTS):
             digest.update(fitted.read_bytes())
