@@ -18,7 +18,7 @@ from hub.briefs import Repair, brief_of, output_of
 from hub.budget import Spent
 from hub.chat import Counted, Ended, Piece
 from hub.client import HubClient
-from hub.consent import Asker
+from hub.consent import Asker, Question, Reply
 from hub.door import Door, Letter, Sealed
 from hub.errors import HubCut, HubError, HubNonsense, HubUnusable, KeptHere, PlaceholderInvented
 from hub.hubs import Hubs
@@ -61,6 +61,8 @@ class RemoteHub:
         self._repair = repair
         self._chance = chance
         self._sleep = sleep
+        self._agreed: set[bytes] = set()
+        """Bodies that the owner has agreed to for this run; a second try of the same is no second question."""
         self.bytes_out = 0
         """Bytes that left this device for it."""
 
@@ -98,7 +100,7 @@ class RemoteHub:
         self._client.check_ready(hub)
         key = await asyncio.to_thread(self._hubs.key, hub)
         letter = await self._prepared(hub, request)
-        sealed = await self._door.let_go(letter, task=self._task, reason=self._reason, ask=self._ask)
+        sealed = await self._door.let_go(letter, task=self._task, reason=self._reason, ask=self._asked)
         self.bytes_out += len(letter.body)
         counted, text, reason = Counted(0, 0), "", ""
         events = self._client.chat(hub, key, sealed.released, deadline_s=request.deadline_s)
@@ -116,6 +118,14 @@ class RemoteHub:
         await asyncio.to_thread(_settle, sealed, counted)
         usage = Usage(counted.tokens_in, 0, counted.tokens_out, time.monotonic() - began)
         yield self._result(letter, text, reason, usage)
+
+    async def _asked(self, question: Question) -> Reply:
+        if question.body in self._agreed:
+            return Reply.ONCE
+        reply = await self._ask(question)
+        if reply is Reply.ONCE:
+            self._agreed.add(question.body)
+        return reply
 
     async def _prepared(self, hub: Hub, request: Request) -> Letter:
         brief = brief_of(request.capability, request.input, budget_tokens=request.budget_tokens, repair=self._repair)

@@ -55,6 +55,8 @@ class Settings:
     """Days for which the ledger keeps the exact bytes that left; 0 keeps none. Its entries stay for good."""
     label: Annotated[Label, BeforeValidator(_label)] = Label.PERSONAL
     """Label of a request that names none: public, personal, sensitive or secret."""
+    copy_mb_per_s: Annotated[int, Field(strict=True, ge=1, le=100_000)] | None = None
+    """Speed in MB (10^6 bytes) per second at which paired devices may copy models from here; None sets no bound."""
     hide: tuple[Annotated[str, Field(min_length=2, max_length=200)], ...] = ()
     """Words of the owner's own that are hidden before anything goes to a hub: names of friends, of a project."""
     models: Mapping[Name, tuple[str, ...]] = field(default_factory=dict)

@@ -18,6 +18,7 @@ from peers.dialer import Dialer
 from peers.discovery import Discovery
 from peers.links import Links
 from peers.mdns import Opening
+from peers.pace import Pace
 from peers.pairing_host import PairingHost
 from peers.release import Released
 from peers.served import announced
@@ -68,6 +69,8 @@ async def peering(
 
     host, boot = HOSTS[far], secrets.token_hex(8)
     shelf = Shelf(Store(models_dir(node.home)))
+    most = node.settings.copy_mb_per_s
+    pace = Pace(None if most is None else most * 1e6)
     facts = OwnFacts(node, addresses=lambda: texts_of(host, server.port), running=node.workload.running)
     found: list[Discovery] = []
     checkup = CheckUp(
@@ -76,7 +79,9 @@ async def peering(
         heard_s=lambda peer: found[0].heard_s(peer) if found else None,
         listens=lambda: bool(found) and found[0].listens,
     )
-    server = PeerServer(state, hosting.run, pairing=pair, facts=facts, shelf=shelf, checks=checkup.answer, boot=boot)
+    server = PeerServer(
+        state, hosting.run, pairing=pair, facts=facts, shelf=shelf, pace=pace, checks=checkup.answer, boot=boot
+    )
     await facts.look()
     async with AsyncExitStack() as stack:
         try:

@@ -86,6 +86,7 @@ async def test_a_second_try_is_a_second_entry(tmp_path: Path) -> None:
         assert (await home.ask("What is love?")).text == "What is love?"
         releases = [entry for entry in home.state.ledger.entries() if entry.act == "release"]
         assert len(hub.bodies) == len(releases) == 2
+        assert len(home.questions) == 1  # the owner agreed to these bytes for this request
         assert home.budget.account().today.requests == 2
 
 
