@@ -125,7 +125,7 @@ class Door:
 
     async def let_go(self, letter: Letter, *, task: str, reason: str, ask: Asker) -> Sealed:
         """Return the letter as one that may be sent once. Raises NoConsent, OverBudget, ReleaseRefused, RecordError."""
-        self._budget.check(task, letter.most)  # before the owner is asked for something that can't be had
+        await asyncio.to_thread(self._budget.check, task, letter.most)  # before the owner is asked in vain
         await self._agreed(letter, reason, ask)
         return await asyncio.to_thread(self._released, letter, task, reason)
 
