@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from models.errors import ModelsError
@@ -31,7 +32,7 @@ class Hardness:
     async def of(self, text: str) -> float | None:
         """Return how hard a request looks, 0..1; None without the head or its encoder."""
         given = text[:MAX_CHARS]
-        if not given.strip() or not self._pool.installed(ENCODERS):
+        if not given.strip() or not self._pool.installed(ENCODERS) or find_spec(CLUES) is None:
             return None
         try:
             clues, heads = import_module(CLUES), import_module("models.heads.head")
@@ -40,6 +41,6 @@ class Hardness:
                 self._head.require(encoder)
                 inputs = clues.inputs([given], await encoder.encode([given]))
             return float(self._head.probabilities(inputs)[0][self._head.labels.index(clues.HARD)])
-        except (ModelsError, ImportError, ValueError) as error:  # a mark is never worth an answer
+        except (ModelsError, ValueError) as error:  # a mark is never worth an answer
             logger.warning("whether a request is hard could not be told: %s", error)
             return None
