@@ -44,8 +44,25 @@ _PEOPLES = re.compile(
     r"|chinese|japanese|korean|vietnamese|taiwanese|lebanese|sudanese|burmese|maltese|icelandic|jewish|kurdish)\b",
     re.I,
 )
+_LANGUAGE = re.compile(
+    r"\b(?:translat\w*|say|said|says|write|written|answer|reply|speak|spoken|mean|called|word|words|text|letter|mail|sentence"
+    r"|poem|grammar)\b[^.?!\n]{0,60}?\b(?:in|into|to|from|of|the|good|simple|this|plain)\s+"
+    r"(english|german|french|spanish|italian|dutch|portuguese|polish|danish|swedish|norwegian|finnish|greek|turkish|russian"
+    r"|ukrainian|arabic|hebrew|hindi|chinese|mandarin|japanese|korean|latin|czech|hungarian|romanian|vietnamese|thai)\b",
+    re.I,
+)
 _COMMON_WORDS = frozenset("pole poles polish finn dane jordanian turkish english turk thai greek".split())
 """Also ordinary words where they are in lower case."""
+
+
+def languages(text: str) -> Iterator[Span]:
+    """Yield languages that are named to say in which to write: `translate into French` tells nothing about anyone.
+
+    >>> [text[s.start : s.end] for text in ["Translate it into French."] for s in languages(text)]
+    ['French']
+    """
+    for found in _LANGUAGE.finditer(text):
+        yield Span(Kind.TEXT, *found.span(1))
 
 
 def details(text: str) -> Iterator[Span]:

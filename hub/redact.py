@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from hub.code import holds_code
-from hub.details import details, listed
+from hub.details import details, languages, listed
 from hub.errors import TextTooLong
 from hub.identifiers import identifiers
 from hub.keys import keys
@@ -69,8 +69,10 @@ def redact(
 
 def detect(text: str, *, words: Sequence[str] = (), names: NameFinder | None = None) -> tuple[Span, ...]:
     """Return every piece of the text that must not leave, in order and apart from each other."""
-    found = [*keys(text), *identifiers(text), *details(text), *listed(text, words)]
-    found += names.find(text) if names is not None else ()
+    guessed = [*details(text), *(names.find(text) if names is not None else ())]
+    plain = {(span.start, span.end) for span in languages(text)}
+    kept = [span for span in guessed if span.sure or (span.start, span.end) not in plain]
+    found = [*keys(text), *identifiers(text), *kept, *listed(text, words)]
     return trimmed(text, joined([*found, *lookalikes(text)]))
 
 

@@ -43,6 +43,7 @@ LEFT = [
     "In 1997 there were 250 of them; 12 345 678 people voted.",
     "Mix 250 g flour, 3 eggs and 100 ml milk, 20 minutes at 180 degrees.",
     "Please polish the shoes. I may come in May.",
+    "Translate this into French: good morning. How do you say it in Danish?",
     "She is right. I am 5 minutes late. e.g. this one.It works",
 ]
 
