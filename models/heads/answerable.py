@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.heads.head import Head
 from models.passages import terms
 
 HEAD = "answerable"
@@ -48,6 +50,18 @@ _WANTED = (
     ),
 )
 """What a question asks for, and what an answer to it looks like; the first that fits counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A passage as a reranker sees it."""
+
+    pieces: Sequence[str]
+    """Its sentences or lines."""
+    scores: Sequence[float]
+    """Of each piece, 0..1."""
+    whole: float
+    """Of the passage, 0..1."""
 
 
 def inputs(question: str, pieces: Sequence[str], scores: Sequence[float], whole: float) -> NDArray[np.float32]:
@@ -92,3 +106,11 @@ def _share(wanted: set[str], there: set[str]) -> float:
 def _names(question: str) -> set[str]:
     """Return the names and numbers in a question, but for its first word, as terms."""
     return set(terms(" ".join(re.findall(r"(?<=\s)[A-Z][\w'-]+|\d[\d.,]*", question))))
+
+
+def chance(head: Head, question: str, passages: Sequence[Scored]) -> float:
+    """Return the largest probability, over the passages, that one answers the question."""
+    rows = [inputs(question, passage.pieces, passage.scores, passage.whole) for passage in passages if passage.pieces]
+    if not rows:
+        return 0.0
+    return float(head.probabilities(np.vstack(rows))[:, head.labels.index(YES)].max())

@@ -35,6 +35,8 @@ OTHERS = 2
 """Texts for each question that lack its answer: those of the same article, or of all, with most of its words."""
 MOST_PIECES = 14
 MOST_CHARS = 2000
+SENTENCE_BOUND = float(np.log(0.05 / 0.95))
+"""Logit of the bound that stood before the head: a best sentence of 0.05."""
 LET_THROUGH = 0.15
 """Share of unanswerable questions let through, mean over the sets; `reject` is where that is reached."""
 
@@ -82,7 +84,8 @@ async def build(reranker: Reranker) -> dict[str, object]:
         notes="Fitted on tuning halves and on documents written by hand, measured on reporting halves (`household`: on "
         "documents left out of the fit). Texts without the answer are those of the same article, or of all, with most "
         "words of the question. `sentence_*`: the reranker's best sentence alone. `*_let_through`: unanswerable "
-        "questions above the head's bound; `*_kept`: answerable ones.",
+        "questions above the head's bound; `*_kept`: answerable ones; `*_sentence_kept` and `*_sentence_let_through`: "
+        "above the bound for a reranker alone, a best sentence or line of 0.05.",
     )
     return figures
 
@@ -240,13 +243,20 @@ def _figures(shares: NDArray[np.float32], rows: Rows, bound: float) -> dict[str,
         count = len(truth)
         figures[f"{source}_auroc"] = measured(lambda r, t=truth, s=head: _auroc(t[r], s[r]), count, groups)
         figures[f"{source}_sentence_auroc"] = measured(lambda r, t=truth, s=sentence: _auroc(t[r], s[r]), count, groups)
-        figures[f"{source}_kept"] = measured(
-            lambda r, t=truth, s=head: float((s[r][t[r]] >= bound).mean()), count, groups
+        over = sentence > SENTENCE_BOUND
+        figures[f"{source}_sentence_kept"] = measured(lambda r, t=truth, o=over: _mean(o[r][t[r]]), count, groups)
+        figures[f"{source}_sentence_let_through"] = measured(
+            lambda r, t=truth, o=over: _mean(o[r][~t[r]]), count, groups
         )
+        figures[f"{source}_kept"] = measured(lambda r, t=truth, s=head: _mean(s[r][t[r]] >= bound), count, groups)
         figures[f"{source}_let_through"] = measured(
-            lambda r, t=truth, s=head: float((s[r][~t[r]] >= bound).mean()), count, groups
+            lambda r, t=truth, s=head: _mean(s[r][~t[r]] >= bound), count, groups
         )
     return figures
+
+
+def _mean(values: NDArray[np.bool_]) -> float:
+    return float(values.mean()) if len(values) else 0.0
 
 
 def _auroc(truth: NDArray[np.bool_], scores: NDArray[np.float32]) -> float:
