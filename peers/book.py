@@ -50,6 +50,8 @@ class Peer:
     """Nanoseconds since 1970."""
     addresses: tuple[str, ...] = ()
     """`host:port`, the last one that worked first."""
+    fixed: tuple[str, ...] = ()
+    """`host:port`, said by the owner; no address that is learned takes their place."""
     figures: Figures = Figures()
     seen_ns: int = 0
     """When it last spoke to us; 0 before the first time."""
@@ -59,6 +61,11 @@ class Peer:
     """The head of its ledger that it told us last, so that it can't be shortened unseen."""
     witness: Head | None = None
     """The furthest head of *our* ledger that it remembers."""
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Where to look for it, each once: where it last answered, what the owner said, what else is known."""
+        return tuple(dict.fromkeys((*self.addresses[:1], *self.fixed, *self.addresses)))
 
     def recipient(self) -> Recipient:
         """Return this device as somebody who may be given something."""

@@ -179,7 +179,7 @@ class PeerClient:
                 f"Another device answers at {impostors[0]} in place of {peer.name}, so nothing was sent. If you set it "
                 f"up afresh, pair it again with `covey pair`."
             )
-        known = ", ".join(peer.addresses) or "none is known"
+        known = ", ".join(peer.places) or "none is known"
         raise PeerUnreachable(f"{peer.name} can't be reached ({known}). Check that it is on and runs `covey up`.")
 
     async def _sent(self, peer: Peer, address: Address, call: _Call) -> aiohttp.ClientResponse:
@@ -234,7 +234,7 @@ class PeerClient:
 def addresses_of(peer: Peer) -> Sequence[Address]:
     """Return the addresses of a device that can be read, the last that worked first."""
     found = []
-    for text in peer.addresses:
+    for text in peer.places:
         try:
             found.append(parse_address(text))
         except BadCode:

@@ -1,7 +1,7 @@
 """Dials every paired device that has no link, at all addresses that are known, until it has one.
 
-Addresses in their order: where it last answered, what pairing gave, what paired devices tell, what was
-seen on the network. The next is tried when one has not answered at once; who answers must hold the
+Addresses in their order: where it last answered, what the owner said, what pairing gave, what paired devices
+tell, what was seen on the network. The next is tried when one has not answered at once; who answers must hold the
 key. A sighting, or a wake of this device, ends the wait between two rounds.
 """
 
@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from peers.book import MAX_ADDRESSES, Book, Peer, with_peer
@@ -20,7 +20,7 @@ from peers.codes import Address
 from peers.errors import PeersError
 from peers.link import Link
 from peers.links import Links
-from peers.liveness import wait_s
+from peers.liveness import LONGEST_WAIT_S, RETURN_WAIT_S, wait_s
 from peers.node_id import NodeId
 from peers.race import first_of
 from peers.sleeps import Sleeps
@@ -32,6 +32,9 @@ HEAD_START_S = 0.25
 AFTER_DEFECT_S = 5.0
 SETTLED_S = 10.0
 """A link that lived so long was a good one: when it ends, the first new try is at once."""
+LATELY_S = 600.0
+"""A device that was lost, or dialled for the first time, so long ago is expected back any moment; one that was
+switched off is dialled more rarely."""
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +49,7 @@ class Dialer:
         *,
         sleeps: Sleeps | None = None,
         clock: Callable[[], float] = time.monotonic,
-        wait_s: Callable[[int], float] = wait_s,
+        wait_s: Callable[[int, float], float] = wait_s,
     ) -> None:
         self._links = links
         self._client = client
@@ -68,27 +71,33 @@ class Dialer:
     async def run(self) -> None:
         """Dial until cancelled."""
         keeping: dict[NodeId, asyncio.Task[None]] = {}
+        before: Mapping[NodeId, Sequence[str]] = {}
         async with asyncio.TaskGroup() as group:
             while True:
                 paired = self._paired()
-                for node in paired - keeping.keys():
+                for node in paired.keys() - keeping.keys():
                     keeping[node] = group.create_task(self._keep(node, group))
-                for node in keeping.keys() - paired:
+                for node in keeping.keys() - paired.keys():
                     keeping.pop(node).cancel()
                     self._hints.forget(node)
                     self._links.cut(node)
+                for node in [node for node, said in paired.items() if said != before.get(node, said)]:
+                    self._hints.call(node)
+                before = paired
                 if self._sleeps.noticed():
                     logger.info("this device slept: its links are made anew")
                     self.woken()
                 await asyncio.sleep(LOOK_S)
 
-    def _paired(self) -> frozenset[NodeId]:
+    def _paired(self) -> Mapping[NodeId, Sequence[str]]:
+        """Return the paired devices, each with the addresses that the owner said."""
         gate = self._links.station.desk.gate
         try:
-            return frozenset(node for node in self._state.peers.book().peers if gate.paired(node) is not None)
+            book = self._state.peers.book()
+            return {node: peer.fixed for node, peer in book.peers.items() if gate.paired(node) is not None}
         except PeersError as error:
             logger.warning("%s", error)
-            return frozenset()
+            return {}
 
     async def _keep(self, node: NodeId, group: asyncio.TaskGroup) -> None:
         """See to it that one device has a link, for as long as it is paired."""
@@ -100,16 +109,18 @@ class Dialer:
                 await asyncio.sleep(AFTER_DEFECT_S)
 
     async def _keep_dialling(self, node: NodeId, group: asyncio.TaskGroup) -> None:
-        failures, since_s = 0, None
+        failures, since_s, lost_s = 0, None, self._clock()
         while True:
             if self._links.get(node) is not None:
-                since_s = since_s or self._clock()
+                lost_s = self._clock()
+                since_s = since_s or lost_s
                 await self._hints.called(node, LOOK_S)
                 continue
             if since_s is not None and self._clock() - since_s >= SETTLED_S:
                 failures = 0
             since_s = None
-            if failures and await self._hints.called(node, self._wait_s(failures)):
+            longest_s = RETURN_WAIT_S if self._clock() - lost_s < LATELY_S else LONGEST_WAIT_S
+            if failures and await self._hints.called(node, self._wait_s(failures, longest_s)):
                 failures = 0
             if self._links.get(node) is not None:
                 continue  # the other side was faster

@@ -23,17 +23,22 @@ class Hints:
     def told(self, node: NodeId, address: Address) -> None:
         """A paired device says where another one is. A new place is worth a try at once."""
         if _put_first(self._told, node, address):
-            self._call(node)
+            self.call(node)
 
     def sighted(self, node: NodeId, address: Address) -> None:
         """A device was seen there just now, so it is worth a try at once, new place or not."""
         _put_first(self._seen, node, address)
-        self._call(node)
+        self.call(node)
 
     def wake(self) -> None:
         """Every device is worth a try now."""
         for node in self._calls:
-            self._call(node)
+            self.call(node)
+
+    def call(self, node: NodeId) -> None:
+        """A device is worth a try now."""
+        if node in self._calls:
+            self._calls[node].set()
 
     def places(self, node: NodeId) -> tuple[Address, ...]:
         """Return where it may be: what was told before what was seen."""
@@ -53,10 +58,6 @@ class Hints:
         called = call.is_set()
         call.clear()
         return called
-
-    def _call(self, node: NodeId) -> None:
-        if node in self._calls:
-            self._calls[node].set()
 
 
 def _put_first(known: dict[NodeId, list[Address]], node: NodeId, address: Address) -> bool:

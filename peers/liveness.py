@@ -20,6 +20,9 @@ DOWN_S = 30.0
 FIRST_WAIT_S = 0.5
 GROWTH = 1.5
 LONGEST_WAIT_S = 60.0
+RETURN_WAIT_S = 2.0
+"""For a device that had a link lately: with the time that dialling takes, it is back within five seconds after the
+network is, also where nothing tells this device that it was gone (a switch or an access point without power)."""
 
 
 class Health(Enum):
@@ -71,10 +74,10 @@ def health(pulse: Pulse, now_s: float) -> Health:
     return Health.SUSPECT if pulse.unanswered > SUSPECT_PINGS else Health.UP
 
 
-def wait_s(failures: int, chance: Callable[[], float] = random.random) -> float:
-    """Return how long to wait before dialling again after so many failures: 0.5 s × 1.5 each, 60 s at most.
+def wait_s(failures: int, longest_s: float = LONGEST_WAIT_S, *, chance: Callable[[], float] = random.random) -> float:
+    """Return how long to wait before dialling again after so many failures: 0.5 s × 1.5 each, `longest_s` at most.
 
     Half of it is chance, so that two devices which dial each other do not do so in step for ever.
     """
-    full = min(FIRST_WAIT_S * GROWTH ** min(max(0, failures - 1), 32), LONGEST_WAIT_S)
+    full = min(FIRST_WAIT_S * GROWTH ** min(max(0, failures - 1), 32), longest_s)
     return full * (0.5 + chance() / 2)

@@ -6,6 +6,7 @@ in the log: should the log be broken, the device is out all the same.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from peers import tombstones
@@ -23,6 +24,7 @@ from peers.book import (
     with_revoked,
 )
 from peers.chain_entry import Head
+from peers.codes import Address
 from peers.errors import UnknownPeer
 from peers.grants import Grant
 from peers.node_id import NodeId, short
@@ -68,6 +70,13 @@ def set_grant(state: NodeState, name: str, grant: Grant) -> Peer:
     node = find(state.peers.book(), name).node_id
     book = state.peers.change(lambda known: with_peer(known, replace(_paired(known, node), grant=grant)))
     state.audit.record(Happening(Act.GRANTED, node, label=grant.label))
+    return book.peers[node]
+
+
+def set_places(state: NodeState, name: str, fixed: Sequence[Address]) -> Peer:
+    """Write down where the owner says that a device is, in place of what was said before. Raises UnknownPeer."""
+    node, texts = find(state.peers.book(), name).node_id, tuple(str(place) for place in fixed)
+    book = state.peers.change(lambda known: with_peer(known, replace(_paired(known, node), fixed=texts)))
     return book.peers[node]
 
 

@@ -161,9 +161,9 @@ class Tidings:
         if not is_insider(peer):
             return [own]
         others = (
-            Whereabouts(node=other.node_id, addresses=list(other.addresses[:TOLD_PLACES]))
+            Whereabouts(node=other.node_id, addresses=list(other.places[:TOLD_PLACES]))
             for other in book.peers.values()
-            if is_insider(other) and other.node_id != peer.node_id and other.addresses
+            if is_insider(other) and other.node_id != peer.node_id and other.places
         )
         return [own, *others][:MAX_HINTS]
 

@@ -6,13 +6,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from models.types import Json
-from peers.audit import Happening
+from peers.audit import Act, Happening
 from peers.book import Notice, Peer, is_expired
 from peers.grants import Grant, Limits, clock
 from peers.node_id import NodeId, readable, short
 
 Linked = Mapping[str, Mapping[str, Json]]
 """How the linked devices are, by node id, as the running node tells."""
+
+ACTS = {
+    Act.PAIRED: "was paired as",
+    Act.GRANTED: "was granted something else",
+    Act.REVOKED: "was revoked",
+    Act.WARNED: "a warning:",
+    Act.TASK_IN: "asked for",
+    Act.TASK_OUT: "was asked for",
+    Act.BLOB: "copied",
+    Act.REFUSED: "was refused",
+}
+"""What is written down of a device, with the device as the subject."""
 
 
 def link_json(linked: Linked | None, node: NodeId) -> dict[str, Json]:
@@ -46,7 +58,8 @@ def peer_json(peer: Peer, now_ns: int) -> dict[str, Json]:
         "node_id": readable(peer.node_id),
         "grant": grant_json(peer.grant),
         "expired": is_expired(peer, now_ns),
-        "addresses": list(peer.addresses),
+        "addresses": list(peer.places),
+        "fixed": list(peer.fixed),
         "paired_ns": peer.paired_ns,
         "seen_ns": peer.seen_ns,
         "tasks_in": peer.figures.tasks_in,
@@ -105,8 +118,9 @@ def rows(peers: Sequence[Peer], now_ns: int, linked: Linked | None = None) -> It
     states = [link_words(linked, peer.node_id) or f"seen {when(peer.seen_ns)}" for peer in peers]
     state_width = max(map(len, states))
     for peer, state in zip(peers, states, strict=True):
+        may = grant_words(peer.grant, peer.figures.tasks_in)
         over = "  (its time is over)" if is_expired(peer, now_ns) else ""
-        yield f"{peer.name:<{width}}  {short(peer.node_id)}  {state:<{state_width}}  {grant_words(peer.grant)}{over}"
+        yield f"{peer.name:<{width}}  {short(peer.node_id)}  {state:<{state_width}}  {may}{over}"
 
 
 def lines(peer: Peer, now_ns: int, linked: Linked | None = None) -> Iterator[str]:
@@ -116,18 +130,25 @@ def lines(peer: Peer, now_ns: int, linked: Linked | None = None) -> Iterator[str
     yield f"id         {readable(peer.node_id)}"
     if words := link_words(linked, peer.node_id):
         yield f"now        {words}"
-    yield f"may        {grant_words(peer.grant)}"
+    yield f"may        {grant_words(peer.grant, peer.figures.tasks_in)}"
     yield f"limits     {_limit_words(peer.grant.limits)}"
     if is_expired(peer, now_ns):
         yield "over       its time is over; pair it again, or `covey peers grant --for`"
-    yield f"found at   {', '.join(peer.addresses) or '(nowhere yet)'}"
+    yield f"found at   {', '.join(peer.places) or '(nowhere yet)'}"
     yield f"paired     {when(peer.paired_ns)}, seen {when(peer.seen_ns)}"
-    yield f"it asked   {figures.tasks_in} tasks, {figures.bytes_in} B"
-    yield f"we asked   {figures.tasks_out} tasks, {figures.bytes_out} B"
+    yield f"it asked   {_tasks(figures.tasks_in)}, {figures.bytes_in} B"
+    yield f"we asked   {_tasks(figures.tasks_out)}, {figures.bytes_out} B"
 
 
-def grant_words(granted: Grant) -> str:
-    """Return a grant as a person reads it."""
+def happening_words(one: Happening) -> str:
+    """Return what happened with a device, as a person reads it."""
+    size = f", {one.size_bytes} B" if one.size_bytes else ""
+    note = f" ({one.note})" if one.note else ""
+    return f"{when(one.time_ns)}  {ACTS[one.act]} {one.scope}".rstrip() + size + note
+
+
+def grant_words(granted: Grant, asked: int = 0) -> str:
+    """Return a grant as a person reads it. `asked`: the tasks that the device has had done."""
     work = "any work" if granted.capabilities is None else ", ".join(sorted(granted.capabilities)) or "no work"
     powers = {"copies models": granted.copy_models, "uses the hub": granted.relay, "admin": granted.admin}
     words = [f"sees {granted.label.name.lower()}", work, *(word for word, held in powers.items() if held)]
@@ -136,8 +157,12 @@ def grant_words(granted: Grant) -> str:
     if granted.expires_ns is not None:
         words.append(f"until {when(granted.expires_ns)}")
     if granted.tasks is not None:
-        words.append(f"{granted.tasks} tasks in all")
+        words.append(f"{_tasks(max(0, granted.tasks - asked))} more")
     return ", ".join(words)
+
+
+def _tasks(number: int) -> str:
+    return "1 task" if number == 1 else f"{number} tasks"
 
 
 def _limit_words(limits: Limits) -> str:

@@ -13,6 +13,7 @@ import typer
 from models.types import Json
 from peers import membership
 from peers.book import find
+from peers.codes import parse_address
 from peers.node_id import readable, short
 from runtime import paths
 from runtime.cli import granting, networks, peer_view
@@ -22,6 +23,8 @@ from runtime.errors import UsageError
 SHOWN_HAPPENINGS = 10
 ANSWER_S = 5.0
 """What a running node is given to tell how its links are."""
+MAX_FIXED = 4
+"""Addresses of one device that its owner says; each is dialled in every round."""
 
 app = typer.Typer(help="See and change what paired devices may do.")
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -78,7 +81,7 @@ def show(name: Name, as_json: AsJson = False) -> None:
     for line in peer_view.lines(peer, now, linked_now(paths.home())):
         print(line)
     for one in lately:
-        print(f"{peer_view.when(one.time_ns)}  {one.act.value}  {one.scope}  {one.size_bytes} B  {one.note}".rstrip())
+        print(peer_view.happening_words(one))
 
 
 @app.command("grant")
@@ -91,7 +94,7 @@ def grant(
     admin: Annotated[bool | None, typer.Option("--admin/--no-admin", help="Revoke other devices here.")] = None,
     quiet: Annotated[str, typer.Option(help="Hours without work for it, like 22:00-07:00; `none` ends them.")] = "",
     lasts: Annotated[str, typer.Option("--for", help="How long from now, like 2h or 7d; `ever` for no end.")] = "",
-    tasks: Annotated[int | None, typer.Option(min=0, help="Tasks it may have run in all; 0 for any number.")] = None,
+    tasks: Annotated[int | None, typer.Option(min=0, help="Tasks it may still ask for; 0 for any number.")] = None,
     tokens: Annotated[int | None, typer.Option(min=1, max=1_000_000, help="Most tokens of one task.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -124,7 +127,25 @@ def grant(
     if as_json:
         _print_json(peer_view.peer_json(after, now))
     else:
-        print(f"{after.name}: {peer_view.grant_words(after.grant)}.")
+        print(f"{after.name}: {peer_view.grant_words(after.grant, after.figures.tasks_in)}.")
+
+
+@app.command("at")
+def at(
+    name: Name,
+    places: Annotated[list[str], typer.Argument(help="Where it is, like 192.168.1.20:4489; `none` ends that.")],
+    as_json: AsJson = False,
+) -> None:
+    """Say where a device always is; it is tried early. Example: covey peers at kitchen 192.168.1.20:4489"""
+    if len(places) > MAX_FIXED:
+        raise UsageError(f"A device has {MAX_FIXED} such addresses at most. Name those at which it really is.")
+    fixed = [] if places == ["none"] else [parse_address(place) for place in places]
+    state = opened()
+    peer = membership.set_places(state, find(state.peers.book(), name).node_id, fixed)
+    if as_json:
+        _print_json(peer_view.peer_json(peer, state.peers.now_ns()))
+    else:
+        print(f"{peer.name} is looked for at {', '.join(peer.places) or 'whatever address it announces'}.")
 
 
 @app.command("revoke")

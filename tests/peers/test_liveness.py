@@ -56,9 +56,9 @@ def test_a_ping_is_due_every_five_seconds() -> None:
 
 
 def test_waits_grow_from_half_a_second_to_a_minute_and_are_never_in_step() -> None:
-    full = [wait_s(failures, lambda: 1.0) for failures in range(1, 40)]
+    full = [wait_s(failures, chance=lambda: 1.0) for failures in range(1, 40)]
     assert full[:3] == [0.5, 0.75, 1.125]
     assert full == sorted(full)
     assert full[-1] == LONGEST_WAIT_S
-    assert wait_s(1, lambda: 0.0) == 0.25
-    assert wait_s(10**9, lambda: 1.0) == LONGEST_WAIT_S
+    assert wait_s(1, chance=lambda: 0.0) == 0.25
+    assert wait_s(10**9, chance=lambda: 1.0) == LONGEST_WAIT_S

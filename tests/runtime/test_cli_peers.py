@@ -12,8 +12,8 @@ import pytest
 
 from models.types import Label
 from peers import membership, tombstones
-from peers.audit import Act
-from peers.book import Effect, find
+from peers.audit import Act, Happening
+from peers.book import Book, Effect, find, with_peer
 from peers.errors import UnknownPeer
 from peers.grants import Ask, Now, What, allows, guest_device, own_device
 from peers.identity import Identity
@@ -96,6 +96,49 @@ def test_a_grant_changes_only_what_is_named(kitchen: Identity, capsys: pytest.Ca
     assert (after["relay"], after["admin"], after["at_once"]) == (before["relay"], before["admin"], before["at_once"])
     back = one_object(capsys, "grant", "kitchen", "--may", "all", "--quiet", "none", "--for", "ever")["grant"]
     assert (back["capabilities"], back["quiet"], back["expires_ns"], back["label"]) == (None, None, None, "public")
+
+
+def test_the_owner_says_where_a_device_always_is(kitchen: Identity, capsys: pytest.CaptureFixture[str]) -> None:
+    said = one_object(capsys, "at", "kitchen", "192.168.1.30:4489", "[fd00::7]:4489")
+    assert said["fixed"] == ["192.168.1.30:4489", "[fd00::7]:4489"]
+    assert said["addresses"] == ["192.168.1.20:4489", *said["fixed"]]
+    assert "[fd00::7]:4489" in run(capsys, "show", "kitchen")
+    assert run(capsys, "at", "kitchen", "none") == "kitchen is looked for at 192.168.1.20:4489.\n"
+    assert one_object(capsys, "show", "kitchen")["fixed"] == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["kitchen"], ["kitchen", "192.168.1.30"], ["kitchen", "host:0"], ["garage", "a:1"], ["kitchen", *["a:1"] * 5]],
+)
+def test_a_place_that_is_none_is_wrong_use_and_changes_nothing(
+    kitchen: Identity, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    assert one_object(capsys, "at", *arguments, code=2)["error"]["message"]
+    assert one_object(capsys, "show", "kitchen")["fixed"] == []
+
+
+def test_what_happened_lately_and_what_may_still_come_is_said_in_words(
+    kitchen: Identity, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = opened()
+    membership.set_grant(state, "kitchen", replace(own_device(), tasks=3))
+    state.audit.record(Happening(Act.TASK_IN, kitchen.node_id, "code", 553))
+
+    def one_done(book: Book) -> Book:
+        peer = book.peers[kitchen.node_id]
+        return with_peer(book, replace(peer, figures=replace(peer.figures, tasks_in=1)))
+
+    state.peers.change(one_done)
+    shown = run(capsys, "show", "kitchen")
+    assert "asked for code, 553 B" in shown
+    assert "was paired as own\n" in shown
+    assert "2 tasks more" in shown
+    assert "it asked   1 task, 0 B" in shown
+
+
+def test_every_act_has_words() -> None:
+    assert set(peer_view.ACTS) == set(Act)
 
 
 def test_admin_and_hub_are_given_by_name_only(kitchen: Identity, capsys: pytest.CaptureFixture[str]) -> None:
