@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from models.backend import Constraint, Finish, GenerateCall, Message, TextModel
 from models.grammar import copy_rule
-from models.passages import Passage, lexical_scores, passages, sentences
+from models.passages import Passage, lexical_scores, passages, sentences, statements
 from models.specialist import Pool, SpecialistSpec
 from models.specialists.turn import LEAST_ANSWER_TOKENS, Turn, between, certainty, documents_in, text_in
 from models.types import Chunk, Evidence, RefusalCode, Request, Result
@@ -125,10 +125,10 @@ class Answer:
         return [Ranked(found[i], score) for score, i in best] + [Ranked(found[i], 0.0) for i in far]
 
     async def _focused(self, question: str, shown: Sequence[Passage]) -> Focus:
-        """Return the sentences of the passages that are nearest to the question, in their order."""
+        """Return the sentences or lines of the passages that are nearest to the question, in their order."""
         if not self._reads(question):
             return Focus(shown, 1.0)
-        pieces = [piece for passage in shown for piece in sentences_of(passage)]
+        pieces = [piece for passage in shown for piece in statements_of(passage)]
         async with self._pool.reranker(RERANKERS) as reranker:
             scores = [float(score) for score in await reranker.scores(question, [piece.text for piece in pieces])]
         best = sorted(range(len(pieces)), key=lambda i: -scores[i])[:MOST_SENTENCES]
@@ -171,10 +171,10 @@ class Answer:
         return sentence
 
 
-def sentences_of(passage: Passage) -> list[Passage]:
-    """Return the sentences of a passage, each with its place in the document."""
+def statements_of(passage: Passage) -> list[Passage]:
+    """Return the sentences of a passage, or the lines of a list, each with its place in the document."""
     at = passage.start
-    return [Passage(passage.source, at + s.start, at + s.end, s.text) for s in sentences(passage.text)]
+    return [Passage(passage.source, at + s.start, at + s.end, s.text) for s in statements(passage.text)]
 
 
 def asked(question: str, shown: Sequence[Passage]) -> str:
