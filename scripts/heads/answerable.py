@@ -22,7 +22,7 @@ from models.heads.answerable import HEAD, NO, YES
 from models.heads.head import Head
 from models.passages import lexical_scores, statements
 from scripts.heads import about
-from scripts.heads.fit import Floats, fit, logits, measured, temperature
+from scripts.heads.fit import Floats, fit, interval, logits, measured, temperature
 from scripts.heads.sources import Sources, dev_half
 
 HOUSEHOLD = Path(__file__).parent / "household.txt"
@@ -73,6 +73,7 @@ async def build(reranker: Reranker) -> dict[str, object]:
     known = replace(known, reject=_reject(shares, rows))
     other = await _rows(reranker, _pairs({name: dev_half(name, "reporting") for name in QUESTIONS}))
     figures = _figures(known.probabilities(other.inputs)[:, 1], other, known.reject)
+    verdict = _verdict(known.probabilities(other.inputs)[:, 1], other)
     household = rows.sources == "household"
     at_home = Rows(rows.inputs[household], rows.answered[household], rows.sources[household], rows.groups[household])
     figures |= _figures(shares[household], at_home, known.reject)
@@ -85,7 +86,7 @@ async def build(reranker: Reranker) -> dict[str, object]:
         "documents left out of the fit). Texts without the answer are those of the same article, or of all, with most "
         "words of the question. `sentence_*`: the reranker's best sentence alone. `*_let_through`: unanswerable "
         "questions above the head's bound; `*_kept`: answerable ones; `*_sentence_kept` and `*_sentence_let_through`: "
-        "above the bound for a reranker alone, a best sentence or line of 0.05.",
+        f"above the bound for a reranker alone, a best sentence or line of 0.05. {verdict}",
     )
     return figures
 
@@ -253,6 +254,19 @@ def _figures(shares: NDArray[np.float32], rows: Rows, bound: float) -> dict[str,
             lambda r, t=truth, s=head: _mean(s[r][~t[r]] >= bound), count, groups
         )
     return figures
+
+
+def _verdict(shares: NDArray[np.float32], rows: Rows) -> str:
+    """Say whether the head is better than the best sentence alone, by the interval of the difference."""
+    truth, sentence = rows.answered, rows.inputs[:, 0]
+
+    def gain(chosen: NDArray[np.int64]) -> float:
+        return _auroc(truth[chosen], shares[chosen]) - _auroc(truth[chosen], sentence[chosen])
+
+    low, _ = interval(gain, len(truth), rows.groups.tolist())
+    if low > 0:
+        return "Over all sets the head is better than the best sentence alone."
+    return "Over all sets the head is not shown to be better than the best sentence alone, so `answer` keeps that."
 
 
 def _mean(values: NDArray[np.bool_]) -> float:
