@@ -15,6 +15,8 @@ from peers.policy import Place
 
 FILE = "rules.json"
 MAX_RULES = 500
+PATIENCE_S = 180.0
+"""Seconds that a question waits for the owner: time to read what would go. Silence is no."""
 
 Word = Literal["allow", "never"]
 ANY = ""

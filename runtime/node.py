@@ -24,6 +24,7 @@ from models.specialist import Pool
 from models.store import Store
 from models.types import Label, Request, Result, Specialist, last
 from runtime import documents, paths
+from runtime.asker import asker_here
 from runtime.asking import THIS_DEVICE, Answer, Ask, Source, StreamItem
 from runtime.config import Settings, load
 from runtime.daily import DAY_S, daily
@@ -45,9 +46,6 @@ from runtime.workload import Workload
 
 if TYPE_CHECKING:
     from peers.links import Links
-
-if TYPE_CHECKING:  # a node without hubs imports nothing of theirs
-    from hub.consent import Asker
 
 NAME = THIS_DEVICE
 HUBS = "runtime.own_hubs"
@@ -81,8 +79,6 @@ class Node:
         """The paired devices: called when they are needed, or linked while this node serves them."""
         self.links: Links | None = None
         """The links with paired devices, while this node keeps any."""
-        self.asker: Asker | None = None
-        """Asks the owner whether something may go to a hub; None: nobody can be asked."""
         self._far: Far | None = None
         self._today = today
         self._specialists: dict[str, Specialist] = {}
@@ -142,7 +138,7 @@ class Node:
     def far(self) -> Far:
         """The owner's hubs. Without one, nothing of their code is imported."""
         if self._far is None and has_hubs(self.home):
-            self._far = import_module(HUBS).open_hubs(self.home, self.settings, lambda: self.asker, self.pool)
+            self._far = import_module(HUBS).open_hubs(self.home, self.settings, asker_here, self.pool)
         return self._far or Nowhere()
 
     async def close_far(self) -> None:

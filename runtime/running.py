@@ -17,10 +17,11 @@ from pathlib import Path
 
 from models.types import Json
 from runtime import documents, paths
+from runtime.asker import asker_here
 from runtime.asking import Answer, Ask, Source, StreamItem
 from runtime.node import Node, open_node
 from runtime.seats import Seat, seats_from_json
-from runtime.wire import NodeError, ask_to_json, from_line
+from runtime.wire import Asked, NodeError, ask_to_json, from_line
 
 SOCKET = paths.NODE_SOCKET
 MAX_ADDRESS_BYTES = 100
@@ -29,6 +30,8 @@ CONNECT_S = 2.0
 """A node that does not accept in this time is hung; the request is then answered in-process."""
 MAX_LINE_BYTES = 32 * 1024 * 1024
 """Of one line of an answer: the largest document that can be quoted is 20 MB."""
+ATTENDED = "Covey-Attended"
+"""Header of an asker behind whom somebody sits who can be asked whether something may leave."""
 GONE = "The running node ended before the answer was ready. Ask again: it is then answered without it."
 
 
@@ -95,11 +98,15 @@ class RunningNode:
 
     async def stream(self, ask: Ask) -> AsyncGenerator[StreamItem, None]:
         """See `Node.stream`. Closing it early hangs up, and the node cancels the work."""
-        async with aclosing(self._lines("/covey/ask", _portable(ask))) as lines:
+        attended = f"{ATTENDED}: yes\r\n" if asker_here() else ""
+        async with aclosing(self._lines("/covey/ask", _portable(ask), attended)) as lines:
             async for line in lines:
                 item = from_line(line)
                 if isinstance(item, Exception):
                     raise item
+                if isinstance(item, Asked):
+                    await self._reply(item)
+                    continue
                 yield item
                 if isinstance(item, Answer):
                     return
@@ -112,6 +119,16 @@ class RunningNode:
                 if isinstance(item, Answer):
                     return item
         raise AssertionError("a task's stream ended without an answer")
+
+    async def _reply(self, asked: Asked) -> None:
+        """Put the node's question to the owner who is here, and tell it the answer."""
+        from runtime.consent_wire import replied  # only where there are hubs
+
+        reply = await replied(asker_here(), asked.question, asked.within_s)
+        body = json.dumps({"id": asked.id, "reply": reply}).encode()
+        async with aclosing(self._said("/covey/consent", body)) as lines:
+            async for _ in lines:
+                return
 
     async def seats(self) -> Sequence[Seat]:
         """Return the paired devices that the node here would give work to."""
@@ -127,15 +144,15 @@ class RunningNode:
                 return dict(json.loads(line)["linked"])
         raise NodeError(GONE)
 
-    async def _lines(self, path: str, ask: Ask) -> AsyncGenerator[bytes, None]:
+    async def _lines(self, path: str, ask: Ask, headers: str = "") -> AsyncGenerator[bytes, None]:
         body = await asyncio.to_thread(ask_to_json, ask)
-        async with aclosing(self._said(path, body)) as lines:
+        async with aclosing(self._said(path, body, headers)) as lines:
             async for line in lines:
                 yield line
 
-    async def _said(self, path: str, body: bytes) -> AsyncGenerator[bytes, None]:
+    async def _said(self, path: str, body: bytes, headers: str = "") -> AsyncGenerator[bytes, None]:
         async with self._connection() as (reader, writer):
-            head = f"POST {path} HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            head = f"POST {path} HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\n{headers}"
             writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
             await writer.drain()
             status = await reader.readline()

@@ -6,13 +6,15 @@ Both ends are one owner's, and one version may be newer: unknown fields are igno
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 
 from pydantic import TypeAdapter, ValidationError
 
 from models import errors as models_errors
 from models.errors import BackendError, ModelsError
-from models.types import Chunk
+from models.types import Chunk, Json
 from runtime import errors as runtime_errors
 from runtime.asking import Answer, Ask, Restarted, StreamItem
 from runtime.errors import CoveyError, UsageError
@@ -24,8 +26,18 @@ class NodeError(CoveyError):
     code = "node_error"
 
 
-Line = StreamItem | CoveyError | ModelsError
-_KINDS: dict[str, type] = {"chunk": Chunk, "restarted": Restarted, "answer": Answer}
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The node asks the owner whether something may leave; `runtime.consent_wire` reads the question."""
+
+    id: str
+    within_s: float
+    """Seconds after which silence is no."""
+    question: Mapping[str, Json]
+
+
+Line = StreamItem | Asked | CoveyError | ModelsError
+_KINDS: dict[str, type] = {"chunk": Chunk, "restarted": Restarted, "answer": Answer, "asked": Asked}
 
 
 @cache
@@ -71,7 +83,7 @@ def from_line(data: bytes) -> Line:
         raise NodeError(
             "The running node speaks differently than this program. Stop it and start it again: covey up"
         ) from error
-    assert isinstance(found, Chunk | Restarted | Answer)
+    assert isinstance(found, Chunk | Restarted | Answer | Asked)
     return found
 
 

@@ -1,15 +1,19 @@
-"""The owner's own door, on the Unix socket only: `POST /covey/ask`, `computed`, `elsewhere`, `forget` and `peers`.
+"""The owner's own door, on the Unix socket only: `POST /covey/ask`, `consent`, `computed`, `elsewhere`, and more.
 
-The stream is one JSON object a line: `chunk`, `restarted`, and at the end `answer` or `error`.
+The stream is one JSON object a line: `chunk`, `restarted`, `asked` (a question to the owner, where one reads along),
+and at the end `answer` or `error`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import socket
 import struct
 from contextlib import aclosing
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -19,10 +23,15 @@ from peers.link_messages import Beat
 from peers.neighbourhood import Neighbour
 from runtime.api.errors import WRONG, Fault, Refused
 from runtime.api.guard import Handler, body_of
+from runtime.asker import asked_by
 from runtime.errors import CoveyError
-from runtime.node import Node
+from runtime.node import Node, has_hubs
+from runtime.running import ATTENDED
 from runtime.seats import seats_to_json
 from runtime.wire import NodeError, ask_from_json, to_line
+
+if TYPE_CHECKING:
+    from runtime.api.consent import Questions
 
 logger = logging.getLogger(__name__)
 
@@ -55,15 +64,31 @@ class Owner:
     def __init__(self, node: Node) -> None:
         self._node = node
 
+    @cached_property
+    def questions(self) -> Questions:
+        """What the owner is asked in the middle of an answer."""
+        from runtime.api.consent import Questions  # only where there are hubs
+
+        return Questions()
+
     async def ask(self, request: web.Request) -> web.StreamResponse:
         """Stream an answer as it is made. Hanging up cancels it."""
         ask = ask_from_json(await body_of(request))
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
         await response.prepare(request)
+        whole = asyncio.Lock()
+
+        async def send(line: bytes) -> None:
+            async with whole:  # a question comes from another task than the answer does
+                await response.write(line)
+
+        attended = ATTENDED in request.headers and has_hubs(self._node.home)
+        asker = self.questions.asker(send) if attended else None
         try:
-            async with aclosing(self._node.stream(ask)) as items:  # type: ignore[type-var]  # it is a generator
-                async for item in items:
-                    await response.write(to_line(item))
+            with asked_by(asker):
+                async with aclosing(self._node.stream(ask)) as items:  # type: ignore[type-var]  # it is a generator
+                    async for item in items:
+                        await send(to_line(item))
         except (CoveyError, ModelsError) as error:
             await response.write(to_line(error))
         except ConnectionError:
@@ -75,6 +100,10 @@ class Owner:
             )
         await response.write_eof()
         return response
+
+    async def consent(self, request: web.Request) -> web.Response:
+        """Take the owner's answer to a question."""
+        return await self.questions.handle(request)
 
     async def forget(self, request: web.Request) -> web.Response:
         """Let models go of what earlier requests left behind, all or those of one conversation."""

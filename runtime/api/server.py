@@ -122,6 +122,7 @@ def _private(node: Node, gate: Gate) -> web.Application:
     app.add_routes(
         [
             web.post("/covey/ask", _gated(gate, owner.ask)),
+            web.post("/covey/consent", owner.consent),
             web.post("/covey/computed", owner.computed),
             web.post("/covey/elsewhere", owner.elsewhere),
             web.post("/covey/forget", owner.forget),

@@ -6,8 +6,6 @@ The answer goes to stdout as it is made; what produced it goes to stderr in one 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -17,14 +15,16 @@ import typer
 from models.errors import NotInstalled
 from models.types import Tier
 from runtime import paths
+from runtime.asker import asked_by
 from runtime.asking import Ask
 from runtime.cli import given, render
+from runtime.cli.owner import owner_here
 from runtime.cli.paper import aside, streamed
 from runtime.cli.planning import planning_node
 from runtime.cli.running import run
 from runtime.cli.starter import Starter
-from runtime.node import Node, has_hubs, open_node
-from runtime.running import RunningNode, nearest_node
+from runtime.node import has_hubs
+from runtime.running import nearest_node
 from runtime.task import Status
 
 app = typer.Typer()
@@ -67,7 +67,12 @@ async def _preview(asked: Ask, *, as_json: bool) -> int:
 async def _ask(asked: Ask, *, as_json: bool) -> int:
     home = paths.ensure_home(paths.home())
     starter = Starter(home)
-    async with _node(home, asked) as node:
+    with asked_by(owner_here(home)):
+        return await _answered(home, starter, asked, as_json=as_json)
+
+
+async def _answered(home: Path, starter: Starter, asked: Ask, *, as_json: bool) -> int:
+    async with nearest_node(home) as node:
         computed = await node.computed(asked)
         if computed or not starter.would_fetch or not await node.elsewhere(asked):
             await starter.ensure(computed=computed)
@@ -84,19 +89,3 @@ async def _ask(asked: Ask, *, as_json: bool) -> int:
     else:
         aside(*answer.notes, render.byline(answer), starter.hint(answer, psutil.virtual_memory().total // 2))
     return 1 if answer.status is Status.REJECTED else 0
-
-
-@asynccontextmanager
-async def _node(home: Path, asked: Ask) -> AsyncIterator[Node | RunningNode]:
-    """Give the node that answers; where the owner may have to be asked, it is one in this terminal."""
-    if not has_hubs(home):
-        async with nearest_node(home) as node:
-            yield node
-        return
-    from runtime.cli.consenting import asker  # only where there are hubs
-
-    ask_owner = asker()
-    async with nearest_node(home) if ask_owner is None or asked.ceiling < Tier.HUB else open_node(home) as node:
-        if isinstance(node, Node):
-            node.asker = ask_owner
-        yield node

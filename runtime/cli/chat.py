@@ -19,8 +19,10 @@ import typer
 from models.errors import ModelsError, NotInstalled
 from models.types import Json
 from runtime import paths
+from runtime.asker import asked_by
 from runtime.asking import Answer, Ask
 from runtime.cli import given, render
+from runtime.cli.owner import owner_here
 from runtime.cli.paper import aside, streamed
 from runtime.cli.running import run_in
 from runtime.cli.starter import Starter
@@ -42,18 +44,19 @@ app = typer.Typer()
 @app.command()
 def chat(
     label: given.LabelName = "",
+    tier: given.TierName = "home",
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object with all turns at the end, and nothing else.")
     ] = False,
 ) -> int:
     """Talk in several turns; Ctrl-C stops an answer, Ctrl-D or exit leaves."""
-    settings_label = given.label_of(label)
+    pattern = Ask("", label=given.label_of(label), ceiling=given.tier_of(tier), conversation=True)
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()
         talk: Conversation | None = None
         try:
             node, starter = run_in(runner, _open(stack))
-            talk = Conversation(node, starter, Ask("", label=settings_label, conversation=True), silent=as_json)
+            talk = Conversation(node, starter, pattern, silent=as_json)
             if sys.stdin.isatty() and not as_json:
                 aside(HELP)
             _converse(runner, talk)
@@ -128,7 +131,8 @@ class Conversation:
         history = fit(self.history, HISTORY_TOKENS)
         asked = replace(self._pattern, text=text, history=history, conversation_id=self._id)
         try:
-            answer = await (self._node.ask(asked) if self._silent else streamed(self._node, asked))
+            with asked_by(owner_here(paths.home())):
+                answer = await (self._node.ask(asked) if self._silent else streamed(self._node, asked))
         except NotInstalled as error:
             raise self._starter.missing_models(error) from error
         self._last = answer

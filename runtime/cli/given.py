@@ -73,14 +73,12 @@ def ask_from(
     sources = () if from_stdin or request is not text else _piped(request, named, chosen)
     if risk is not None and not 0 < risk < 1:
         raise UsageError(f"--risk {risk:g} is not between 0 and 1. Give for example --risk 0.05.")
-    if tier not in _TIERS:
-        raise UsageError(f"--tier {tier!r} is not known. Choose device, home or hub.")
     return Ask(
         text=request,
         files=named,
         sources=sources,
         label=chosen,
-        ceiling=_TIERS[tier],
+        ceiling=tier_of(tier),
         capability=capability,
         schema=read_schema(schema) if schema else None,
         risk=risk,
@@ -124,6 +122,13 @@ def label_of(name: str) -> Label:
     if name.upper() not in Label.__members__:
         raise UsageError(f"--label {name!r} is not known. Choose public, personal, sensitive or secret.")
     return Label[name.upper()]
+
+
+def tier_of(name: str) -> Tier:
+    """Return the tier of that name. Raises UsageError."""
+    if name not in _TIERS:
+        raise UsageError(f"--tier {name!r} is not known. Choose device, home or hub.")
+    return _TIERS[name]
 
 
 def _must_exist(files: tuple[Path, ...]) -> None:

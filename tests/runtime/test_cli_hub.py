@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -165,6 +166,23 @@ async def test_the_owner_sees_what_changes_and_what_it_costs_and_silence_is_no(
     assert "- Call Ada" in shown and "+ Call [PERSON_1]" in shown and "at noon" not in shown.replace("\\n", "")
     assert "leaves the home" in shown and "0.0020" in shown and "it is hard" in shown
     assert "\x1b" not in shown
+
+
+async def test_ctrl_c_and_the_deadline_leave_the_next_line_to_who_reads_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    keyboard, terminal = os.openpty()
+    with os.fdopen(terminal) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        asked = asyncio.create_task(consenting.at_terminal(QUESTION))
+        await asyncio.sleep(0.05)
+        asked.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+        with pytest.raises(NoConsent, match="Nobody answered"):
+            await consenting.at_terminal(QUESTION, within_s=0.05)
+        os.write(keyboard, b"y\n")
+        async with asyncio.timeout(5):
+            assert await consenting.at_terminal(QUESTION) is Reply.ONCE
+    os.close(keyboard)
 
 
 async def test_where_nobody_can_be_asked_nothing_goes(monkeypatch: pytest.MonkeyPatch) -> None:
