@@ -140,6 +140,24 @@ def test_shipped_head_is_small_and_says_where_it_is_from(path: Path) -> None:
     assert about["measured"]
 
 
+@pytest.mark.parametrize(
+    ("name", "figure", "least"),
+    [
+        ("clinc150", "accuracy", 0.955),
+        ("clinc150", "oos_recall", 0.6),
+        ("clinc150_20", "accuracy", 0.91),
+        ("banking77", "accuracy", 0.92),
+        ("snips", "accuracy", 0.97),
+        ("hwu64", "accuracy", 0.90),
+        ("trec", "accuracy", 0.94),
+        ("injection", "auroc", 0.95),
+    ],
+)
+def test_shipped_head_is_as_good_as_promised(name: str, figure: str, least: float) -> None:
+    about = json.loads((head.FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    assert about["measured"][figure]["value"] >= least
+
+
 def blobs(count: int, *, seed: int) -> tuple[few.Floats, list[str]]:
     """Return unit vectors around three directions."""
     draw = np.random.default_rng(seed)
