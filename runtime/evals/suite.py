@@ -24,7 +24,7 @@ DEFAULT_LIMIT = 200
 """Rows: minutes, not hours, where each row asks a text model."""
 
 Kind = Literal["each", "retrieve", "head", "route", "redact"]
-QUICK_ROWS: Mapping[Kind, int] = {"each": 8, "retrieve": 50, "head": 200, "route": 200, "redact": 50}
+QUICK_ROWS: Mapping[Kind, int] = {"each": 6, "retrieve": 30, "head": 200, "route": 200, "redact": 50}
 """Rows of a quick look at a suite: with all suites together under ten minutes on two cores."""
 
 _STRICT = ConfigDict(extra="forbid")
