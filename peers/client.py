@@ -116,7 +116,7 @@ class PeerClient:
                             yield message
                             return
                         yield message
-        raise PeerLost(f"{peer.name} stopped in the middle of its answer. The work goes on elsewhere, if it can.")
+        raise PeerLost(f"{peer.name} stopped in the middle of its answer. Check that it is still up.")
 
     async def link(self, station: Station, peer: Peer, address: Address) -> Link:
         """Return a link to a device at one address; it is to be greeted. Raises WrongPeer, PeerUnreachable."""
@@ -201,9 +201,7 @@ class PeerClient:
             except TimeoutError as error:
                 raise PeerLost(f"{peer.name} has said nothing for {SILENCE_S:g} s. It may be asleep.") from error
             except (aiohttp.ClientError, OSError) as error:
-                raise PeerLost(
-                    f"The connection to {peer.name} broke. The work goes on elsewhere, if it can."
-                ) from error
+                raise PeerLost(f"The connection to {peer.name} broke. Check that it is on and in reach.") from error
             if not data:
                 return
             for packed in reader.feed(data):

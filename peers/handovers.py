@@ -72,7 +72,7 @@ class Handovers:
     def given_up(self, channel: int) -> None:
         """The other side ended a channel before its end."""
         if channel in self._inboxes:
-            self._inboxes[channel].fail(PeerLost(f"{self._name} gave the work up. It goes on elsewhere, if it can."))
+            self._inboxes[channel].fail(PeerLost(f"{self._name} gave the work up. Ask again in a moment."))
         elif channel in self._serving:
             self._serving[channel].cancel()
 
@@ -88,7 +88,7 @@ class Handovers:
 
     def lose(self) -> None:
         """The link is over: what was handed over is lost."""
-        lost = PeerLost(f"The link to {self._name} broke. The work goes on elsewhere, if it can.")
+        lost = PeerLost(f"The link to {self._name} broke. Check that it is on and in reach.")
         for inbox in self._inboxes.values():
             inbox.fail(lost)
 

@@ -188,7 +188,7 @@ class Link:
         Raises PeerLost.
         """
         if self._over.done():
-            raise PeerLost(f"The link to {self.name} has just ended. The work goes on elsewhere, if it can.")
+            raise PeerLost(f"The link to {self.name} has just ended. Ask again in a moment.")
         return self._handovers.call(released)
 
     async def _say(self, message: WireMessage) -> None:
@@ -202,7 +202,7 @@ class Link:
         try:
             await self._socket.send_bytes(payload)
         except (OSError, aiohttp.ClientError) as error:
-            raise PeerLost(f"The link to {self.name} broke. The work goes on elsewhere, if it can.") from error
+            raise PeerLost(f"The link to {self.name} broke. Check that it is on and in reach.") from error
 
     async def _read(self, group: asyncio.TaskGroup) -> None:
         while True:

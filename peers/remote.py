@@ -133,6 +133,6 @@ class _Order:
 
     def next(self, chunk: Chunk) -> Chunk:
         if chunk.index < self._next or (chunk.token_ids and chunk.index != self._next):
-            raise PeerLost(f"{self._name} left out or repeated a part of its answer. The work goes on elsewhere.")
+            raise PeerLost(f"{self._name} left out or repeated a part of its answer. Update Covey on it.")
         self._next = chunk.index + len(chunk.token_ids)
         return chunk

@@ -45,6 +45,8 @@ class Course:
     retries_left: int = RETRIES
     tried: frozenset[str] = frozenset()
     """Ids of the devices that had the step and lost it; empty is this device."""
+    lost: tuple[str, ...] = ()
+    """What those devices are called."""
     repeated: bool = False
     """Whether a device that lost it was given it once more."""
     writer: tuple[Digest, ...] = ()

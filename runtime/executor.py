@@ -38,7 +38,7 @@ from runtime.marking import Height, Ladder, Mark, Rung
 from runtime.outlet import Emit, Outlet
 from runtime.plan import FromStep, Given, Par, Plan, Run, Seq, Step, StepId, Term
 from runtime.recorder import Recorder
-from runtime.recovery import Next, after_loss
+from runtime.recovery import Next, after_loss, nobody_left
 from runtime.scheduler import Placement, Unplaceable
 from runtime.stronger import Rejected, Tried
 from runtime.task import TaskId
@@ -309,6 +309,7 @@ class Executor:
     async def _move(self, step: Step, course: Course, error: ModelsError) -> None:
         """Give the step to another device: behind what was sent where the model is the same, else from the start."""
         course.tried |= {course.placement.id}
+        course.lost += (course.placement.node,)
         await course.sent.interrupt(str(error))
         said = len(course.sent.token_ids)
         after = f"{course.placement.node} was lost" + (f" after {said} tokens" if said else "")
@@ -323,7 +324,7 @@ class Executor:
             course.go(await again(artifacts=()), after, "began again" if said else "did it instead")
         except Unplaceable:
             if not course.placement.id or course.repeated:
-                raise error from None
+                raise nobody_left(error, course.lost) from error
             course.repeated = True  # nobody else can: the connection may have been lost, and not the device
             return
         await course.sent.restart(f"{after}, and what goes on with it has another model: {error}")

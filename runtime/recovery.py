@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 
 from models.errors import BackendError, ModelsError, OtherWeights, StoreError, WorkerDied
@@ -9,6 +10,7 @@ from peers.errors import LinkError
 
 MOST_PEERS = 3
 """Paired devices that are given one step, one after the other: the first, and two more. Then it is this device's."""
+LAST_WORDS = "No other device can do this now: `covey doctor` says why, and `covey models pull` lets this one do it."
 
 
 class Next(Enum):
@@ -36,3 +38,12 @@ def after_loss(error: ModelsError, *, elsewhere: bool, resumed: bool, retries_le
     if isinstance(error, LinkError | BackendError | StoreError):
         return Next.ELSEWHERE
     return Next.GIVE_UP
+
+
+def nobody_left(error: ModelsError, lost: Sequence[str]) -> ModelsError:
+    """Return what the owner reads when the last device that could do a step was lost. `lost`: all of them, in order."""
+    if not isinstance(error, LinkError):
+        return error
+    others = " and ".join(name for name in dict.fromkeys(lost) if name != lost[-1])
+    before = f" Before it, {others} failed." if others else ""
+    return LinkError(f"{error}{before} {LAST_WORDS}")

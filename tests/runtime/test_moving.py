@@ -120,12 +120,27 @@ async def test_two_other_devices_are_tried_and_no_more(tmp_path: Path) -> None:
         for number, other in enumerate(others):
             await laptop.knows(other, rtt_s=0.1 * (number + 1))
             other.wire.cut()
-        with pytest.raises(ModelsError, match="can't be reached"):
+        with pytest.raises(ModelsError, match="three can't be reached") as caught:
             await laptop.ask(story())
+        assert "Before it, one and two failed. No other device can do this now: `covey doctor` says why" in str(
+            caught.value
+        )
         events = [entry.event for entry in laptop.node.journal.events(laptop.node.journal.tasks(1)[0])]
         assert len([event for event in events if isinstance(event, StepFailed)]) <= 4
         asked = {entry.recipient_name for entry in laptop.sent()}
         assert asked == {"one", "two", "three"}
+
+
+async def test_when_the_only_device_is_lost_for_good_the_sentence_promises_nothing(tmp_path: Path) -> None:
+    async with device(tmp_path, "laptop") as laptop, device(tmp_path, "kitchen", writer(token_s=SLOW_S)) as kitchen:
+        await laptop.knows(kitchen)
+        with pytest.raises(ModelsError) as caught:
+            await told_losing(laptop, kitchen.wire.cut, after=4)
+        said = str(caught.value)
+        assert said.startswith("kitchen can't be reached")
+        assert said.endswith("and `covey models pull` lets this one do it.")
+        assert "Before it" not in said
+        assert "goes on elsewhere" not in said
 
 
 async def test_a_busy_device_is_passed_over_and_left_in_peace(tmp_path: Path) -> None:
