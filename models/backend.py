@@ -116,6 +116,14 @@ class Loaded(Protocol):
 
 
 @runtime_checkable
+class Seated(Protocol):
+    """A model that serves so many requests at once; more wait for a place."""
+
+    @property
+    def places(self) -> int: ...
+
+
+@runtime_checkable
 class Remembers(Protocol):
     """A model that holds state of earlier requests."""
 

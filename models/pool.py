@@ -18,7 +18,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import cast
 
-from models.backend import Classifier, Encoder, Loaded, Remembers, Reranker, Tagger, TextModel
+from models.backend import Classifier, Encoder, Loaded, Remembers, Reranker, Seated, Tagger, TextModel
 from models.errors import BadArtifact, NotInstalled, OutOfMemory, TemplateError
 from models.manifest import Manifest
 from models.specialist import AtHand
@@ -63,6 +63,8 @@ class _State:
     moving: dict[ModelId, int] = field(default_factory=dict)
     """Bytes of the models that are just being loaded or put away."""
     clock: int = 0
+    taking: int = 0
+    """Requests that wait for a model."""
 
     @property
     def bytes(self) -> int:
@@ -115,6 +117,12 @@ class ModelPool:
         """Return the loaded models and the bytes that each is counted with."""
         return {name: entry.bytes for name, entry in self._state.entries.items()}
 
+    def waiting(self) -> int:
+        """See `models.specialist.Queues`."""
+        entries = self._state.entries.values()
+        seated = [(entry.leases, entry.model.places) for entry in entries if isinstance(entry.model, Seated)]
+        return self._state.taking + sum(max(0, leases - places) for leases, places in seated)
+
     @contextlib.asynccontextmanager
     async def text(self, models: Sequence[str]) -> AsyncIterator[TextModel]:
         """See `models.specialist.Pool.text`."""
@@ -161,7 +169,11 @@ class ModelPool:
 
     @contextlib.asynccontextmanager
     async def _lease(self, models: Sequence[str], kind: str) -> AsyncIterator[Loaded]:
-        entry = await self._take(models, kind)
+        self._state.taking += 1
+        try:
+            entry = await self._take(models, kind)
+        finally:
+            self._state.taking -= 1
         try:
             yield entry.model
         finally:

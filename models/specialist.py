@@ -13,7 +13,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass as plain_dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -126,6 +126,15 @@ class Pool(Protocol):
 
     def at_hand(self, models: Sequence[str]) -> AtHand | None:
         """Return what is known, without loading it, of the first of the models that is on this device."""
+        ...
+
+
+@runtime_checkable
+class Queues(Protocol):
+    """A pool that knows who waits."""
+
+    def waiting(self) -> int:
+        """Return how many requests wait: for a model to be loaded, for room to load it, for a place in it."""
         ...
 
 

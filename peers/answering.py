@@ -56,9 +56,12 @@ class Work:
         self._task.cancel()
         await asyncio.wait({self._task})
 
-    async def tell(self, say: Say) -> Done | None:
-        """Say all there is to say, from the beginning; return how it ended, None when it failed."""
-        await say(Accepted())
+    async def tell(self, say: Say, queue: int = 0) -> Done | None:
+        """Say all there is to say, from the beginning; return how it ended, None when it failed.
+
+        `queue`: tasks before this one.
+        """
+        await say(Accepted(queue=queue))
         tokens, place = len(self._subtask.resume_tokens), 0
         while True:
             try:

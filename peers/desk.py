@@ -78,13 +78,16 @@ class Desk:
         *,
         clock: Callable[[], float] = time.monotonic,
         boot: str = "",
+        queue: Callable[[], int] = lambda: 0,
     ) -> None:
+        """`queue`: tasks that wait here now."""
         self.gate = Gate(state.peers)
         self.is_draining = False
         """Whether this device is about to stop or sleep: nothing new is taken in."""
         self._state = state
         self._handler = handler
         self._boot = boot
+        self._queue = queue
         self._replays = Replays(clock)
         self._works = Works()
         self._releaser = Releaser(state.ledger)
@@ -111,17 +114,17 @@ class Desk:
         """Let a request in and count it while the block lasts. Raises PeersError when it is not let in."""
         hello, subtask = _read(body)
         job = Job(peer, subtask, agree(self.hello(), hello, before=peer.version), len(body))
-        if self.is_draining:
-            raise PeerBusy("This device is about to stop or sleep. Ask again later.", DRAINING_RETRY_S)
         self.gate.check(peer, subtask)
         if self._state.identity.node_id in subtask.hops:
             raise WorkLoops("This work has been here before and can't be taken back. Ask with `--tier device`.")
+        if self.is_draining:
+            raise PeerBusy("This device is about to stop or sleep. Ask again later.", DRAINING_RETRY_S)
         with self.gate.running(peer):  # nothing awaited since the check: two at once can't both take the last place
             yield job
 
     async def answer(self, job: Job, begin: Begin) -> None:
         """Do the work and send what is said of it, to the end. Raises PeersError when nothing was sent yet."""
-        known = self._replays.find(job.peer.node_id, job.subtask)
+        known, queue = self._replays.find(job.peer.node_id, job.subtask), self._queue()
         async with AsyncExitStack() as stack:
             work = None if known else await stack.enter_async_context(self._works.joined(*self._wanted(job)))
             noting = asyncio.ensure_future(asyncio.to_thread(self._note, job))  # while it is worked on
@@ -142,7 +145,7 @@ class Desk:
                     if known is not None:
                         await say(Accepted())
                         await say(known)
-                    elif work is not None and (done := await work.tell(say)) is not None:
+                    elif work is not None and (done := await work.tell(say, queue)) is not None:
                         self._replays.keep(job.peer.node_id, job.subtask, done)
             finally:
                 await asyncio.shield(asyncio.to_thread(opened.close))

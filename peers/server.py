@@ -72,9 +72,10 @@ class PeerServer:
         self._state = state
         self._pairing = pairing
         self._checks = checks
-        self._desk = Desk(state, handler, clock=clock, boot=boot)
+        self.facts = facts or NoFacts()
+        self._desk = Desk(state, handler, clock=clock, boot=boot, queue=lambda: self.facts.beat().queued)
         self._gate = self._desk.gate
-        self.links = Links(Station(state, self._desk, Neighbourhood(), facts or NoFacts(), Hints()), clock=clock)
+        self.links = Links(Station(state, self._desk, Neighbourhood(), self.facts, Hints()), clock=clock)
         self._blobs = None if shelf is None else BlobServing(state, self._gate, shelf, pace=pace)
         self._tls: tuple[tuple[bytes, ...], ssl.SSLContext] | None = None
         self.port = 0

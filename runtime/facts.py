@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import psutil
 
+from models.specialist import Queues
 from peers.link_messages import Beat, SkillCard
 from runtime.node import Node
 from runtime.peer_seats import cards_of
@@ -27,7 +28,7 @@ class OwnFacts:
     """Answers from memory; `watch` keeps it up to date."""
 
     def __init__(self, node: Node, *, addresses: Callable[[], Sequence[str]], running: Callable[[], int]) -> None:
-        """`running`: tasks that run here, one's own and those of others."""
+        """`running`: tasks that run or wait here, one's own and those of others."""
         self._node = node
         self._addresses = addresses
         self._running = running
@@ -36,7 +37,9 @@ class OwnFacts:
 
     def beat(self) -> Beat:
         """Return how this device is."""
-        return self._machine.model_copy(update={"running": self._running()})
+        known, pool = self._running(), self._node.pool
+        queued = min(known, pool.waiting()) if isinstance(pool, Queues) else 0
+        return self._machine.model_copy(update={"running": known - queued, "queued": queued})
 
     def cards(self) -> Sequence[SkillCard]:
         """Return what this device can do."""

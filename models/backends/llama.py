@@ -104,6 +104,11 @@ class LlamaModel:
         self._last_words: asyncio.Task[bytes] | None = None
         self._starting = asyncio.Lock()
 
+    @property
+    def places(self) -> int:
+        """See `models.backend.Seated`."""
+        return self._settings.slots
+
     @classmethod
     async def load(
         cls, model_id: ModelId, path: Path, artifacts: tuple[Digest, ...], settings: LlamaSettings | None = None

@@ -45,10 +45,12 @@ def link_words(linked: Linked | None, node: NodeId) -> str:
     if link["draining"]:
         words = ["about to stop"]
     words.append(f"{float(str(link['rtt_s'])) * 1000:.0f} ms away")
-    words.append(f"{link['running']} running" if link["running"] else "idle")
+    running, waiting = int(str(link["running"])), int(str(link["queued"]))
+    words.append(f"{running} running" if running else "" if waiting else "idle")
+    words.append(f"{waiting} waiting" if waiting else "")
     if isinstance(link["battery"], float) and not link["plugged"]:
         words.append(f"battery {link['battery']:.0%}")
-    return ", ".join(words)
+    return ", ".join(word for word in words if word)
 
 
 def peer_json(peer: Peer, now_ns: int) -> dict[str, Json]:

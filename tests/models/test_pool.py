@@ -220,3 +220,36 @@ async def test_closing_waits_for_a_load_and_puts_it_away(tmp_path: Path) -> None
     bench.gates["one"].set()
     await asyncio.gather(slow, closing)
     assert bench.log == ["+one", "-one"] and bench.pool.loaded() == {}
+
+
+class Narrow(Weight):
+    """A model that serves one request at once."""
+
+    places = 1
+
+
+async def test_those_who_wait_for_a_model_or_a_place_in_it_are_counted(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, 250)
+    gate = bench.gates["one"] = asyncio.Event()
+    assert bench.pool.waiting() == 0
+    using = [asyncio.create_task(bench.use("one")) for _ in range(2)]
+    await asyncio.sleep(0.05)
+    assert bench.pool.waiting() == 2
+    gate.set()
+    await asyncio.gather(*using)
+    assert bench.pool.waiting() == 0
+    bench.log.clear()
+    pool = ModelPool(
+        bench.store, budget_bytes=250 * MB, threads=1, openers={"scripted": lambda *_: _made(Narrow("two", bench.log))}
+    )
+    async with pool.text(["two"]), pool.text(["two"]), pool.text(["two"]):
+        assert pool.waiting() == 2
+    assert pool.waiting() == 0
+    cancelled = asyncio.create_task(bench.use("nobody"))
+    with pytest.raises((NotInstalled, UnknownModel)):
+        await cancelled
+    assert bench.pool.waiting() == 0
+
+
+async def _made(model: Weight) -> Weight:
+    return model

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from models.types import Label
+from models.types import Json, Label
 from peers import membership, tombstones
 from peers.audit import Act, Happening
 from peers.book import Book, Effect, find, with_peer
@@ -224,11 +224,14 @@ def test_a_guests_time_ends_by_itself(home: Path, capsys: pytest.CaptureFixture[
 
 def test_a_row_says_how_a_device_is_now(kitchen: Identity) -> None:
     peers = list(opened().peers.book().peers.values())
-    up = {"health": "up", "rtt_s": 0.0024, "running": 2, "draining": False, "battery": 0.34, "plugged": False}
+    up: dict[str, Json] = {"health": "up", "rtt_s": 0.0024, "running": 2, "queued": 0, "draining": False}
+    up |= {"battery": 0.34, "plugged": False}
     (row,) = peer_view.rows(peers, 0, {kitchen.node_id: up})
     assert "up, 2 ms away, 2 running, battery 34%  sees personal" in row
     (row,) = peer_view.rows(peers, 0, {kitchen.node_id: {**up, "draining": True, "running": 0, "plugged": True}})
     assert "about to stop, 2 ms away, idle  sees" in row
+    (row,) = peer_view.rows(peers, 0, {kitchen.node_id: {**up, "running": 0, "queued": 3}})
+    assert "up, 2 ms away, 3 waiting, battery" in row
     (row,) = peer_view.rows(peers, 0, {})
     assert "down  sees" in row
     (row,) = peer_view.rows(peers, 0, None)
