@@ -124,7 +124,8 @@ def diagnose(here: Here, others: Sequence[About]) -> list[Diagnosis]:
     if any(one.cause == "no_network" for one in found):
         return found[:1]
     if not found:
-        found = [Diagnosis("network", "ok", "ok", f"on {', '.join(here.networks)}, port {here.port} for other devices")]
+        where = "on this machine alone (COVEY_DISCOVERY=lo)" if here.looks == "lo" else f"on {', '.join(here.networks)}"
+        found = [Diagnosis("network", "ok", "ok", f"{where}, port {here.port} for other devices")]
     return found + [_of(here, one) for one in others]
 
 

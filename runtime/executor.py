@@ -38,7 +38,7 @@ from runtime.marking import Height, Ladder, Mark, Rung
 from runtime.outlet import Emit, Outlet
 from runtime.plan import FromStep, Given, Par, Plan, Run, Seq, Step, StepId, Term
 from runtime.recorder import Recorder
-from runtime.recovery import Next, after_loss, nobody_left
+from runtime.recovery import Next, after_loss, nobody_left, what_failed
 from runtime.scheduler import Placement, Unplaceable
 from runtime.stronger import Rejected, Tried
 from runtime.task import TaskId
@@ -312,7 +312,7 @@ class Executor:
         course.lost += (course.placement.node,)
         await course.sent.interrupt(str(error))
         said = len(course.sent.token_ids)
-        after = f"{course.placement.node} was lost" + (f" after {said} tokens" if said else "")
+        after = f"{course.placement.node} " + (f"was lost after {said} tokens" if said else what_failed(error))
         again = partial(self._surroundings.place_again, step, tried=course.tried)
         try:
             if said and course.writer:

@@ -15,6 +15,7 @@ from peers.node_id import NodeId
 from peers.remote import RemoteSpecialist
 from peers.state import NodeState
 from runtime.peer_seats import seat_of
+from runtime.recovery import what_failed
 from runtime.seats import Seat
 from runtime.speeds import Speed
 
@@ -65,10 +66,8 @@ class PairedDevices:
         match error:
             case PeerBusy():
                 self._resting[NodeId(node)] = self._clock() + error.retry_after_s, f"it is busy: {error}"
-            case LinkError():
-                self._resting[NodeId(node)] = self._clock() + REST_S, f"it was lost a moment ago: {error}"
-            case BackendError() | StoreError():
-                self._resting[NodeId(node)] = self._clock() + REST_S, f"it failed a moment ago: {error}"
+            case LinkError() | BackendError() | StoreError():
+                self._resting[NodeId(node)] = self._clock() + REST_S, f"it {what_failed(error)} a moment ago: {error}"
             case _:
                 return
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import platform
 import secrets
 from collections.abc import AsyncIterator, Coroutine
@@ -88,8 +89,8 @@ async def peering(
             await stack.enter_async_context(server.serving(host, port))
         except OSError as error:
             raise PeerPortInUse(
-                f"Port {port} for other devices can't be used ({error.strerror}). Stop the program that holds it, "
-                "or choose another: covey up --peer-port 4500"
+                f"Port {port} for other devices can't be used ({os.strerror(error.errno or 0)}). Stop the program "
+                "that holds it, or choose another: covey up --peer-port 4500"
             ) from error
         place = Address(host, server.port)
         hosts.append(PairingHost(state, membership.me(state, own_name(), texts_of(host, server.port))))

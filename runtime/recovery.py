@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from enum import Enum
 
 from models.errors import BackendError, ModelsError, OtherWeights, StoreError, WorkerDied
-from peers.errors import LinkError
+from peers.errors import LinkError, PeerBusy, PeerLost, PeerUnreachable, WrongPeer
 
 MOST_PEERS = 3
 """Paired devices that are given one step, one after the other: the first, and two more. Then it is this device's."""
@@ -38,6 +38,21 @@ def after_loss(error: ModelsError, *, elsewhere: bool, resumed: bool, retries_le
     if isinstance(error, LinkError | BackendError | StoreError):
         return Next.ELSEWHERE
     return Next.GIVE_UP
+
+
+def what_failed(error: ModelsError) -> str:
+    """Return in words what a device did that did not do a step. A refusal is no loss, and is not called one."""
+    match error:
+        case PeerBusy():
+            return "was busy"
+        case PeerUnreachable():
+            return "could not be reached"
+        case PeerLost() | WrongPeer():
+            return "was lost"
+        case LinkError():
+            return "did not take it"
+        case _:
+            return "failed"
 
 
 def nobody_left(error: ModelsError, lost: Sequence[str]) -> ModelsError:

@@ -87,7 +87,7 @@ async def serving(node: Node, port: int, gate: Gate | None = None) -> AsyncItera
             await site.start()
         except OSError as error:
             raise PortInUse(
-                f"Port {port} can't be used ({error.strerror}). Stop the program that holds it, "
+                f"Port {port} can't be used ({os.strerror(error.errno or 0)}). Stop the program that holds it, "
                 "or choose another: covey up --port 4500"
             ) from error
         server.port = public.addresses[0][1]

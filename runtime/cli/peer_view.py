@@ -146,7 +146,8 @@ def happening_words(one: Happening) -> str:
     """Return what happened with a device, as a person reads it."""
     size = f", {one.size_bytes} B" if one.size_bytes else ""
     note = f" ({one.note})" if one.note else ""
-    return f"{when(one.time_ns)}  {ACTS[one.act]} {one.scope}".rstrip() + size + note
+    scope = "" if one.act is Act.REFUSED else one.scope  # the note says it in words
+    return f"{when(one.time_ns)}  {ACTS[one.act]} {scope}".rstrip() + size + note
 
 
 def grant_words(granted: Grant, asked: int = 0) -> str:

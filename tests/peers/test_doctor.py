@@ -72,6 +72,11 @@ def test_what_is_wrong_here_is_said_first(here: Here, expected: list[str]) -> No
     assert [one.cause for one in diagnose(here, [])] == expected
 
 
+def test_a_node_that_keeps_to_this_machine_is_not_said_to_be_on_a_network() -> None:
+    (one,) = diagnose(Here(("192.168.1.0/24 on eth0",), looks="lo", port=4489), [])
+    assert one.sentence == "on this machine alone (COVEY_DISCOVERY=lo), port 4489 for other devices"
+
+
 def test_without_a_network_nothing_else_is_blamed() -> None:
     assert [one.cause for one in diagnose(Here(), [About("kitchen", tried(Dial.NO_ROUTE))])] == ["no_network"]
 

@@ -14,8 +14,8 @@ from models.errors import (
     OutOfMemory,
     WorkerDied,
 )
-from peers.errors import LinkError, PeerBusy, PeerLost
-from runtime.recovery import Next, after_loss
+from peers.errors import LinkError, PeerBusy, PeerLost, PeerUnreachable, WrongPeer
+from runtime.recovery import Next, after_loss, nobody_left, what_failed
 
 HERE, THERE = False, True
 
@@ -41,3 +41,25 @@ HERE, THERE = False, True
 )
 def test_what_follows(error: ModelsError, elsewhere: bool, resumed: bool, retries_left: int, follows: Next) -> None:
     assert after_loss(error, elsewhere=elsewhere, resumed=resumed, retries_left=retries_left) is follows
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (PeerBusy("x"), "was busy"),
+        (PeerUnreachable("x"), "could not be reached"),
+        (PeerLost("x"), "was lost"),
+        (WrongPeer("x"), "was lost"),
+        (LinkError("kitchen: This was not granted."), "did not take it"),
+        (BackendError("x"), "failed"),
+    ],
+)
+def test_a_device_that_refused_is_not_said_to_be_lost(error: ModelsError, words: str) -> None:
+    assert what_failed(error) == words
+
+
+def test_who_failed_before_is_named_once_and_an_error_of_this_device_stays_as_it_is() -> None:
+    said = str(nobody_left(PeerLost("three was lost."), ["one", "two", "three", "three"]))
+    assert said.startswith("three was lost. Before it, one and two failed. No other device")
+    own = OutOfMemory("There is too little memory.")
+    assert nobody_left(own, ["kitchen", "this device"]) is own

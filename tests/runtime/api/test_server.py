@@ -132,7 +132,9 @@ async def test_the_socket_is_the_owners_alone_and_gone_at_the_end(tmp_path: Path
 async def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
     other = paths.ensure_home(tmp_path / "other")
     async with door(tmp_path / "one") as at, open_node(other, pool=ScriptedPool()) as node:
-        with pytest.raises(PortInUse, match=f"Port {at.server.port}.*--port"):
+        with pytest.raises(
+            PortInUse, match=rf"Port {at.server.port} can't be used \(Address already in use\)\. .*--port"
+        ):
             async with serving(node, at.server.port):
                 pass
 
