@@ -351,7 +351,7 @@ def _sendable(constraint: Constraint) -> tuple[str, Any]:
     """Return a constraint as it is sent. Raises ConstraintError where it is nested too deeply for that."""
     try:
         framing.encode({"value": constraint.value})
-    except (ValueError, RecursionError) as error:
+    except InputError as error:
         raise ConstraintError("The schema is nested too deeply. Make it flatter and ask again.") from error
     return constraint.kind, constraint.value
 
