@@ -156,8 +156,10 @@ def _chosen(first: Candidate, seat: Seat, others: Sequence[Candidate]) -> str:
     if not others:
         return f"the only one that may and can; {first.reason}"
     sooner = min(other.seconds or 0.0 for other in others) < (first.seconds or 0.0)
-    why = "about as soon as elsewhere, so it stays here" if seat.is_here and sooner else "soonest done"
-    return f"{why} of {len(others) + 1}: {first.reason}"
+    number = len(others) + 1
+    if seat.is_here and sooner:
+        return f"done about as soon as on the soonest of {number}, so it stays here: {first.reason}"
+    return f"soonest done of {number}: {first.reason}"
 
 
 def _nobody(out: Sequence[Candidate]) -> str:
