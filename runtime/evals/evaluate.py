@@ -19,6 +19,7 @@ from runtime.evals.redaction import RedactionSubject
 from runtime.evals.report import Report, find_run, report, write_run
 from runtime.evals.results import Results
 from runtime.evals.run import Judge, Progress, run
+from runtime.evals.sharing import sharing
 from runtime.evals.subject import Subject
 from runtime.evals.suite import Suite
 
@@ -87,6 +88,8 @@ async def _subject(
             return router, cases
         case "redact":
             return RedactionSubject(subject), cases
+        case "share":
+            return sharing(subject, place), cases
         case "head":
             return with_head(suite, subject, place), cases
         case "retrieve":

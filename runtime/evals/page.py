@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from runtime.evals.drawing import drawn
 from runtime.evals.metrics.intervals import Figure
 from runtime.evals.report import Confusion, Report
 
@@ -49,6 +50,8 @@ def section(report: Report, *, command: str, machine: str) -> str:
         out += ["|---|---|---|---|", *(_row(name, found) for name, found in report.groups.items())]
     if report.confusion:
         out += ["", "Answered (columns) for what was expected (rows):", "", *matrix(report.confusion)]
+    if report.curve:
+        out += ["", *curve_table(report)]
     if report.errors:
         out += ["", f"Errors: {_errors(report)}"]
     if report.comparison:
@@ -69,6 +72,19 @@ def matrix(confusion: Confusion) -> list[str]:
     ]
 
 
+def curve_table(report: Report) -> list[str]:
+    """Return the drawing, the curve as a table, and whose published figures are drawn in."""
+    out = [f"![Quality against the share asked at the hub]({report.suite}.svg)", ""]
+    out += ["| share at the hub | marking | 95 % interval | at random | longest first | oracle |", "|---" * 6 + "|"]
+    for point in report.curve:
+        low, high = point.interval
+        out.append(
+            f"| {point.share:.0%} | {point.marking:.4f} | {low:.4f} to {high:.4f} | {point.random:.4f} "
+            f"| {point.length:.4f} | {point.oracle:.4f} |"
+        )
+    return out + [f"\nDrawn in as published by others: {one.words}." for one in report.published]
+
+
 def write(path: Path, report: Report, *, command: str, machine: str) -> None:
     """Put the report's section into the page, in place of the suite's earlier one."""
     text = path.read_text(encoding="utf-8") if path.is_file() else HEADER
@@ -76,6 +92,10 @@ def write(path: Path, report: Report, *, command: str, machine: str) -> None:
     fresh = path.with_name(f".{path.name}.new")
     fresh.write_text(placed(text, report.suite, section(report, command=command, machine=machine)), encoding="utf-8")
     fresh.replace(path)
+    if report.curve:
+        title = f"{report.suite} ({report.rows} rows)"
+        svg = drawn(title, report.curve, report.published)
+        path.with_name(f"{report.suite}.svg").write_text(svg, encoding="utf-8")
 
 
 def placed(text: str, name: str, body: str) -> str:

@@ -15,12 +15,14 @@ import numpy as np
 
 from models.types import Json
 from runtime.evals.errors import RunMissing
-from runtime.evals.metrics.intervals import Figure, Paired, figure, paired, verdict
+from runtime.evals.metrics import share
+from runtime.evals.metrics.intervals import Figure, Paired, figure, paired, taking_part, verdict
 from runtime.evals.metrics.labels import correct
 from runtime.evals.metrics.outcome import Outcome, Rows
+from runtime.evals.metrics.share import Point
 from runtime.evals.metrics.table import metric
 from runtime.evals.run import Run
-from runtime.evals.suite import Suite
+from runtime.evals.suite import Published, Suite
 
 LEAST_GROUP_ROWS = 5
 """A value of the `by` field with fewer rows gets no figure of its own."""
@@ -65,6 +67,9 @@ class Report:
     comparison: Comparison | None = None
     note: str = ""
     confusion: Confusion = ()
+    curve: tuple[Point, ...] = ()
+    """Quality against the share handed over, where the suite is about that."""
+    published: tuple[Published, ...] = ()
 
     def to_json(self) -> dict[str, Json]:
         """Return the object that `--json` prints."""
@@ -86,6 +91,8 @@ class Report:
             out["groups"] = {name: _figure_json(found) for name, found in self.groups.items()}
         if self.confusion:
             out["confusion"] = [{"expected": e, "answered": a, "rows": n} for e, a, n in self.confusion]
+        if self.curve:
+            out["curve"] = [_point_json(point) for point in self.curve]
         if self.note:
             out["note"] = self.note
         if self.comparison:
@@ -110,8 +117,10 @@ def report(suite: Suite, run: Run, *, run_id: str, origin: str, against: Path | 
         suite.by_metric or suite.headline,
         origin,
         compare(suite, run.outcomes, against) if against else None,
-        suite.note,
+        " ".join([*filter(None, [suite.note]), *share.verdicts(figures)]),
         confusion(run.outcomes) if suite.confusion else (),
+        share.points(taking_part(share.rows(run.outcomes, suite.options))) if suite.kind == "share" else (),
+        suite.published,
     )
 
 
@@ -194,6 +203,18 @@ def _by_row(outcomes: list[Outcome], rows: Rows) -> dict[str, list[float | None]
 def _figure_json(found: Figure) -> dict[str, Json]:
     interval: Json = [round(bound, 5) for bound in found.interval] if found.interval else None
     return {"value": None if found.value is None else round(found.value, 5), "interval": interval, "rows": found.rows}
+
+
+def _point_json(point: Point) -> dict[str, Json]:
+    numbers: dict[str, Json] = {
+        "share": point.share,
+        "marking": round(point.marking, 5),
+        "interval": [round(bound, 5) for bound in point.interval],
+        "random": round(point.random, 5),
+        "length": round(point.length, 5),
+        "oracle": round(point.oracle, 5),
+    }
+    return numbers
 
 
 def _comparison_json(found: Comparison) -> dict[str, Json]:

@@ -23,8 +23,8 @@ BUILT_IN = Path(__file__).parent / "suites"
 DEFAULT_LIMIT = 200
 """Rows: minutes, not hours, where each row asks a text model."""
 
-Kind = Literal["each", "retrieve", "head", "route", "redact"]
-QUICK_ROWS: Mapping[Kind, int] = {"each": 6, "retrieve": 30, "head": 200, "route": 200, "redact": 50}
+Kind = Literal["each", "retrieve", "head", "route", "redact", "share"]
+QUICK_ROWS: Mapping[Kind, int] = {"each": 6, "retrieve": 30, "head": 200, "route": 200, "redact": 50, "share": 200}
 """Rows of a quick look at a suite: with all suites together under ten minutes on two cores."""
 
 _STRICT = ConfigDict(extra="forbid")
@@ -85,6 +85,18 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True, config=_STRICT)
+class Published:
+    """What others say of their own way to choose, on their own rows."""
+
+    share: Annotated[float, Field(ge=0, le=1)]
+    """Handed over."""
+    of_all: Annotated[float, Field(ge=0, le=1)]
+    """Quality, as a share of the stronger model's."""
+    words: str
+    """Whose figure it is, and where it stands."""
+
+
+@dataclass(frozen=True, slots=True, config=_STRICT)
 class Suite:
     """One thing that is measured."""
 
@@ -99,7 +111,7 @@ class Suite:
     """Of the data."""
     kind: Kind = "each"
     """`each`: a request a row; `retrieve`: a pool of passages; `head`: a fitted head; `route`: the router; `redact`:
-    what would be hidden before a text leaves."""
+    what would be hidden before a text leaves; `share`: what is gained by handing hard requests to a stronger model."""
     half: Literal["reporting", "tuning", "all"] = "reporting"
     limit: int | None = DEFAULT_LIMIT
     """Rows by default; absent means 200, 0 means all."""
@@ -121,6 +133,8 @@ class Suite:
     """Largest loss that still counts as 'not worse' in a comparison, in units of the headline metric."""
     note: str = ""
     """What a reader of the figure must know."""
+    published: tuple[Published, ...] = ()
+    """Figures of others, drawn beside a curve."""
 
     @property
     def headline(self) -> str:

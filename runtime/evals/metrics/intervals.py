@@ -52,7 +52,7 @@ def figure(metric: Metric, outcomes: Sequence[Outcome], options: Options) -> Fig
 def figure_of(rows: Rows, fold: Callable[[Rows], float]) -> Figure:
     if not len(rows):
         return Figure(None, None, 0)
-    return Figure(fold(rows), _interval([fold(rows[pick]) for pick in _resamples(len(rows))]), len(rows))
+    return Figure(fold(rows), interval_of([fold(rows[pick]) for pick in resamples(len(rows))]), len(rows))
 
 
 def taking_part(rows: Rows) -> Rows:
@@ -66,13 +66,13 @@ def paired(mine: Rows, other: Rows, metric: Metric) -> Paired | None:
     mine, other = mine[both], other[both]
     if not len(mine):
         return None
-    differences = [metric.fold(mine[pick]) - metric.fold(other[pick]) for pick in _resamples(len(mine))]
+    differences = [metric.fold(mine[pick]) - metric.fold(other[pick]) for pick in resamples(len(mine))]
     sign = 1 if metric.higher_is_better else -1
     each = [sign * (metric.fold(mine[i : i + 1]) - metric.fold(other[i : i + 1])) for i in range(len(mine))]
     better, worse = sum(d > 0 for d in each), sum(d < 0 for d in each)
     return Paired(
         metric.fold(mine) - metric.fold(other),
-        _interval(differences),
+        interval_of(differences),
         sign_test(better, worse),
         better,
         worse,
@@ -102,11 +102,13 @@ def verdict(comparison: Paired, margin: float, *, higher_is_better: bool) -> str
     return f"Not shown to be as good: {where}; more rows would tell."
 
 
-def _resamples(size: int) -> list[np.typing.NDArray[np.int64]]:
+def resamples(size: int) -> list[np.typing.NDArray[np.int64]]:
+    """Return the rows of each resample; the same for the same size."""
     draw = np.random.default_rng(SEED)
     return [draw.integers(0, size, size) for _ in range(RESAMPLES)]
 
 
-def _interval(values: Sequence[float]) -> tuple[float, float]:
+def interval_of(values: Sequence[float] | np.typing.NDArray[np.float64]) -> tuple[float, float]:
+    """Return the percentile interval of a figure's values in all resamples."""
     low, high = np.percentile(values, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
     return float(low), float(high)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from runtime.evals.metrics import calls, cost, labels, ranking, redaction, risk, slots, texts
+from runtime.evals.metrics import calls, cost, labels, ranking, redaction, risk, share, slots, texts
 from runtime.evals.metrics.outcome import Metric, mean
 
 _SPAN_FOLDS = {"precision": slots.precision, "recall": slots.recall, "f1": slots.f_beta(1), "f2": slots.f_beta(2)}
@@ -65,6 +65,16 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "words_hidden": Metric(redaction.words_hidden, slots.share, False, "share of words that would be hidden"),
         "restored": Metric(redaction.restored, mean, True, "share of texts given back letter by letter"),
         "sendable": Metric(redaction.sendable, mean, True, "share of texts that nothing blocks"),
+        share.APGR: Metric(share.rows, share.apgr, True, "share of the gap recovered, mean over all hub shares"),
+        "length_apgr": Metric(share.rows, share.length_apgr, True, "apgr of handing over the longest first"),
+        share.OVER_LENGTH: Metric(share.rows, share.apgr_over_length, True, "apgr less length_apgr"),
+        "oracle_apgr": Metric(share.rows, share.oracle_apgr, True, "apgr of knowing beforehand who is right"),
+        "calls_at_50": Metric(share.rows, share.calls_at(0.5), False, "hub share that recovers 50 % of the gap"),
+        "calls_at_80": Metric(share.rows, share.calls_at(0.8), False, "hub share that recovers 80 % of the gap"),
+        "calls_at_95": Metric(share.rows, share.calls_at(0.95), False, "hub share that recovers 95 % of the gap"),
+        "all_local": Metric(share.rows, share.all_local, True, "quality with nothing handed over"),
+        "all_hub": Metric(share.rows, share.all_hub, True, "quality with everything handed over"),
+        "oracle": Metric(share.rows, share.oracle, True, "quality of knowing beforehand who is right"),
         **{
             f"touch_{name}": Metric(slots.touch_counts(), fold, True, f"{name} of spans, that touch, any type")
             for name, fold in _TOUCH_FOLDS.items()
