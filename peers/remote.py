@@ -11,12 +11,12 @@ from dataclasses import replace
 from models.types import Chunk, Request, Result, Tier
 from peers import codec
 from peers.audit import Act, Happening
-from peers.book import Peer, with_peer
+from peers.book import Peer, is_expired, with_peer
 from peers.client import PeerClient
 from peers.conversions import chunk_of, result_of, subtask_of
 from peers.errors import LinkError, PeerLost, PeersError, PeerUnreachable, WrongPeer
 from peers.messages import Accepted, Delta, Done, Failed, Progress, Streamed
-from peers.node_id import NodeId
+from peers.node_id import NodeId, short
 from peers.release import Released, Releaser
 from peers.state import NodeState
 from peers.wire_errors import error_of
@@ -40,7 +40,8 @@ class RemoteSpecialist:
 
     @property
     def name(self) -> str:
-        return f"{self._capability}@{self._peer().name}"
+        peer = self._state.peers.book().peers.get(self._node)
+        return f"{self._capability}@{peer.name if peer else short(self._node)}"
 
     @property
     def capability(self) -> str:
@@ -117,10 +118,12 @@ class RemoteSpecialist:
         )
 
     def _peer(self) -> Peer:
-        """Return the device as it is paired now. Raises LinkError when it is not any more."""
+        """Return the device as it is paired now. Raises LinkError when it is not any more, or its time is over."""
         peer = self._state.peers.book().peers.get(self._node)
         if peer is None:
             raise LinkError("That device is no longer paired. Run `covey peers list` to see those that are.")
+        if is_expired(peer, self._state.peers.now_ns()):
+            raise LinkError(f"The time for which {peer.name} was paired is over. Pair it again, if it should go on.")
         return peer
 
 

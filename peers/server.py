@@ -131,14 +131,17 @@ class PeerServer:
         seen = Book()
         while True:
             await asyncio.sleep(WATCH_S)
-            book = self._state.peers.book()
-            if book is not seen:
-                seen = book
-                door.keep_only([peer.certificate for peer in book.peers.values()])
-            for node in self._desk.askers():
-                if self._gate.paired(node) is None:
-                    logger.info("a device was revoked or its time is over: its work here was ended")
-                    self.cut(node)
+            try:
+                book = self._state.peers.book()
+                if book is not seen:
+                    seen = book
+                    door.keep_only([peer.certificate for peer in book.peers.values()])
+                for node in self._desk.askers():
+                    if self._gate.paired(node) is None:
+                        logger.info("a device was revoked or its time is over: its work here was ended")
+                        self.cut(node)
+            except PeersError as error:  # the list can't be read now; who is revoked once it can be must still be cut
+                logger.warning("%s", error)
 
     async def _pair(self, request: web.Request) -> web.StreamResponse:
         if (request.content_length or 0) > MAX_PAIRING_BYTES:

@@ -132,6 +132,17 @@ async def test_a_paired_device_that_talks_nonsense_is_told_so(tmp_path: Path, bo
         assert (await last(laptop.specialist(kitchen).run(REQUEST))).output == WORDS
 
 
+async def test_no_session_can_be_resumed_so_the_certificate_is_shown_each_time(tmp_path: Path) -> None:
+    async with pair(tmp_path) as (laptop, kitchen):
+        context = tls.client_context(laptop.state.identity, kitchen.state.identity.certificate_der)
+        reader, writer = await asyncio.open_connection("127.0.0.1", kitchen.server.port, ssl=context)
+        writer.write(b"DELETE /peer/1/subtasks/x HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"204" in await reader.readuntil(b"\r\n\r\n")  # a ticket would have come before it
+        session = writer.get_extra_info("ssl_object").session
+        assert session is None or not session.has_ticket
+        writer.transport.abort()
+
+
 async def test_a_kept_connection_of_a_revoked_device_is_hung_up_within_a_second(tmp_path: Path) -> None:
     async with pair(tmp_path) as (laptop, kitchen):
         context = tls.client_context(laptop.state.identity, kitchen.state.identity.certificate_der)

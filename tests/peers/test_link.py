@@ -131,6 +131,20 @@ async def test_a_revocation_cuts_the_link_and_what_runs_over_it_within_a_second(
         assert works.links.get(asks.id) is None
 
 
+async def test_when_a_guests_time_is_over_the_link_and_what_runs_over_it_end(tmp_path: Path) -> None:
+    async with linked_pair(tmp_path) as (laptop, kitchen):
+        kitchen.script = slowly
+        stream = laptop.specialist(kitchen).run(REQUEST)
+        await anext(stream)
+        kitchen.knows(laptop, replace(own_device(), expires_ns=kitchen.state.peers.now_ns() + 300_000_000))
+        async with asyncio.timeout(1.5):
+            with pytest.raises(PeerLost):
+                await anext(stream)
+        await until(lambda: not laptop.links._open and not kitchen.links._open)
+        await asyncio.sleep(1.0)
+        assert not kitchen.links._open, "it dials, and is not let in"
+
+
 async def test_what_was_not_granted_is_refused_over_the_link_with_its_reason(tmp_path: Path) -> None:
     async with linked_pair(tmp_path) as (laptop, kitchen):
         laptop.knows(kitchen, guest_device(None), addresses=[str(kitchen.address)])

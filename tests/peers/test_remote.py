@@ -22,6 +22,7 @@ from peers.grants import Limits, guest_device, own_device
 from peers.messages import Accepted, Done, Hello, Progress
 from peers.node_id import of_key
 from peers.replays import Replays
+from peers.server import WATCH_S
 from tests.peers.nodes import Clock
 from tests.peers.swarm import Script, count_to_five, pair, running
 from tests.socket_guard import SocketGuard
@@ -320,7 +321,39 @@ async def test_after_a_revocation_the_asker_itself_sends_nothing(tmp_path: Path)
         membership.revoke(laptop.state, "kitchen")
         with pytest.raises(LinkError, match="no longer paired"):
             await last(specialist.run(REQUEST))
+        assert specialist.name.startswith("generate@"), "what is said of it afterwards still names it"
         assert laptop.state.ledger.entries() == []
+
+
+async def test_a_device_whose_time_is_over_is_sent_nothing_by_the_asker_itself(tmp_path: Path) -> None:
+    async with pair(tmp_path) as (laptop, kitchen):
+        laptop.knows(kitchen, replace(own_device(), expires_ns=laptop.state.peers.now_ns() + 200_000_000))
+        specialist = laptop.specialist(kitchen)
+        await asyncio.sleep(0.3)
+        with pytest.raises(LinkError, match=r"time .* is over"):
+            await last(specialist.run(REQUEST))
+        assert laptop.state.ledger.entries() == []
+        assert kitchen.asked == []
+
+
+async def test_a_damaged_list_of_devices_serves_nobody_until_it_is_mended_and_revocations_bind_again(
+    tmp_path: Path,
+) -> None:
+    async with pair(tmp_path) as (laptop, kitchen):
+        path = kitchen.state.peers.path
+        whole = path.read_bytes()
+        path.write_bytes(whole[: len(whole) // 2])
+        await asyncio.sleep(2 * WATCH_S)
+        with pytest.raises(LinkError):
+            await last(laptop.specialist(kitchen).run(REQUEST))
+        path.write_bytes(whole)
+        kitchen.script = slowly
+        stream = laptop.specialist(kitchen).run(REQUEST)
+        await anext(stream)
+        membership.revoke(kitchen.state, "laptop")
+        async with asyncio.timeout(1.0):
+            with pytest.raises(PeerLost):
+                await anext(stream)
 
 
 async def test_a_device_that_vanishes_is_lost_and_its_words_are_kept(tmp_path: Path) -> None:
