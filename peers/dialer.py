@@ -104,7 +104,10 @@ class Dialer:
         while True:
             try:
                 await self._keep_dialling(node, group)
-            except Exception:  # top of a task: a defect, or a book that can't be read, must not end all dialling
+            except PeersError as error:
+                logger.warning("a paired device is not dialled just now: %s", error)
+                await asyncio.sleep(AFTER_DEFECT_S)
+            except Exception:  # top of a task: a defect must not end all dialling
                 logger.exception("dialling a paired device failed; it is tried again")
                 await asyncio.sleep(AFTER_DEFECT_S)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -9,7 +10,7 @@ from models.errors import BackendError, ModelsError, StoreError
 from models.types import Specialist
 from peers.book import is_expired
 from peers.client import PeerClient
-from peers.errors import LinkError, PeerBusy
+from peers.errors import LinkError, PeerBusy, PeersError
 from peers.neighbourhood import Neighbourhood
 from peers.node_id import NodeId
 from peers.remote import RemoteSpecialist
@@ -24,6 +25,8 @@ REST_S = 5.0
 
 Call = Callable[[], Awaitable[None]]
 """Asks the paired devices what they can do, and returns when they have said it or had the time to."""
+
+logger = logging.getLogger(__name__)
 
 
 class PairedDevices:
@@ -50,10 +53,15 @@ class PairedDevices:
         """See `runtime.others.Others`."""
         if call and self._call is not None:
             await self._call()
-        now_ns, neighbours = self._state.peers.now_ns(), self._around.neighbours
+        try:
+            book, now_ns = self._state.peers.book(), self._state.peers.now_ns()
+        except PeersError as error:  # what can be done here is done all the same
+            logger.warning("nothing is given to other devices: %s", error)
+            return []
+        neighbours = self._around.neighbours
         return [
             seat_of(peer, neighbours[node], known, self._rest_of(node))
-            for node, peer in self._state.peers.book().peers.items()
+            for node, peer in book.peers.items()
             if node in neighbours and not is_expired(peer, now_ns)
         ]
 

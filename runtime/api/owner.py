@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from hub.errors import HubError
 from models.errors import ModelsError
 from models.types import Json
+from peers.errors import PeersError
 from peers.link_messages import Beat
 from peers.neighbourhood import Neighbour
 from runtime.api.errors import WRONG, Fault, Refused
@@ -91,6 +93,8 @@ class Owner:
                         await send(to_line(item))
         except (CoveyError, ModelsError) as error:
             await response.write(to_line(error))
+        except (PeersError, HubError) as error:  # what is known of other devices, or of hubs, can't be read
+            await response.write(to_line(NodeError(str(error))))
         except ConnectionError:
             raise
         except Exception:  # the asker reads one sentence, the log has the rest

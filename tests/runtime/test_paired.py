@@ -104,6 +104,15 @@ async def test_a_pairing_that_is_over_is_given_nothing(tmp_path: Path) -> None:
         assert laptop.sent() == []
 
 
+async def test_a_damaged_list_of_devices_keeps_no_answer_of_this_device_away(tmp_path: Path) -> None:
+    async with device(tmp_path, "laptop", writer()) as laptop, device(tmp_path, "kitchen", writer()) as kitchen:
+        await laptop.knows(kitchen)
+        laptop.state.peers.path.write_text('{"peers": {"half')
+        answer = await laptop.ask(story())
+        assert (answer.result.text, answer.node) == (STORY, "this device")
+        assert laptop.sent() == []
+
+
 async def test_sensitive_things_go_to_a_device_that_was_granted_them(tmp_path: Path) -> None:
     async with device(tmp_path, "laptop") as laptop, device(tmp_path, "desktop", writer()) as desktop:
         allowed = replace(own_device(), label=Label.SENSITIVE)
