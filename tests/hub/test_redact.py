@@ -176,6 +176,13 @@ def test_overlapping_findings_are_one_and_the_surer_gives_the_kind() -> None:
         "select a from b ",
         "word, ",
         "4111111111111111P",
+        "token=",
+        "password: ",
+        "mysql ",
+        "Authorization:  ",
+        "machine a login ",
+        "aB1/",
+        'x"  :',
     ],
 )
 def test_no_text_makes_the_search_long(fragment: str) -> None:
