@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
@@ -23,6 +25,8 @@ from runtime.api.consent import Questions
 from runtime.api.gate import Gate
 from runtime.asker import asked_by, asker_here
 from runtime.asking import Answer, Ask
+from runtime.cli.chat import Conversation
+from runtime.cli.starter import Starter
 from runtime.config import Settings
 from runtime.consent_wire import question_from_json, question_to_json, replied, reply_from_json
 from runtime.errors import UsageError
@@ -250,3 +254,27 @@ async def test_hanging_up_in_mid_question_ends_the_stream(tmp_path: Path) -> Non
         async with asyncio.timeout(5):
             await gate.empty()
         assert len(hub.bodies) <= 1
+
+
+@pytest.mark.parametrize(("typed", "sent"), [(b"y\n", 1), (b"\n", 0)])
+async def test_a_turn_of_a_chat_asks_in_its_terminal_while_the_running_node_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: bytes, sent: int
+) -> None:
+    monkeypatch.setenv("COVEY_HOME", str(tmp_path))
+    keyboard, terminal = os.openpty()
+    async with running(answer="Rayleigh.") as hub, node_with(hub, tmp_path), asyncio.timeout(20):
+        with os.fdopen(terminal, "wb", 0) as raw, os.fdopen(os.dup(terminal)) as stdin:
+            monkeypatch.setattr("sys.stdin", stdin)
+            monkeypatch.setattr("sys.stderr", io.TextIOWrapper(raw, encoding="utf-8", write_through=True))
+            pattern = replace(ASK, text="", conversation=True)
+            talk = Conversation(RunningNode(tmp_path), Starter(tmp_path), pattern, silent=True)
+            turn = asyncio.create_task(talk.turn("Why is the sky blue?"))
+            seen = b""
+            while b"Send it?" not in seen:
+                seen += await asyncio.to_thread(os.read, keyboard, 4096)
+            os.write(keyboard, typed)
+            await turn
+            monkeypatch.undo()
+        assert b"far would be given this" in seen and len(hub.bodies) == sent
+        assert (talk.spoken[0]["answer"] == "Rayleigh.") is bool(sent)  # type: ignore[index, call-overload]
+    os.close(keyboard)
