@@ -66,7 +66,7 @@ def _dispatch(command: commands.Command, arguments: list[str]) -> int:
     parser.params = [p for p in parser.params if p.name not in ("install_completion", "show_completion")]
     parser.epilog = f"Example: {command.example}"
     try:
-        ended = parser.main(arguments, prog_name=f"covey {command.name}", standalone_mode=False)
+        ended = parser.main(_completed(parser, arguments), prog_name=f"covey {command.name}", standalone_mode=False)
     except typer.Abort as abort:
         raise KeyboardInterrupt from abort
     except typer.TyperException as error:
@@ -78,6 +78,13 @@ def _dispatch(command: commands.Command, arguments: list[str]) -> int:
     if ended == INTERRUPTED:  # typer's way to say it
         raise KeyboardInterrupt
     return ended if isinstance(ended, int) else 0
+
+
+def _completed(parser: object, arguments: list[str]) -> list[str]:
+    """Return the arguments with `list` where a group that has it was given no command: `covey peers` lists them."""
+    options_only = all(argument.startswith("-") for argument in arguments)
+    listable = "list" in getattr(parser, "commands", {})
+    return ["list", *arguments] if listable and options_only and "--help" not in arguments else arguments
 
 
 def _leaf(error: BaseException) -> BaseException:

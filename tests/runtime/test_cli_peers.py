@@ -55,6 +55,14 @@ def test_a_device_alone_is_told_how_to_pair(home: Path, capsys: pytest.CaptureFi
     assert len(found["node_id"]) == 63
 
 
+def test_without_a_command_they_are_listed(kitchen: Identity, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys) == run(capsys, "list")
+    assert one_object(capsys) == one_object(capsys, "list")
+    assert one_object(capsys, "--all")["revoked"] == []
+    run(capsys, "--everything", code=2)
+    assert "revoke" in run(capsys, "--help")
+
+
 def test_list_and_show_say_who_and_what(kitchen: Identity, capsys: pytest.CaptureFixture[str]) -> None:
     row = run(capsys, "list")
     assert "kitchen" in row
