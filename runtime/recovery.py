@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from enum import Enum
 
 from models.errors import BackendError, ModelsError, OtherWeights, StoreError, WorkerDied
-from peers.errors import LinkError, PeerBusy, PeerLost, PeerUnreachable, WrongPeer
+from peers.errors import LinkError, PeerBusy, PeerLost, PeerUnreachable, RecordError, ReleaseError, WrongPeer
 
 MOST_PEERS = 3
 """Paired devices that are given one step, one after the other: the first, and two more. Then it is this device's."""
@@ -42,6 +42,11 @@ def after_loss(error: ModelsError, *, elsewhere: bool, resumed: bool, retries_le
 
 def what_failed(error: ModelsError) -> str:
     """Return in words what a device did that did not do a step. A refusal is no loss, and is not called one."""
+    match error.__cause__:
+        case RecordError():
+            return "was sent nothing, as that could not be written down"
+        case ReleaseError():
+            return "was sent nothing"
     match error:
         case PeerBusy():
             return "was busy"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +16,7 @@ from models.types import Json
 from peers import membership
 from peers.book import find
 from peers.codes import parse_address
+from peers.errors import RecordError
 from peers.node_id import readable, short
 from runtime import paths
 from runtime.cli import granting, networks, peer_view
@@ -125,7 +128,8 @@ def grant(
         changed = replace(changed, admin=admin)
     if changed == peer.grant:
         raise UsageError("Say what to change, for example `--label sensitive`; `covey peers grant --help` lists all.")
-    after = membership.set_grant(state, peer.node_id, changed)
+    with _told(f"{peer.name} has the new grant"):
+        after = membership.set_grant(state, peer.node_id, changed)
     if as_json:
         _print_json(peer_view.peer_json(after, now))
     else:
@@ -155,7 +159,8 @@ def revoke(name: Name, as_json: AsJson = False) -> None:
     """End the pairing with a device at once. Example: covey peers revoke kitchen"""
     state = opened()
     peer = find(state.peers.book(), name)
-    membership.revoke(state, peer.node_id)
+    with _told(f"{peer.name} is no longer paired"):
+        membership.revoke(state, peer.node_id)
     if as_json:
         _print_json({"revoked": peer.name, "node_id": readable(peer.node_id)})
     else:
@@ -192,6 +197,15 @@ def linked_now(home: Path) -> peer_view.Linked | None:
         TimeoutError,
     ):  # it hangs, stops, or is older: what is written down is shown all the same
         return None
+
+
+@contextmanager
+def _told(done: str) -> Iterator[None]:
+    """Say what was done all the same, when it could not be written down."""
+    try:
+        yield
+    except RecordError as error:
+        raise type(error)(f"{done}, but that could not be written down. {error}") from error
 
 
 def _print_json(value: dict[str, Json]) -> None:

@@ -188,6 +188,21 @@ def test_a_revoked_device_is_gone_at_once_and_written_down(
     assert stone.counter > 1
 
 
+def test_what_was_done_is_said_also_when_it_could_not_be_written_down(
+    kitchen: Identity, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = opened().folder / "audit.jsonl"
+    path.write_bytes(path.read_bytes()[:40])
+    said = one_object(capsys, "grant", "kitchen", "--label", "public", code=1)["error"]["message"]
+    assert said.startswith("kitchen has the new grant, but that could not be written down. The audit ")
+    assert one_object(capsys, "list")["peers"][0]["grant"]["label"] == "public"
+    error = one_object(capsys, "revoke", "kitchen", code=1)["error"]
+    assert error["message"].startswith("kitchen is no longer paired, but that could not be written down.")
+    assert error["code"] == "record_broken"
+    assert "covey ledger verify" in error["message"]
+    assert one_object(capsys, "list")["peers"] == []
+
+
 def test_forget_takes_the_name_of_a_revoked_device(kitchen: Identity, capsys: pytest.CaptureFixture[str]) -> None:
     assert one_object(capsys, "forget", "kitchen", code=2)["error"]["code"] == "unknown_peer"
     run(capsys, "revoke", "kitchen")

@@ -113,6 +113,19 @@ async def test_a_damaged_list_of_devices_keeps_no_answer_of_this_device_away(tmp
         assert laptop.sent() == []
 
 
+async def test_a_broken_ledger_sends_nothing_and_says_so(tmp_path: Path) -> None:
+    async with device(tmp_path, "laptop", writer()) as laptop, device(tmp_path, "kitchen", writer()) as kitchen:
+        cards = tuple(card.model_copy(update={"decode_tps": 1e6, "prefill_tps": 1e6}) for card in await kitchen.cards())
+        await laptop.knows(kitchen, cards=cards)
+        (laptop.state.folder / "ledger.jsonl").write_text("not a ledger\n")
+        answer = await laptop.ask(story())
+        assert (answer.result.text, answer.node, answer.bytes_out) == (STORY, "this device", 0)
+        note = "kitchen was sent nothing, as that could not be written down, and this device did it instead."
+        assert answer.notes == (note,)
+        assert kitchen.model is not None
+        assert kitchen.model.calls == []
+
+
 async def test_sensitive_things_go_to_a_device_that_was_granted_them(tmp_path: Path) -> None:
     async with device(tmp_path, "laptop") as laptop, device(tmp_path, "desktop", writer()) as desktop:
         allowed = replace(own_device(), label=Label.SENSITIVE)

@@ -14,7 +14,7 @@ from models.errors import (
     OutOfMemory,
     WorkerDied,
 )
-from peers.errors import LinkError, PeerBusy, PeerLost, PeerUnreachable, WrongPeer
+from peers.errors import LinkError, PeerBusy, PeerLost, PeerUnreachable, RecordBroken, ReleaseRefused, WrongPeer
 from runtime.recovery import Next, after_loss, nobody_left, what_failed
 
 HERE, THERE = False, True
@@ -55,6 +55,19 @@ def test_what_follows(error: ModelsError, elsewhere: bool, resumed: bool, retrie
     ],
 )
 def test_a_device_that_refused_is_not_said_to_be_lost(error: ModelsError, words: str) -> None:
+    assert what_failed(error) == words
+
+
+@pytest.mark.parametrize(
+    ("cause", "words"),
+    [
+        (RecordBroken("x"), "was sent nothing, as that could not be written down"),
+        (ReleaseRefused("x"), "was sent nothing"),
+    ],
+)
+def test_what_this_device_kept_back_is_not_put_on_the_other_one(cause: Exception, words: str) -> None:
+    error = LinkError("x")
+    error.__cause__ = cause
     assert what_failed(error) == words
 
 
