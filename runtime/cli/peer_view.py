@@ -160,7 +160,7 @@ def grant_words(granted: Grant, asked: int = 0) -> str:
     if granted.expires_ns is not None:
         words.append(f"until {when(granted.expires_ns)}")
     if granted.tasks is not None:
-        words.append(f"{_tasks(max(0, granted.tasks - asked))} more")
+        words.append(f"up to {_tasks(max(0, granted.tasks - asked))}")
     return ", ".join(words)
 
 

@@ -141,7 +141,7 @@ def test_what_happened_lately_and_what_may_still_come_is_said_in_words(
     shown = run(capsys, "show", "kitchen")
     assert "asked for code, 553 B" in shown
     assert "was paired as own\n" in shown
-    assert "2 tasks more" in shown
+    assert "up to 2 tasks" in shown
     assert "it asked   1 task, 0 B" in shown
 
 
