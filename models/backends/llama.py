@@ -21,6 +21,7 @@ from typing import Any
 from models import errors, gguf
 from models.backend import Constraint, Delta, Finish, GenerateCall, Message
 from models.engine import framing
+from models.engine.environment import environment
 from models.errors import (
     BackendError,
     ConstraintError,
@@ -43,9 +44,6 @@ CLOSE_S = 2.0
 """Seconds a worker has to end by itself before it is killed."""
 STDERR_BYTES_KEPT = 4096
 """Bytes of the worker's last words kept for the error message."""
-SPINS = "1000"
-"""How often a compute thread looks for work before it sleeps. Unbounded, as is the library's default, its
-threads wait for each other's time slices on a busy device: 1.7 instead of 9 tokens/s at a load of 5 per core."""
 
 _END: dict[str, Any] = {"op": "worker-died"}
 
@@ -270,7 +268,7 @@ class LlamaModel:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 start_new_session=True,
-                env={"GOMP_SPINCOUNT": SPINS} | dict(os.environ),
+                env=environment(),
             )
             self._process = process
             assert process.stdout is not None and process.stderr is not None

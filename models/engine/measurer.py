@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from models.engine import framing
+from models.engine.environment import environment
 from models.errors import BackendError, StoreFull, WorkerDied
 from models.tuned import Speed
 
@@ -63,7 +63,7 @@ def _run(job: dict[str, Any]) -> dict[str, Any]:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-        env={"GOMP_SPINCOUNT": "1000"} | dict(os.environ),
+        env=environment(),
     )
     assert process.stdin is not None and process.stdout is not None
     limit = threading.Timer(JOB_S, process.kill)
