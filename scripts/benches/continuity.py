@@ -63,6 +63,8 @@ class Told:
     tokens: int
     in_order: bool
     restarted: bool
+    lost: bool
+    """Whether the kitchen was at work on it when it was lost."""
     first_s: float
     """Until the first piece."""
     pause_s: float = 0.0
@@ -85,8 +87,8 @@ class Round:
 
     @property
     def moved(self) -> bool:
-        """Whether the loss came in time: an answer that was whole already is no test."""
-        return self.told.node != "kitchen"
+        """Whether the kitchen began it and another device ended it; anything else is no test."""
+        return self.told.lost and self.told.node != "kitchen"
 
     @property
     def beyond_s(self) -> float:
@@ -146,12 +148,14 @@ class Household:
         return self.known[prompt]
 
     async def lost(self, prompt: str, loss: Loss, chance: random.Random) -> Round:
-        """Lose the kitchen at a random token of its answer; again where the answer was whole before that."""
+        """Lose the kitchen at a random token of its answer; again where it was done before, or was not given it."""
         for _ in range(TRIES):
             done = await self._once(prompt, loss, chance)
             if done.moved:
                 return done
-        raise NotStarted("the other device was always done before it was lost: this machine hands pieces on too slowly")
+        raise NotStarted(
+            "the other device was never lost in the middle of an answer: it was not given any, or was done too soon"
+        )
 
     async def _once(self, prompt: str, loss: Loss, chance: random.Random) -> Round:
         whole = await self.undisturbed(prompt)
@@ -207,7 +211,8 @@ async def told(
                     place, restarted = 0, True
                 case Answer():
                     text = "".join(said).strip()
-                    return Told(text, item.result.text, item.node, place, in_order, restarted, first_s, pause_s)
+                    lost = any(note.startswith("kitchen was lost after ") for note in item.notes)
+                    return Told(text, item.result.text, item.node, place, in_order, restarted, lost, first_s, pause_s)
             if kitchen is not None and not lost_s and place >= after:
                 kitchen.lose(loss)
                 lost_s = time.perf_counter() - began
