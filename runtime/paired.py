@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 from models.errors import BackendError, ModelsError, StoreError
 from models.types import Specialist
@@ -29,6 +30,16 @@ Call = Callable[[], Awaitable[None]]
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Rest:
+    """A device that gets no work for a while."""
+
+    until_s: float
+    why: str
+    boot: str
+    """Of the start that failed; a device that was started anew needs no rest."""
+
+
 class PairedDevices:
     """See `runtime.others.Others`."""
 
@@ -47,7 +58,7 @@ class PairedDevices:
         self._around = around
         self._call = call
         self._clock = clock
-        self._resting: dict[NodeId, tuple[float, str]] = {}
+        self._resting: dict[NodeId, _Rest] = {}
 
     async def seats(self, known: dict[tuple[str, str], Speed], *, call: bool) -> Sequence[Seat]:
         """See `runtime.others.Others`."""
@@ -73,15 +84,25 @@ class PairedDevices:
         """See `runtime.others.Others`."""
         match error:
             case PeerBusy():
-                self._resting[NodeId(node)] = self._clock() + error.retry_after_s, f"it is busy: {error}"
+                self._rest(NodeId(node), error.retry_after_s, f"it is busy: {error}")
             case LinkError() | BackendError() | StoreError():
-                self._resting[NodeId(node)] = self._clock() + REST_S, f"it {what_failed(error)} a moment ago: {error}"
+                self._rest(NodeId(node), REST_S, f"it {what_failed(error)} a moment ago: {error}")
             case _:
                 return
 
     async def close(self) -> None:
         """See `runtime.others.Others`: what opened the client closes it."""
 
+    def _rest(self, node: NodeId, seconds: float, why: str) -> None:
+        self._resting[node] = _Rest(self._clock() + seconds, why, self._boot_of(node))
+
     def _rest_of(self, node: NodeId) -> str:
-        until_s, why = self._resting.get(node, (0.0, ""))
-        return why if self._clock() < until_s else ""
+        """Return why a device takes no work now; one that was started anew since then does."""
+        rest = self._resting.get(node)
+        if rest is None or self._clock() >= rest.until_s or self._boot_of(node) != rest.boot:
+            return ""
+        return rest.why
+
+    def _boot_of(self, node: NodeId) -> str:
+        known = self._around.neighbours.get(node)
+        return known.boot if known else ""

@@ -93,13 +93,14 @@ class Device:
         cards: tuple[SkillCard, ...] | None = None,
         beat: Beat | None = None,
         rtt_s: float = 0.001,
+        boot: str = "",
     ) -> None:
         """Be paired with another device, and know what it can do. `grant`: what it may see; `theirs`: the reverse."""
         mine = Paired(other.state.identity.public, other.name, (str(other.place),), 1)
         membership.admit(self.state, mine, grant or own_device())
         membership.admit(other.state, Paired(self.state.identity.public, self.name, (), 1), theirs or own_device())
         told = cards if cards is not None else await other.cards()
-        self.around.note(Neighbour(other.id, rtt_s=rtt_s, beat=beat or Beat(), cards=told))
+        self.around.note(Neighbour(other.id, rtt_s=rtt_s, boot=boot, beat=beat or Beat(), cards=told))
 
 
 @asynccontextmanager

@@ -12,6 +12,7 @@ import pytest
 
 from models.errors import ModelsError
 from models.types import Chunk, Tier
+from peers.errors import PeerLost
 from peers.grants import Limits, own_device
 from runtime.asking import Answer, Restarted
 from runtime.events import StepFailed
@@ -235,3 +236,13 @@ async def test_a_device_that_can_not_do_what_it_says_is_passed_over(tmp_path: Pa
         nodes = [(await laptop.ask(story())).node for _ in range(2)]
         assert nodes == ["desktop", "desktop"]
         assert len([entry for entry in laptop.sent() if entry.recipient_name == "kitchen"]) == 1
+
+
+async def test_a_device_that_was_started_anew_needs_no_rest(tmp_path: Path) -> None:
+    async with device(tmp_path, "laptop") as laptop, device(tmp_path, "kitchen", writer()) as kitchen:
+        await laptop.knows(kitchen, boot="first")
+        laptop.node.others.failed(kitchen.id, PeerLost("The connection to kitchen broke. It goes on elsewhere."))
+        (seat,) = await laptop.node.others.seats({}, call=False)
+        assert "a moment ago" in seat.resting
+        await laptop.knows(kitchen, boot="second")
+        assert (await laptop.ask(story())).node == "kitchen"
