@@ -20,7 +20,7 @@ from models.engine.library import Vocabulary
 from models.engine.lookup import Lookup
 from models.engine.pace import Pace
 from models.engine.sampling import Row, SignalSum, choose, pick
-from models.engine.text import Piece, TextStream
+from models.engine.text import Piece, TextStream, joined
 
 LEAST_SHARE = 0.005
 """Labels that begin alike and have less than this share of the probability together divide it evenly, instead of
@@ -62,6 +62,8 @@ class Answer:
     """Gather signals."""
     ending: Ending | None = None
     owed: list[Piece] = field(default_factory=list)
+    shown: float = float("-inf")
+    """time.monotonic() at which pieces were last taken to be shown."""
     lookup: Lookup | None = None
     """Proposes tokens, for an answer that is likely to repeat stretches of its prompt."""
     proposed: list[int] = field(default_factory=list)
@@ -166,10 +168,10 @@ class Answer:
         if piece:
             self.owed.append(piece)
 
-    def take_owed(self) -> list[Piece]:
-        """Return the pieces not shown yet."""
-        owed, self.owed = self.owed, []
-        return owed
+    def take_owed(self, now: float) -> Piece | None:
+        """Return what is not shown yet as one piece, if there is anything."""
+        owed, self.owed, self.shown = self.owed, [], now
+        return joined(owed) if owed else None
 
 
 @dataclass(slots=True)

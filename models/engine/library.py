@@ -88,6 +88,7 @@ class Library:
         self._context = self._open(settings)
         self._memory = llama.llama_get_memory(self._context)
         self._batch = llama.llama_batch_init(settings.batch_rows, 0, 1)
+        self._logits_row = ctypes.c_float * self.vocabulary.size
 
     @staticmethod
     def _load(path: str) -> Any:
@@ -165,7 +166,8 @@ class Library:
 
     def _logits(self, i: int) -> NDArray[np.float32]:
         pointer = llama.llama_get_logits_ith(self._context, i)
-        return np.ctypeslib.as_array(pointer, shape=(self.vocabulary.size,))
+        row = self._logits_row.from_address(ctypes.addressof(pointer.contents))
+        return np.frombuffer(memoryview(row), np.float32)
 
     def copy(self, source: int, target: int, length: int) -> None:
         """Give an empty `target` the first `length` tokens of `source`'s state."""

@@ -58,7 +58,7 @@ def choose(
     peak = float(row.max())
     shifted = row - np.float32(peak)
     weights = np.exp(shifted)
-    total = float(weights.sum(dtype=np.float64))
+    total = float(weights.sum())  # summed in pairs: six digits hold
     log_total = float(np.log(total))
     entropy = max(0.0, log_total - float(np.dot(weights, shifted)) / total)
     mass = 1.0

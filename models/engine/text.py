@@ -16,6 +16,12 @@ class Piece:
     token_ids: tuple[int, ...]
 
 
+def joined(pieces: Sequence[Piece]) -> Piece:
+    """Return pieces that follow each other as one."""
+    tokens = tuple(token for piece in pieces for token in piece.token_ids)
+    return Piece(pieces[0].index, "".join(piece.text for piece in pieces), tokens)
+
+
 class TextStream:
     """Turns the bytes of tokens into text as they come.
 

@@ -196,7 +196,8 @@ class Worker:
         return self._constrainer.matcher(Constraint(constraint[0], constraint[1]))
 
     def _progressed(self, answer: Answer) -> None:
-        for piece in answer.take_owed():
+        piece = answer.take_owed(time.monotonic())
+        if piece is not None:
             self._send(
                 {"op": "delta", "id": answer.id, "index": piece.index, "text": piece.text, "tokens": piece.token_ids}
             )
