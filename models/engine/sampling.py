@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -72,23 +73,27 @@ def choose(
 
 def pick(row: Row, sampling: Sampling, so_far: Sequence[int], allowed: NDArray[np.bool_] | None = None) -> int:
     """Return the token that `choose` chooses, without its signal: to measure what signals cost."""
-    return _picked(row if allowed is None else np.where(allowed, row, np.float32(-np.inf)), sampling, so_far)
+    return _picked(row.copy() if allowed is None else np.where(allowed, row, np.float32(-np.inf)), sampling, so_far)
 
 
 def _picked(shifted: Row, sampling: Sampling, so_far: Sequence[int]) -> int:
-    pushed = _penalised(shifted, sampling, so_far)
-    if sampling.temperature > 0:
-        return _draw(pushed, sampling, uniform(sampling.seed, len(so_far)))
-    return int(pushed.argmax())
-
-
-def _penalised(shifted: Row, sampling: Sampling, so_far: Sequence[int]) -> Row:
+    """Return the token to take; the penalties are laid on the row, and taken off again."""
     if not so_far or not (sampling.presence_penalty or sampling.frequency_penalty):
-        return shifted
-    tokens, times = np.unique(np.asarray(so_far[-PENALISED_TOKENS:]), return_counts=True)
-    pushed = shifted.copy()
-    pushed[tokens] -= np.float32(sampling.presence_penalty) + np.float32(sampling.frequency_penalty) * times
-    return pushed
+        return _taken(shifted, sampling, len(so_far))
+    times = Counter(so_far[-PENALISED_TOKENS:])
+    tokens = np.fromiter(times, np.int64, len(times))
+    counts = np.fromiter(times.values(), np.int64, len(times))
+    before = shifted[tokens]
+    shifted[tokens] = before - (np.float32(sampling.presence_penalty) + np.float32(sampling.frequency_penalty) * counts)
+    token = _taken(shifted, sampling, len(so_far))
+    shifted[tokens] = before
+    return token
+
+
+def _taken(row: Row, sampling: Sampling, index: int) -> int:
+    if sampling.temperature > 0:
+        return _draw(row, sampling, uniform(sampling.seed, index))
+    return int(row.argmax())
 
 
 def _margin(shifted: Row, best: int) -> float:

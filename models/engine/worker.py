@@ -8,6 +8,7 @@ process is gone, and the node says so and starts another.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import queue
 import signal
@@ -277,6 +278,7 @@ def main() -> None:
         refusal = OutOfMemory("There is not enough memory to load this model. Close other programs and try again.")
         _write(replies, {"op": "failed", "code": refusal.code, "message": str(refusal)})
         return
+    gc.freeze()  # what is loaded stays: looking through it for garbage would stop every answer for a moment
     with contextlib.suppress(BrokenPipeError):
         worker.serve(inbox)
 
