@@ -41,6 +41,7 @@ async def cross(home: Household, way: str, crossing: Crossing) -> bool:
     """Try one crossing; return whether an answer came."""
     home.add(crossing.hub)
     home.client._breakers.clear()
+    home.client._rates.clear()  # else only the first sixty of a minute would be tried at all
     draft = Repair(crossing.text.text, "a check failed") if way == "repair" else None
     asked = request("Put it right." if draft else crossing.text.text, label=crossing.label)
     try:
