@@ -34,7 +34,7 @@ TOKEN_S = 0.02
 """50 tokens a second, one answer at a time."""
 TEXT = "A small bird told all the others what it had seen behind the hill. " * 6
 SETTLE_S = 0.2
-"""Until the other device has said that it is free again."""
+"""How often it is looked whether the other device is free again."""
 STEPS = (StepId("a"), StepId("b"))
 
 
@@ -92,8 +92,17 @@ async def measure(folder: Path, rounds: int) -> tuple[list[float], list[float]]:
             seconds, board = await both(laptop)
             assert {outcome.node for outcome in board.values()} == {"this device", "kitchen"}
             two.append(seconds)
-            await asyncio.sleep(SETTLE_S)
+            await _free_again(laptop)
     return one, two
+
+
+async def _free_again(node: Node) -> None:
+    """Wait until the other device has said that it has nothing to do."""
+    assert node.links is not None
+    await asyncio.sleep(SETTLE_S)
+    async with asyncio.timeout(20):
+        while any(one.beat is None or one.beat.running for one in node.links.around.neighbours.values()):  # noqa: ASYNC110
+            await asyncio.sleep(SETTLE_S)
 
 
 async def run(setup: Setup) -> Report:
