@@ -15,6 +15,8 @@ PASSAGE_CHARS = 900
 """Characters; about 200 tokens: several fit into a small context, and a reranker reads each whole."""
 LIST_LINE_CHARS = 60
 """Of a line in a list or table; running text is broken at 70 characters and more."""
+NARROW_LINE_CHARS = 30
+"""Running text in narrow columns: a line so long that goes on with a small letter."""
 K1, B = 1.2, 0.75
 """BM25's usual saturation and length weights."""
 
@@ -64,13 +66,21 @@ def statements(text: str) -> list[Span]:
     >>> [span.text for span in statements("Labour, 2 hours   120.00\\nTotal  215.00\\n\\nThank you. Come again.")]
     ['Labour, 2 hours   120.00', 'Total  215.00', 'Thank you.', 'Come again.']
     """
-    return [piece for span in sentences(text) for piece in (_lines(text, span) if _is_list(span.text) else [span])]
+    return [piece for span in sentences(text) for piece in (_lines(text, span) if _is_list(text, span) else [span])]
 
 
-def _is_list(sentence: str) -> bool:
-    """Whether lines end because something is over, and not because the page is: most leave room for another word."""
-    lines = [line.strip() for line in sentence.splitlines() if line.strip()]
-    return len(lines) > 1 and sum(len(line) <= LIST_LINE_CHARS for line in lines[:-1]) * 2 > len(lines) - 1
+def _is_list(text: str, span: Span) -> bool:
+    """Whether most lines end because something is over, and not because the page is.
+
+    Whole lines are looked at: a sentence that begins near the end of a long one has only a word in it.
+    """
+    breaks = [at for at in range(span.start, span.end) if text[at] == "\n"]
+    over = [at for at in breaks if not _goes_on(text[text.rfind("\n", 0, at) + 1 : at].strip(), text[at:].lstrip()[:1])]
+    return len(over) * 2 > len(breaks)
+
+
+def _goes_on(line: str, next_letter: str) -> bool:
+    return len(line) > LIST_LINE_CHARS or (len(line) > NARROW_LINE_CHARS and next_letter.islower())
 
 
 def _lines(text: str, span: Span) -> list[Span]:
