@@ -96,7 +96,10 @@ class Classify:
         if examples:
             return await self._by_examples(text, labels, examples)
         if not labels:
-            raise InputError(f"{request.capability} needs `labels` to choose from, or `examples`; give it some.")
+            raise InputError(
+                f'{request.capability} needs to know what to choose from: ask "Is this spam or not spam: ...", '
+                "or give it `labels` or `examples`."
+            )
         if len(labels) == 1:
             raise InputError(f"{request.capability} needs at least two labels to choose between; add another one.")
         return await self._by_labels(text, labels, request.asker)
