@@ -23,6 +23,8 @@ SELDOM = 0.5
 """Share of past runs of a kind that were sure, below which another sure one is doubted."""
 REASONING = frozenset({"generate", "answer", "summarize", "code", "extract", "classify", "call"})
 """Kinds of work that a stronger model does better; the rest is computed, searched, or about this device."""
+NOT_ACCEPTED = 2.0
+"""Doubt of a step that was not accepted: above that of any which was, for its hardness is at most 1."""
 NOBODY_KNOWS = frozenset({RefusalCode.NOT_FOUND, RefusalCode.INVALID_INPUT})
 """Refusals that no stronger model cures: the given text does not say it, or the request was put wrongly."""
 
@@ -103,6 +105,24 @@ def mark(look: Look) -> Mark:
     """Return whether a step is marked; the first rule that says something decides."""
     marks = (rule(look) for rule in RULES)
     return next((found for found in marks if found is not None), Mark(False, f"accepted here: {look.reason}"))
+
+
+def doubt(look: Look) -> float:
+    """Return how much speaks for marking a step: `mark` marks from 1 on, but for how its kind has gone lately.
+
+    Other bounds than HARD and STEADY, both moved alike, are other values than 1: so a curve over all of them can be
+    drawn, with what is marked as one point of it.
+
+    >>> doubt(Look("generate", True, "", model="small", confidence=0.8, hardness=0.55))
+    1.0
+    """
+    if any(rule(look) is not None for rule in (_not_reasoning, _computed, _nobody_knows)):
+        return 0.0
+    if not look.accepted:
+        return NOT_ACCEPTED + 1 - look.confidence
+    if look.calibrated or look.hardness is None:
+        return 0.0
+    return min(look.hardness / HARD, (1 - look.confidence) / (1 - STEADY))
 
 
 def ladder(rungs: Sequence[Rung], *, ceiling: Tier, label: Label, tried: frozenset[str] = frozenset()) -> Ladder:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib import import_module
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -18,9 +19,12 @@ from runtime import paths
 from runtime.evals.errors import SuiteSkipped
 from runtime.evals.fingerprint import code_digest
 from runtime.evals.routing import RoutingSubject
+from runtime.evals.subject import Subject
 from runtime.node import Node, open_node
 from runtime.registry import Entry
 
+BOTH = "runtime.evals.both"
+"""Imported for suites that ask a hub."""
 _SPEC: TypeAdapter[SpecialistSpec] = TypeAdapter(SpecialistSpec)
 
 
@@ -39,6 +43,11 @@ class DeviceSubject:
     @property
     def router(self) -> RoutingSubject:
         return RoutingSubject(self._node.route, self)
+
+    def both(self, capability: str) -> AbstractAsyncContextManager[Subject]:
+        """Give this device and its hub as one subject. Raises SuiteSkipped where no hub may be asked."""
+        found: AbstractAsyncContextManager[Subject] = import_module(BOTH).both(self._node, self, capability)
+        return found
 
     def fingerprint(self, capability: str) -> str:
         if capability not in self._prints:

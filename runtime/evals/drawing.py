@@ -14,15 +14,22 @@ LEFT, RIGHT, TOP, BOTTOM = 64, 150, 44, 52
 MARGIN = 0.06
 """Of the range of qualities, above and below."""
 MARKING, ORACLE, LENGTH, RANDOM, OTHERS = "#0b57a4", "#2e7d32", "#b26a00", "#777777", "#9c27b0"
+MARKED = "#c2185b"
 LINE_PIXELS = 15
 """Between two lines of the legend."""
 
 Places = list[tuple[float, float]]
 
 
-def drawn(title: str, curve: Sequence[Point], published: Sequence[Published] = ()) -> str:
-    """Return the SVG. The curve has at least two points."""
-    plot = _Plot(_range(curve, published))
+def drawn(
+    title: str,
+    curve: Sequence[Point],
+    published: Sequence[Published] = (),
+    *,
+    marked: tuple[float, float] | None = None,
+) -> str:
+    """Return the SVG. The curve has at least two points. `marked`: share and quality of what is marked as it stands."""
+    plot = _Plot(_range(curve, published, marked))
     others = [(one.share, one.of_all * curve[-1].random) for one in published]
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
@@ -38,15 +45,19 @@ def drawn(title: str, curve: Sequence[Point], published: Sequence[Published] = (
         plot.line([(p.share, p.marking) for p in curve], MARKING, width=2.5),
         *plot.ends(curve),
         *(plot.diamond(place) for place in others),
-        *_legend(bool(published)),
+        *([plot.dot(marked)] if marked else []),
+        *_legend(published=bool(published), marked=marked is not None),
         "</svg>",
     ]
     return "\n".join(parts) + "\n"
 
 
-def _range(curve: Sequence[Point], published: Sequence[Published]) -> tuple[float, float]:
+def _range(
+    curve: Sequence[Point], published: Sequence[Published], marked: tuple[float, float] | None
+) -> tuple[float, float]:
     values = [v for p in curve for v in (p.marking, *p.interval, p.random, p.length, p.oracle)]
     values += [one.of_all * curve[-1].random for one in published]
+    values += [marked[1]] if marked else []
     low, high = min(values), max(values)
     room = max(high - low, 0.01) * MARGIN
     return low - room, high + room
@@ -100,10 +111,15 @@ class _Plot:
         x, y = self.place(*point)
         return f'<path d="M{x} {round(y - 6, 1)}l6 6l-6 6l-6 -6z" fill="{OTHERS}"/>'
 
+    def dot(self, point: tuple[float, float]) -> str:
+        x, y = self.place(*point)
+        return f'<circle cx="{x}" cy="{y}" r="6" fill="#ffffff" stroke="{MARKED}" stroke-width="3"/>'
 
-def _legend(published: bool) -> list[str]:
+
+def _legend(*, published: bool, marked: bool) -> list[str]:
     entries = [("marking, 95 %", MARKING), ("oracle", ORACLE), ("longest first", LENGTH), ("at random", RANDOM)]
     entries += [("published by others", OTHERS)] if published else []
+    entries += [("as Covey marks now", MARKED)] if marked else []
     x, out = WIDTH - RIGHT + 10, []
     for n, (words, colour) in enumerate(entries):
         y = HEIGHT - BOTTOM - 8 - n * LINE_PIXELS

@@ -6,7 +6,7 @@ import hashlib
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from pathlib import Path
 from models.errors import NotInstalled, OutOfMemory
 from runtime.evals.cases import Case, cases_of
 from runtime.evals.errors import SuiteError, SuiteSkipped
+from runtime.evals.live import graded, hub_models
 from runtime.evals.prepare import Place, fit_head, with_head, with_pool
 from runtime.evals.redaction import RedactionSubject
 from runtime.evals.report import Report, find_run, report, write_run
@@ -22,6 +23,9 @@ from runtime.evals.run import Judge, Progress, run
 from runtime.evals.sharing import sharing
 from runtime.evals.subject import Subject
 from runtime.evals.suite import Suite
+
+Both = Callable[[str], AbstractAsyncContextManager[Subject]]
+"""Gives this device and its hub as one subject, for a capability."""
 
 
 def _silent(done: int, total: int) -> None:
@@ -45,8 +49,10 @@ class Wanted:
     """Given what is being done, returns where its progress goes for as long as it takes."""
 
 
-async def evaluate(suite: Suite, subject: Subject, place: Place, wanted: Wanted, *, router: Subject) -> Report:
-    """Return the report of one suite.
+async def evaluate(
+    suite: Suite, subject: Subject, place: Place, wanted: Wanted, *, router: Subject, both: Both | None = None
+) -> Report:
+    """Return the report of one suite. `both` is for suites that ask a hub, too.
 
     Raises SuiteSkipped, SuiteError, RowsError, DocumentMissing, RunMissing, ModelsError.
     """
@@ -55,34 +61,46 @@ async def evaluate(suite: Suite, subject: Subject, place: Place, wanted: Wanted,
     cases = cases_of(suite, place.data, wanted.rows, wanted.limit)
     if not cases:
         raise SuiteSkipped(f"No row fits the suite {suite.name}. Check its `where`, or give --rows another file.")
-    try:
-        if wanted.fit and suite.head is not None:
-            with wanted.progress("training texts") as progress:
-                await fit_head(suite, subject, place, progress)
-        chosen, cases = await _subject(suite, subject, router, place, cases, wanted)
-    except (NotInstalled, OutOfMemory) as error:
-        raise SuiteSkipped(f"A model that the suite needs can't run: {error}") from error
-    with Results(place.results) as results, wanted.progress(suite.name) as progress:
-        made = await run(
-            cases,
-            chosen,
-            results,
-            reader=suite.reader,
-            concurrency=wanted.concurrency,
-            fresh=wanted.fresh,
-            progress=progress,
-            judge=judge,
-        )
+    async with AsyncExitStack() as stack:
+        try:
+            if wanted.fit and suite.head is not None:
+                with wanted.progress("training texts") as progress:
+                    await fit_head(suite, subject, place, progress)
+            if suite.kind == "live":
+                subject = await stack.enter_async_context(_both(suite, both))
+            chosen, cases = await _subject(suite, subject, router, place, cases, wanted)
+        except (NotInstalled, OutOfMemory) as error:
+            raise SuiteSkipped(f"A model that the suite needs can't run: {error}") from error
+        with Results(place.results) as results, wanted.progress(suite.name) as progress:
+            made = await run(
+                cases,
+                chosen,
+                results,
+                reader="as_is" if suite.kind == "live" else suite.reader,
+                concurrency=wanted.concurrency,
+                fresh=wanted.fresh,
+                progress=progress,
+                judge=judge,
+            )
+    if suite.kind == "live":
+        made.models.update({f"{model} at the hub": () for model in hub_models(made.outcomes)})
+        made.outcomes = graded(made.outcomes, suite)
     found = report(suite, made, run_id=run_id(suite, cases), origin=origin(suite, wanted), against=against)
     write_run(place.runs, suite, found, made.outcomes)
     return found
+
+
+def _both(suite: Suite, both: Both | None) -> AbstractAsyncContextManager[Subject]:
+    if both is None:
+        raise SuiteSkipped(f"The suite {suite.name} asks a hub, too. Run it where there is one: `covey hub add`.")
+    return both(suite.capability)
 
 
 async def _subject(
     suite: Suite, subject: Subject, router: Subject, place: Place, cases: list[Case], wanted: Wanted
 ) -> tuple[Subject, list[Case]]:
     match suite.kind:
-        case "each":
+        case "each" | "live":
             return subject, cases
         case "route":
             return router, cases

@@ -94,7 +94,7 @@ def write(path: Path, report: Report, *, command: str, machine: str) -> None:
     fresh.replace(path)
     if report.curve:
         title = f"{report.suite} ({report.rows} rows)"
-        svg = drawn(title, report.curve, report.published)
+        svg = drawn(title, report.curve, report.published, marked=report.marked)
         path.with_name(f"{report.suite}.svg").write_text(svg, encoding="utf-8")
 
 

@@ -71,6 +71,14 @@ class Report:
     """Quality against the share handed over, where the suite is about that."""
     published: tuple[Published, ...] = ()
 
+    @property
+    def marked(self) -> tuple[float, float] | None:
+        """The share that Covey hands over with the bounds it has, and the quality that gives; None: not measured."""
+        handed, quality = (self.metrics.get(name) for name in ("marked_share", "marked_quality"))
+        if handed is None or quality is None or handed.value is None or quality.value is None:
+            return None
+        return handed.value, quality.value
+
     def to_json(self) -> dict[str, Json]:
         """Return the object that `--json` prints."""
         out: dict[str, Json] = {
@@ -119,7 +127,7 @@ def report(suite: Suite, run: Run, *, run_id: str, origin: str, against: Path | 
         compare(suite, run.outcomes, against) if against else None,
         " ".join([*filter(None, [suite.note]), *share.verdicts(figures)]),
         confusion(run.outcomes) if suite.confusion else (),
-        share.points(taking_part(share.rows(run.outcomes, suite.options))) if suite.kind == "share" else (),
+        share.points(taking_part(share.rows(run.outcomes, suite.options))) if suite.kind in ("share", "live") else (),
         suite.published,
     )
 

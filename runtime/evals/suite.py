@@ -23,9 +23,20 @@ BUILT_IN = Path(__file__).parent / "suites"
 DEFAULT_LIMIT = 200
 """Rows: minutes, not hours, where each row asks a text model."""
 
-Kind = Literal["each", "retrieve", "head", "route", "redact", "share"]
-QUICK_ROWS: Mapping[Kind, int] = {"each": 6, "retrieve": 30, "head": 200, "route": 200, "redact": 50, "share": 200}
+Kind = Literal["each", "retrieve", "head", "route", "redact", "share", "live"]
+QUICK_ROWS: Mapping[Kind, int] = {
+    "each": 6,
+    "retrieve": 30,
+    "head": 200,
+    "route": 200,
+    "redact": 50,
+    "share": 200,
+    "live": 6,
+}
 """Rows of a quick look at a suite: with all suites together under ten minutes on two cores."""
+
+QUALITY = "quality"
+"""Option of a `live` suite: the metric by which an answer is judged, row by row."""
 
 _STRICT = ConfigDict(extra="forbid")
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
@@ -111,7 +122,8 @@ class Suite:
     """Of the data."""
     kind: Kind = "each"
     """`each`: a request a row; `retrieve`: a pool of passages; `head`: a fitted head; `route`: the router; `redact`:
-    what would be hidden before a text leaves; `share`: what is gained by handing hard requests to a stronger model."""
+    what would be hidden before a text leaves; `share`: what is gained by handing hard requests to a stronger model, on
+    recorded outcomes; `live`: the same with this device and its hub, which is asked every row."""
     half: Literal["reporting", "tuning", "all"] = "reporting"
     limit: int | None = DEFAULT_LIMIT
     """Rows by default; absent means 200, 0 means all."""
@@ -175,6 +187,8 @@ def _check(suite: Suite, path: Path) -> None:
         raise SuiteError(f"{path}: a suite of kind 'retrieve' needs a [retrieval] table. Add it.")
     if suite.kind == "head" and suite.head is None:
         raise SuiteError(f"{path}: a suite of kind 'head' needs a [head] table. Add it.")
+    if suite.kind == "live" and not known(str(suite.options.get(QUALITY, ""))):
+        raise SuiteError(f"{path}: a suite of kind 'live' needs a metric in options.{QUALITY}. Name one.")
     if not suite.sources:
         raise SuiteError(f"{path}: the suite names no [[sources]]. Add the data set it runs on.")
 

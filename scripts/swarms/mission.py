@@ -14,7 +14,6 @@ import json
 import os
 import pty
 import select
-import signal
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime import paths
+from scripts.swarms.hubs import serving
 from scripts.swarms.lan import LanError, lan, missing
 from scripts.swarms.nodes import NodeError, SwarmNode, pair, share_models
 
@@ -117,29 +117,8 @@ def run(folder: Path, store: Path, *, say: Any) -> tuple[list[Told], list[dict[s
 @contextmanager
 def hub_for(hub: SwarmNode, pi: SwarmNode) -> Iterator[None]:
     """Serve the larger model on the third host, and let the pi know it as a hub away from home."""
-    token = hub.run("hub", "token", "pi")["token"]
-    assert hub.host is not None
-    serving = subprocess.Popen(
-        hub.line("hub", "serve", "--host", hub.host.address, "--json"),
-        env=hub.environment,
-        stdout=subprocess.PIPE,
-        text=True,
-        stdin=subprocess.DEVNULL,
-    )
-    try:
-        assert serving.stdout is not None
-        said = json.loads(serving.stdout.readline() or "{}")
-        if said.get("status") != "up":
-            raise NodeError(f"The hub did not start: {said}")
-        add = ("hub", "add", "far", said["urls"][0], "--model", LARGER, "--key", "--pin", said["pin"])
-        line = pi.line(*add, "--price-in", "0.5", "--price-out", "1.5", "--json")
-        subprocess.run(line, env=pi.environment, input=token, text=True, check=True, capture_output=True)
+    with serving(hub, pi, LARGER, "far", known_as=("--price-in", "0.5", "--price-out", "1.5")):
         yield
-    finally:
-        serving.send_signal(signal.SIGTERM)
-        serving.wait()
-        assert serving.stdout is not None
-        serving.stdout.close()
 
 
 def _answer(pi: SwarmNode, words: Sequence[str], screen: str) -> dict[str, Any]:

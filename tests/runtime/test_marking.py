@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from models.types import Label, RefusalCode, Tier
-from runtime.marking import Height, Look, Past, Rung, ladder, mark
+from runtime.marking import HARD, NOT_ACCEPTED, STEADY, Height, Look, Past, Rung, doubt, ladder, mark
 
 SURE = Look("generate", True, "every check passed", model="small")
 UNSURE = replace(SURE, accepted=False, reason="the check names failed", refusal=RefusalCode.NOT_SURE)
@@ -37,6 +37,18 @@ UNSURE = replace(SURE, accepted=False, reason="the check names failed", refusal=
 def test_a_mark_has_its_reason(look: Look, hard: bool, says: str) -> None:
     found = mark(look)
     assert found.hard is hard and says in found.reason
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+@pytest.mark.parametrize("refusal", [None, *RefusalCode])
+@pytest.mark.parametrize("capability", ["generate", "when"])
+def test_doubt_is_1_where_the_mark_begins(accepted: bool, refusal: RefusalCode | None, capability: str) -> None:
+    """Else the curve over all bounds would not go through what is marked."""
+    for hardness in (None, 0.0, HARD - 0.01, HARD + 0.01, 1.0):
+        for confidence in (0.0, STEADY - 0.01, STEADY + 0.01, 1.0):
+            look = Look(capability, accepted, "", "small", None if accepted else refusal, confidence, False, hardness)
+            assert (doubt(look) >= 1) is mark(look).hard, look
+            assert accepted or doubt(look) == 0 or doubt(look) >= NOT_ACCEPTED
 
 
 PEER = Rung(Height.PEER, "attic", "A")

@@ -1,6 +1,6 @@
 """Metrics of handing some requests to a stronger model: quality against the share handed over.
 
-Read from recorded outcomes of a weaker and a stronger model on the same rows, so neither runs.
+Read from what a weaker and a stronger model gave on the same rows, recorded by others or just measured.
 """
 
 from __future__ import annotations
@@ -12,15 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.evals.metrics.intervals import Figure, interval_of, resamples
-from runtime.evals.metrics.outcome import Options, Outcome, Rows, columns
+from runtime.evals.metrics.outcome import Options, Outcome, Rows, column, columns
 
-HARD, LENGTH = "hard", "length"
-"""Scores of a row by which it may be handed over, the highest first."""
+HARD, LENGTH, UNSURE, LOOKS = "hard", "length", "unsure", "looks"
+"""Scores of a row by which it may be handed over, the highest first. The first is that of marking; where the answer of
+this device is known, `unsure` is one less its confidence, and `looks` how hard the request looks by itself."""
+MARKED, ANSWERED = "marked", "hub_answered"
+"""Scores of a row: 1 where Covey hands it over with the bounds it has, and where the hub has an answer."""
 WEAK_OPTION, STRONG_OPTION = "weak", "strong"
 """Options of a suite: under which names a row has the two models' outcomes."""
 SHARES = tuple(n / 20 for n in range(21))
 """Of the curve that is drawn and written down."""
-APGR, OVER_LENGTH = "apgr", "apgr_over_length"
+APGR, OVER_LENGTH, GAP, OVER_RANDOM = "apgr", "apgr_over_length", "gap", "marked_over_random"
 RANDOM = 0.5
 """What handing over at random gives of the gap, on average over all shares."""
 _HARD, _LENGTH, _WEAK, _STRONG = range(4)
@@ -42,19 +45,30 @@ class Point:
     oracle: float
 
 
-def rows(outcomes: Sequence[Outcome], options: Options) -> Rows:
-    """Return both scores and both outcomes of each row; one without recorded outcomes does not take part."""
-    return columns([_row(one, options) for one in outcomes], 4)
+def rows_by(score: str) -> Callable[[Sequence[Outcome], Options], Rows]:
+    """Return the table of each row's score and length, and of what both models gave; one without does not take part."""
+
+    def table(outcomes: Sequence[Outcome], options: Options) -> Rows:
+        return columns([_row(one, options, score) for one in outcomes], 4)
+
+    return table
 
 
-def _row(one: Outcome, options: Options) -> tuple[float, float, float, float]:
+rows = rows_by(HARD)
+
+
+def _row(one: Outcome, options: Options, score: str) -> tuple[float, float, float, float]:
     known = one.expected if isinstance(one.expected, dict) else {}
     weak, strong = (_number(known.get(options.get(name, name))) for name in (WEAK_OPTION, STRONG_OPTION))
-    return one.scores.get(HARD, np.nan), one.scores.get(LENGTH, np.nan), weak, strong
+    return one.scores.get(score, np.nan), one.scores.get(LENGTH, np.nan), weak, strong
 
 
 def _number(value: object) -> float:
     return float(value) if isinstance(value, int | float) else float("nan")
+
+
+def hub_answered(outcomes: Sequence[Outcome], _: Options) -> Rows:
+    return column([one.scores.get(ANSWERED) for one in outcomes])
 
 
 def all_local(rows: Rows) -> float:
@@ -63,6 +77,10 @@ def all_local(rows: Rows) -> float:
 
 def all_hub(rows: Rows) -> float:
     return float(rows[:, _STRONG].mean())
+
+
+def gap(rows: Rows) -> float:
+    return all_hub(rows) - all_local(rows)
 
 
 def oracle(rows: Rows) -> float:
@@ -81,16 +99,30 @@ def curve(rows: Rows, by: Curve) -> Curve:
 
 
 def _apgr(rows: Rows, by: Curve) -> float:
-    gap = all_hub(rows) - all_local(rows)
-    if gap <= 0:  # the other model is no better: no way of choosing gains anything
+    whole = gap(rows)
+    if whole <= 0:  # the other model is no better: no way of choosing gains anything
         return RANDOM
     found = curve(rows, by)
-    return float(((found[1:] + found[:-1]) / 2 - all_local(rows)).mean() / gap)
+    return float(((found[1:] + found[:-1]) / 2 - all_local(rows)).mean() / whole)
 
 
 def apgr(rows: Rows) -> float:
     """Return the share of the gap that is recovered, averaged over all shares handed over (APGR)."""
     return _apgr(rows, rows[:, _HARD])
+
+
+def marked_share(rows: Rows) -> float:
+    """Return the share that Covey hands over; the table is `rows_by(MARKED)`."""
+    return float(rows[:, _HARD].mean())
+
+
+def marked_quality(rows: Rows) -> float:
+    return float(np.where(rows[:, _HARD] > 0, rows[:, _STRONG], rows[:, _WEAK]).mean())
+
+
+def marked_over_random(rows: Rows) -> float:
+    """Return what handing over just those gains over as many at random."""
+    return marked_quality(rows) - all_local(rows) - marked_share(rows) * gap(rows)
 
 
 def length_apgr(rows: Rows) -> float:
@@ -143,21 +175,27 @@ def _at(found: Curve) -> Curve:
     return np.interp(SHARES, np.linspace(0, 1, len(found)), found)
 
 
+_JUDGED = (
+    (GAP, 0.0, "The hub", "this device"),
+    (APGR, RANDOM, "Marking", "handing over at random"),
+    (OVER_LENGTH, 0.0, "Marking", "handing over the longest"),
+    (OVER_RANDOM, 0.0, "Handing over what Covey marks", "as many at random"),
+)
+"""Metric, the value of one that is no better, who is judged, and against whom."""
+
+
 def verdicts(figures: Mapping[str, Figure]) -> list[str]:
-    """Return what the intervals allow to say of marking: nobody has to remember to write it down."""
+    """Return what the intervals allow to say: nobody has to remember to write it down."""
     said = []
-    for name, least, other in (
-        (APGR, RANDOM, "handing over at random"),
-        (OVER_LENGTH, 0.0, "handing over the longest"),
-    ):
+    for name, least, who, other in _JUDGED:
         found = figures.get(name)
         if found is None or found.interval is None:
             continue
         low, high = found.interval
         if low > least:
-            said.append(f"Marking is better than {other}.")
+            said.append(f"{who} is better than {other}.")
         elif high < least:
-            said.append(f"Marking is worse than {other}.")
+            said.append(f"{who} is worse than {other}.")
         else:
-            said.append(f"Marking is not shown to be better than {other}: the interval of {name} holds {least:g}.")
+            said.append(f"{who} is not shown to be better than {other}: the interval of {name} holds {least:g}.")
     return said

@@ -74,6 +74,15 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "calls_at_95": Metric(share.rows, share.calls_at(0.95), False, "hub share that recovers 95 % of the gap"),
         "all_local": Metric(share.rows, share.all_local, True, "quality with nothing handed over"),
         "all_hub": Metric(share.rows, share.all_hub, True, "quality with everything handed over"),
+        share.GAP: Metric(share.rows, share.gap, True, "all_hub less all_local"),
+        "unsure_apgr": Metric(share.rows_by(share.UNSURE), share.apgr, True, "apgr of the least sure first"),
+        "looks_apgr": Metric(share.rows_by(share.LOOKS), share.apgr, True, "apgr of what looks hard first"),
+        "marked_share": Metric(share.rows_by(share.MARKED), share.marked_share, False, "share that Covey hands over"),
+        "marked_quality": Metric(share.rows_by(share.MARKED), share.marked_quality, True, "quality with that share"),
+        share.OVER_RANDOM: Metric(
+            share.rows_by(share.MARKED), share.marked_over_random, True, "marked_quality less that of as many at random"
+        ),
+        "hub_answered": Metric(share.hub_answered, mean, True, "share that the hub answered in the form asked for"),
         "oracle": Metric(share.rows, share.oracle, True, "quality of knowing beforehand who is right"),
         **{
             f"touch_{name}": Metric(slots.touch_counts(), fold, True, f"{name} of spans, that touch, any type")
