@@ -2,7 +2,7 @@
 
 Two hosts: `here` has smollm2-135m and the encoders, `hub` has qwen2.5-coder-0.5b behind `covey hub serve`, each in a
 network namespace of its own, with TLS; where there can be no namespaces, on loopback, and that is said.
-On `here`, `covey eval` runs the suites `hub_share_live_...`. Answers are kept in --home: a run that was stopped goes on.
+On `here`, `covey eval` runs the suites `hub_share_live_...`. Answers are kept in --home: a stopped run goes on.
 --models names a Covey folder that has the models. About an hour for all suites on two cores.
 """
 
