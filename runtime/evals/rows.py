@@ -34,6 +34,14 @@ class Row:
                 return str(self.fields[field])
         return f"line-{self.number}"
 
+    def has(self, path: str) -> bool:
+        """Return whether there is a value at a dotted path."""
+        try:
+            self.at(path)
+        except RowsError:
+            return False
+        return True
+
     def at(self, path: str) -> Any:
         """Return the value at a dotted path such as `messages.0.content`. Raises RowsError."""
         value: Any = self.fields

@@ -46,7 +46,7 @@ def _fill_text(template: str, row: Row) -> Json:
 
 def _value(found: re.Match[str], row: Row) -> Json:
     name, optional, filtered_by = found.groups()
-    if optional and name not in row.fields:
+    if optional and not row.has(name):
         return None
     value: Json = row.at(name)
     if filtered_by is None:
