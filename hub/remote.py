@@ -22,6 +22,7 @@ from hub.consent import Asker, Question, Reply
 from hub.door import Door, Letter, Sealed
 from hub.errors import HubCut, HubError, HubNonsense, HubUnusable, KeptHere, PlaceholderInvented
 from hub.hubs import Hubs
+from hub.quotes import quotes
 from models.types import Chunk, Refusal, RefusalCode, Request, Result, Usage
 from peers.errors import PeersError
 
@@ -117,7 +118,7 @@ class RemoteHub:
                         reason = event.reason
         await asyncio.to_thread(_settle, sealed, counted)
         usage = Usage(counted.tokens_in, 0, counted.tokens_out, time.monotonic() - began)
-        yield self._result(letter, text, reason, usage)
+        yield await asyncio.to_thread(self._result, request, letter, text, reason, usage)
 
     async def _asked(self, question: Question) -> Reply:
         if question.body in self._agreed:
@@ -133,7 +134,7 @@ class RemoteHub:
             hub, brief, label=request.label, capability=request.capability, seed=request.seed
         )
 
-    def _result(self, letter: Letter, text: str, reason: str, usage: Usage) -> Result:
+    def _result(self, request: Request, letter: Letter, text: str, reason: str, usage: Usage) -> Result:
         notes = (_note(letter),)
         try:
             restored = letter.vault.restore(text)
@@ -150,6 +151,7 @@ class RemoteHub:
             output=output,
             text=shown,
             confidence=CONFIDENCE,
+            evidence=quotes(restored, request.input) if letter.brief.capability == "answer" else (),
             usage=usage,
             specialist=self.name,
             model=letter.hub.model,

@@ -34,7 +34,7 @@ from hub.errors import (
     OverBudget,
     WrongModel,
 )
-from models.types import Chunk, Label, Request, Tier, last
+from models.types import Chunk, Json, Label, Request, Tier, last
 from peers.policy import Place
 from tests.hub.fake_hub import Fault, running
 from tests.hub.household import household, request
@@ -391,6 +391,17 @@ async def test_what_is_computed_is_never_a_hubs_work(tmp_path: Path) -> None:
         with pytest.raises(KeptHere, match="on this device only"):
             await last(home.specialist(capability="calculate").run(wanted))
         assert hub.bodies == []
+
+
+@pytest.mark.parametrize(("said", "quotes"), [("It opens at nine, I think.", ["nine"]), ("I would not know.", [])])
+async def test_an_answer_about_documents_quotes_them(tmp_path: Path, said: str, quotes: list[str]) -> None:
+    """Else the check that an answer has its source would turn down whatever a hub says about a text."""
+    text = "The office opens by nine."
+    async with running(answer=said) as hub, household(tmp_path) as home:
+        home.add(hub.as_hub("big-box", place="home", ceiling=Label.PERSONAL))
+        given: dict[str, Json] = {"question": "When does it open?", "documents": [{"name": "note", "text": text}]}
+        found = await last(home.specialist("big-box", "answer").run(Request("answer", given, ceiling=Tier.HUB)))
+        assert [one.quote for one in found.evidence] == quotes == [text[e.start : e.end] for e in found.evidence]
 
 
 @pytest.mark.parametrize(
