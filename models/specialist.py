@@ -37,6 +37,7 @@ RUNNERS = {
     "names": "models.specialists.names:Names",
     "rerank": "models.specialists.rerank:Rerank",
     "summarize": "models.specialists.summarize:Summarize",
+    "table": "models.specialists.table:TableQuestion",
     "tag": "models.specialists.tag:TagWords",
     "when": "models.specialists.when:When",
 }

@@ -14,6 +14,8 @@ from runtime.task import Status, TaskId
 
 THIS_DEVICE = "this device"
 """What a node is called in its own answers and traces."""
+LEAST_SURE = 0.5
+"""Confidence below which an answer is called a guess wherever it is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,8 @@ class Source:
     """Whoever wrote a document, it may hold instructions that are not the owner's."""
     notes: tuple[str, ...] = ()
     """What its reader should know, for example that the encoding was guessed."""
+    raw: str = ""
+    """The file as it is written, where `text` is another form of it: of a table, its rows."""
 
     def to_json(self) -> dict[str, Json]:
         return {"name": self.name, "text": self.text}
@@ -101,6 +105,12 @@ class Answer:
     """Bytes that left this device for it."""
     notes: tuple[str, ...] = ()
     """What the owner should know beside the answer, one sentence each."""
+
+    @property
+    def is_guess(self) -> bool:
+        """Whether a model gave it with so little confidence that it is as likely wrong as right."""
+        result = self.result
+        return bool(result.model) and not result.abstained and result.confidence < LEAST_SURE
 
 
 StreamItem = Chunk | Restarted | Answer

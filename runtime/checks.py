@@ -258,6 +258,7 @@ STANDARD: Mapping[str, tuple[str, ...]] = {
     "call": ("function_known",),
     "rerank": ("ranking_complete",),
     "summarize": ("not_empty", "sentence_count"),
+    "table": ("not_empty",),
     "calculate": ("arithmetic_recomputes",),
     "convert": ("conversion_recomputes",),
     "when": ("date_parses",),

@@ -85,6 +85,8 @@ class Document:
     trust: Trust = Trust.UNTRUSTED
     notes: tuple[str, ...] = field(default=())
     """What the reader should know, for example that the encoding was guessed."""
+    raw: str = ""
+    """Of a table, the text as it is written; empty where that is `text` itself."""
 
 
 def read(path: str | Path, *, label: Label = Label.PERSONAL) -> Document:
@@ -101,16 +103,18 @@ def parse(data: bytes, name: str, *, label: Label = Label.PERSONAL) -> Document:
         raise DocumentEmpty(f"{name} is empty. Give a file with text in it.")
     kind = "pdf" if data.startswith(b"%PDF-") else KINDS.get(Path(name).suffix.lower(), "text")
     notes: tuple[str, ...] = ()
+    raw = ""
     if kind == "pdf":
         text = formats.pdf_text(data, name)
     else:
         decoded, notes = decode(data, name, declared=_declared(data) if kind == "html" else "")
         text = _RENDER[kind](decoded, name)
+        raw = _clean(decoded) if kind == "csv" else ""
     text = _clean(text)
     if not text.strip():
         raise DocumentEmpty(f"{name} holds no text. Give a file with text in it.")
     digest = Digest(hashlib.sha256(data).hexdigest())
-    return Document(name, text, kind, len(data), digest, label, notes=notes)
+    return Document(name, text, kind, len(data), digest, label, notes=notes, raw=raw)
 
 
 def decode(data: bytes, name: str, *, declared: str = "") -> tuple[str, tuple[str, ...]]:

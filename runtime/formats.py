@@ -5,13 +5,13 @@ Nothing is executed and no address is opened. What a file says about itself is n
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import re
 import warnings
 from typing import TYPE_CHECKING
 
+from models import tables
 from runtime.errors import DocumentError, DocumentInvalid, DocumentTooLarge, DocumentUnreadable
 
 if TYPE_CHECKING:  # heavy: few requests come with a page or a PDF
@@ -24,7 +24,6 @@ MAX_TEXT_CHARS = 20 * 10**6
 """Characters that one PDF may unfold to: as much as the largest text file that is read."""
 MAX_INDENT = 8
 """Spaces: deeper levels are not set in further, or millions of deep values would unfold to gigabytes."""
-_DELIMITERS = ",;\t|"
 _JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\s\[\]{},:"]+')
 _BREAK = "\x1e"
 """Marks the end of a block while HTML's own line breaks are still ordinary space."""
@@ -39,25 +38,15 @@ _EDGES = dict.fromkeys(
 
 def csv_text(text: str, name: str) -> str:
     """Return one line per row, each cell after its column's name, so that a row makes sense by itself."""
-    first = text.lstrip().partition("\n")[0]
     try:
-        delimiter = max(_DELIMITERS, key=lambda one: len(next(csv.reader([first], delimiter=one), [])))
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-        rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(row)]
-    except csv.Error as error:
+        table = tables.read(text)
+    except tables.NotATable as error:
         raise DocumentInvalid(f"{name} is not a valid table: {error}. Export it again as CSV.") from error
-    if not rows:
-        return ""
-    head = rows[0][1]
-    for line, row in rows[1:]:
-        if any(row[len(head) :]):
-            raise DocumentInvalid(
-                f"{name} is not a valid table: line {line} has {len(row)} cells under {len(head)} columns. "
-                "Export it again as CSV."
-            )
-    if len(rows) == 1:
-        return ", ".join(head)
-    return "\n".join("; ".join(_cell(key, cell) for key, cell in zip(head, row, strict=False)) for _, row in rows[1:])
+    if not table.rows:
+        return ", ".join(table.columns)
+    return "\n".join(
+        "; ".join(_cell(key, cell) for key, cell in zip(table.columns, row.cells, strict=False)) for row in table.rows
+    )
 
 
 def _cell(key: str, cell: str) -> str:

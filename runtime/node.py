@@ -285,4 +285,4 @@ def _make_similar(pool: Pool, registry: Registry) -> SimilarStage:
 
 def _read(path: Path, label: Label) -> Source:
     document = documents.read(path, label=label)
-    return Source(document.name, document.text, document.label, document.trust, document.notes)
+    return Source(document.name, document.text, document.label, document.trust, document.notes, document.raw)

@@ -163,6 +163,16 @@ def _find(ask: Ask, claim: Claim, sources: Sequence[Source], today: date) -> dic
     return {"pattern": quoted[1] if quoted else _text(ask), "documents": documents}
 
 
+def _table(ask: Ask, claim: Claim, sources: Sequence[Source], today: date) -> dict[str, Json]:
+    tables = _needed(sources, "table", "a table (CSV)")
+    if "query" not in claim.input and "query" not in ask.given:
+        raise UsageError(
+            "`table` did not understand what to work out. Name the columns as the table does, for example: "
+            '"Who has the highest score?" or "What is the average score per class?"'
+        )
+    return {"documents": [{"name": source.name, "text": source.raw or source.text} for source in tables]}
+
+
 def _filetype(ask: Ask, claim: Claim, sources: Sequence[Source], today: date) -> dict[str, Json]:
     if len(ask.files) != 1:
         raise UsageError("`filetype` looks at exactly one file. Give it with --file.")
@@ -185,10 +195,11 @@ _ASSEMBLE: Mapping[str, _Assemble] = {
     "convert": _convert,
     "when": _when,
     "find": _find,
+    "table": _table,
     "filetype": _filetype,
 }
 _QUOTED = re.compile(r"[\"'“‘«]([^\"'“”‘’«»\n]{1,200})[\"'”’»]")
-_BY_CLAIM = frozenset({"calculate", "convert", "when", "find"})
+_BY_CLAIM = frozenset({"calculate", "convert", "when", "find", "table"})
 """Kinds whose claim has read the slots from the request: these win over the whole text."""
 
 

@@ -10,7 +10,10 @@ from datetime import date
 from pathlib import Path
 from typing import Literal, Protocol
 
+from models import tables
 from models.errors import ModelsError
+from models.specialists.table_questions import may_ask
+from models.tables import NotATable, Table
 from models.types import Authority, Effect, Label
 from runtime import planner
 from runtime.asking import Ask, Source
@@ -27,6 +30,10 @@ from runtime.trace.spans import STAGE
 
 OWN_AUTHORITY = Authority(effects=frozenset({Effect.READ_FILE}))
 """What the owner's own request may do: read the files it names."""
+
+TABLE_ENDS = frozenset({".csv", ".tsv"})
+MAX_TABLE_CHARS = 5 * 10**6
+"""About a hundred thousand rows; more would make a person wait before anything is even planned."""
 
 Until = Literal["sure", "rules", "all"]
 
@@ -127,8 +134,22 @@ class Preparer:
         return Claim("asked", ask.capability, 1.0, "the caller asked for it by name", slots)
 
     async def _rules(self, ask: Ask) -> Claim:
-        seen = rules.Seen(ask.text, self._today(), ask.names, ask.functions, ask.schema, self._registry.own)
+        table = await asyncio.to_thread(self._table, ask)
+        seen = rules.Seen(ask.text, self._today(), ask.names, ask.functions, ask.schema, self._registry.own, table)
         return await asyncio.to_thread(rules.claim, seen)
+
+    def _table(self, ask: Ask) -> Table | None:
+        """Return the one table that came along with what may be a question about it. Raises DocumentError."""
+        if len(ask.names) != 1 or not may_ask(ask.text):
+            return None
+        if ask.files and ask.files[0].suffix.lower() not in TABLE_ENDS:
+            return None
+        source = ask.sources[0] if ask.sources else self._read(ask.files[0], ask.label)
+        text = source.raw or source.text
+        try:
+            return tables.read(text) if len(text) <= MAX_TABLE_CHARS else None
+        except NotATable:
+            return None
 
     async def _similar(self, ask: Ask) -> Claim:
         """A stage that can't be asked makes no claim; why stands in the trace, and the others still count."""

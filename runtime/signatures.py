@@ -41,6 +41,7 @@ SIGNATURES: Mapping[str, Signature] = {
     "names": Signature("objects", {"text": "text"}, {}),
     "rerank": Signature("objects", {"query": "text", "passages": "texts"}, {}),
     "summarize": Signature("text", {"documents": "documents"}, {"sentences": "number", "instruction": "text"}),
+    "table": Signature("object", {"documents": "documents", "query": "object"}, {}),
     "tag": Signature("objects", {"text": "text"}, {}),
     "calculate": Signature("object", {"expression": "text"}, {}),
     "convert": Signature("object", {"quantity": "text", "from": "text", "to": "text"}, {}),

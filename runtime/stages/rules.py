@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from datetime import date
 from importlib import import_module
 
+from models.tables import Table
 from models.types import Json
 from runtime.claims import Claim
+from runtime.stages import choices
+from runtime.stages.phrases import OBJECT, POLITE
 
 MAX_CLAIM_CHARS = 400
 """Longer requests are not arithmetic, units or dates; the bound keeps the patterns fast on pasted text."""
@@ -33,6 +36,8 @@ class Seen:
     schema: Mapping[str, Json] | None = None
     own: frozenset[str] = frozenset()
     """Names of specialists that are not built in: `triage: my parcel is lost` asks for `triage`."""
+    table: Table | None = None
+    """What came along, where it is one table."""
 
 
 Rule = Callable[[Seen], Claim | None]
@@ -156,17 +161,12 @@ def _find(seen: Seen) -> Claim | None:
 
 
 def _classify(seen: Seen) -> Claim | None:
-    head, inline = _split(seen.text)
-    match = _CLASSIFY.match(head) or _EITHER.match(head)
-    if match is None or (not inline and not seen.files):
-        return None
-    labels = [_ARTICLE.sub("", part.strip(" '\"")) for part in _LIST.split(match["labels"])]
-    if len(labels) < 2 or not all(labels):
-        return None
-    given: dict[str, Json] = {"labels": list(labels)}
-    if inline:
-        given["text"] = inline
-    return _sure("classify", f"names the labels to choose from: {', '.join(labels)}", **given)
+    for head, inline in (_split(seen.text), _after_question(seen.text)):
+        labels = choices.labels(head) if inline or seen.files else ()
+        if labels:
+            given: dict[str, Json] = {"labels": list(labels), **({"text": inline} if inline else {})}
+            return _sure("classify", f"names the labels to choose from: {', '.join(labels)}", **given)
+    return None
 
 
 def _code(seen: Seen) -> Claim | None:
@@ -184,6 +184,13 @@ def _write(seen: Seen) -> Claim | None:
     return _sure("generate", "asks for something to be written")
 
 
+def _table(seen: Seen) -> Claim | None:
+    if seen.table is None:
+        return None
+    given = import_module("models.specialists.table").claim(seen.text, seen.table)
+    return None if given is None else _sure("table", "the table holds all that the question names", **given)
+
+
 def _answer(seen: Seen) -> Claim | None:
     if not seen.files or not is_question(seen.text):
         return None
@@ -198,6 +205,7 @@ RULES: Sequence[Rule] = (
     _convert,
     _when,
     _filetype,
+    _table,
     _summarize,
     _extract,
     _find,
@@ -218,6 +226,12 @@ def _split(text: str) -> tuple[str, str]:
     return head.strip().rstrip(":").strip(), rest.strip()
 
 
+def _after_question(text: str) -> tuple[str, str]:
+    """Return (question, text behind it) of `Is this spam or not? You won ...`."""
+    head, mark, rest = text.strip().partition("?")
+    return (head.strip(), rest.strip()) if mark and len(head) <= MAX_CLAIM_CHARS else ("", "")
+
+
 def _count(word: str | None) -> int | None:
     if word is None:
         return None
@@ -228,12 +242,6 @@ def _count(word: str | None) -> int | None:
 
 _NUMBER_WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _COUNT = rf"(?P<count>\d{{1,2}}|{'|'.join(_NUMBER_WORDS)})"
-_POLITE = r"(?:please\s+)?(?:(?:can|could|would)\s+you\s+(?:please\s+)?)?"
-_OBJECT = (
-    r"(?:(?:this|these|the|that|my|following|attached|given|above|below)\s+){0,3}"
-    r"(?:files?|documents?|texts?|pages?|letters?|e-?mails?|messages?|articles?|reports?|notes?|sentences?|comments?|posts?|invoices?|"
-    r"receipts?|passages?|paragraphs?|contents?|reviews?|it|them|this|these)?"
-)
 _DIGIT_OR_NUMBER = re.compile(rf"\d|\b(?:a|an|half|{'|'.join(_NUMBER_WORDS)})\b", re.IGNORECASE)
 _QUESTION = re.compile(
     r"(?:who|whom|whose|what|which|when|where|why|how|is|are|was|were|do|does|did|can|could|should|will|would|has|have)"
@@ -241,40 +249,27 @@ _QUESTION = re.compile(
     re.IGNORECASE,
 )
 _SUMMARIZE = re.compile(
-    rf"{_POLITE}(?:summari[sz]e|sum\s+up|(?:give\s+(?:me\s+)?|make\s+|write\s+)?a\s+(?:short\s+|brief\s+)?summary(?:\s+of)?"
-    rf"|tl;?dr)\s*{_OBJECT}\s*(?:(?:in|with|to|using)\s+(?:at\s+most\s+|about\s+)?{_COUNT}\s+sentences?)?"
+    rf"{POLITE}(?:summari[sz]e|sum\s+up|(?:give\s+(?:me\s+)?|make\s+|write\s+)?a\s+(?:short\s+|brief\s+)?summary(?:\s+of)?"
+    rf"|tl;?dr)\s*{OBJECT}\s*(?:(?:in|with|to|using)\s+(?:at\s+most\s+|about\s+)?{_COUNT}\s+sentences?)?"
     r"(?:\s*,?\s*(?:briefly|shortly|please|for\s+me))?[.!?]?$",
     re.IGNORECASE,
 )
 _EXTRACT = re.compile(
-    rf"{_POLITE}(?:extract|pull\s+out|list|get)\s+(?P<fields>[\w ,&'-]{{2,200}}?)"
-    rf"(?:\s+(?:from|out\s+of|in|of)(?:\s+{_OBJECT})?)?[.!?]?$",
+    rf"{POLITE}(?:extract|pull\s+out|list|get)\s+(?P<fields>[\w ,&'-]{{2,200}}?)"
+    rf"(?:\s+(?:from|out\s+of|in|of)(?:\s+{OBJECT})?)?[.!?]?$",
     re.IGNORECASE,
 )
-_CLASSIFY = re.compile(
-    rf"{_POLITE}(?:classify|label|categori[sz]e|sort)\s+{_OBJECT}\s*(?:as|into|under)\s+(?:either\s+|one\s+of\s+)?"
-    r"(?P<labels>[\w ,'\"-]{3,300})[.!?]?$",
-    re.IGNORECASE,
-)
-_EITHER = re.compile(
-    rf"{_POLITE}(?:(?:tell\s+me\s+)?(?:if|whether)\s+)?(?:is|are|does)\s+(?:the\s+following\s+)?{_OBJECT}\s+"
-    r"(?:(?:sound|seem|look)\s+)?(?P<labels>[\w-]+(?:\s[\w-]+)?(?:,\s[\w-]+(?:\s[\w-]+)?)*,?\s+or\s+"
-    r"[\w-]+(?:\s[\w-]+)?)\?*$",
-    re.IGNORECASE,
-)
-_LIST = re.compile(r",\s*(?:or\s+|and\s+)?|\s+or\s+|\s+and\s+", re.IGNORECASE)
-_ARTICLE = re.compile(r"^(?:an?|the)\s+", re.IGNORECASE)
 _LANGUAGES = (
     r"python|javascript|typescript|java|rust|go|bash|shell|sql|html|css|ruby|php|kotlin|swift|lua|perl|c\+\+|c#|c|r"
 )
 _CODE = re.compile(
-    rf"{_POLITE}(?:write|implement|code|create|give\s+me|show\s+me|make)\s+(?:me\s+)?(?:an?\s+|the\s+|some\s+)?"
+    rf"{POLITE}(?:write|implement|code|create|give\s+me|show\s+me|make)\s+(?:me\s+)?(?:an?\s+|the\s+|some\s+)?"
     rf"(?:(?:short|small|simple|recursive)\s+)?(?:(?P<language>{_LANGUAGES})\s+)?"
     r"(?:function|script|program|code|class|method|snippet|one-?liner|regex|query|unit\s+test)s?\b",
     re.IGNORECASE,
 )
 _WRITE = re.compile(
-    rf"{_POLITE}(?:help\s+me\s+)?(?:"
+    rf"{POLITE}(?:help\s+me\s+)?(?:"
     r"(?:write|draft|compose)\s+(?:me\s+|us\s+)?(?:an?|the|some|my|this|two|three|\d+)\b"
     r"|(?:rewrite|rephrase|reword|paraphrase|proofread|shorten)\s+(?:this|the|my|it)\b"
     r"|(?:tell|give)\s+me\s+an?\s+(?:\w+\s+)?(?:joke|story|poem|riddle|greeting|limerick|haiku)\b"

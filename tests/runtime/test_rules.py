@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
 
+from models.tables import read
 from models.types import Json
 from runtime.stages.rules import Seen, claim, field_names, is_question
 
@@ -119,11 +121,39 @@ def test_labels_are_read_from_the_words() -> None:
         ),
         ("Does this sentence sound angry or calm: Go away.", ["angry", "calm"]),
         ("Sort this note into work, family and health: Dentist at nine", ["work", "family", "health"]),
+        ("Is this urgent or can it wait? The server is down.", ["urgent", "can wait"]),
+        ("Can this wait or is it urgent: the server is down", ["can wait", "urgent"]),
+        ("Is this mail urgent, important or can it wait?\nThe server is down.", ["urgent", "important", "can wait"]),
+        ("Is this spam or not? You won a prize.", ["spam", "not spam"]),
+        ("Tell me whether this is spam or not spam: You won a prize.", ["spam", "not spam"]),
     ],
 )
 def test_a_question_between_labels_is_a_choice(text: str, labels: list[str]) -> None:
     capability, given = _claimed(text)
     assert (capability, given["labels"]) == ("classify", labels)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Is the deposit refundable or not?",
+        "Is the door open or closed?",
+        "Is it in Berlin or in Hamburg?",
+        "Does it mention refunds or deposits?",
+    ],
+)
+def test_what_a_text_says_is_no_choice_of_what_it_is(text: str) -> None:
+    assert _claimed(text, "letter.txt")[0] == "answer"
+
+
+def test_a_question_that_a_table_answers_is_worked_out() -> None:
+    seen = Seen("Who has the highest score?", TODAY, ("s.csv",), table=read("name,score\nAnn,3\nBob,5\n"))
+    found = claim(seen)
+    assert (found.capability, found.input) == (
+        "table",
+        {"query": {"measure": "highest", "column": "score", "show": "name"}},
+    )
+    assert claim(replace(seen, text="Who has the highest grade?")).capability == "answer"
 
 
 def test_functions_and_schemas_say_what_is_wanted() -> None:
