@@ -121,6 +121,7 @@ def _answered(answer: Answer, *, as_object: bool) -> Ended:
             "abstained": result.abstained,
             "confidence": round(result.confidence, 4),
             "calibrated": result.calibrated,
+            "unsure": answer.is_guess,
             "specialists": list(answer.specialists),
             "model": result.model or None,
             "tier": answer.tier.name.lower(),

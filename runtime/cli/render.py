@@ -51,7 +51,8 @@ def byline(answer: Answer) -> str:
     elif not result.model and result.confidence == 1:
         parts.append("computed, not guessed")
     else:
-        parts.append(f"confidence {result.confidence:.2f}" + ("" if result.calibrated else " (uncalibrated)"))
+        sure = f"confidence {result.confidence:.2f}" + ("" if result.calibrated else " (uncalibrated)")
+        parts.append(f"unsure, check it: {sure}" if answer.is_guess else sure)
     parts.extend((f"{answer.seconds:.2f} s", f"trace {answer.task_id[:TRACE_DIGITS]}"))
     return " · ".join(part for part in parts if part)
 
@@ -65,6 +66,7 @@ def answer_object(answer: Answer) -> dict[str, Json]:
         "status": answer.status.value,
         "confidence": round(result.confidence, 4),
         "calibrated": result.calibrated,
+        "unsure": answer.is_guess,
         "abstained": result.abstained,
         "reason": refusal.reason if refusal else None,
         "refusal": refusal.code.value if refusal else None,
