@@ -78,7 +78,7 @@ class SkillCard(WireMessage):
     prefixes: Annotated[list[DigestText], Field(max_length=64)] = Field(default_factory=list)
     """Specialist prompts whose state is warm. Never a conversation's."""
     success: Share | None = None
-    """Calibrated share of its answers that pass their checks."""
+    """Share of its last answers that were sure and passed their checks; None: too few to tell."""
 
 
 class Skills(WireMessage):

@@ -94,7 +94,8 @@ class Tidings:
             self._remembered = None
         if beat != self._beat or now_s - self._beat_s >= LONGEST_S:
             found.append(self._told(beat, now_s))
-        cards = [card for card in facts.cards() if covers(peer.grant.capabilities, card.capability)][:MAX_CARDS]
+        cards = [_told_of(card, peer) for card in facts.cards() if covers(peer.grant.capabilities, card.capability)]
+        cards = cards[:MAX_CARDS]
         if cards != self._cards:
             self._cards = cards
             found.append(Skills(cards=cards))
@@ -248,6 +249,11 @@ def _coarse(beat: Beat) -> Beat:
     """Return the beat with its free memory in steps, so that it does not change all the time."""
     free = None if beat.free_bytes is None else beat.free_bytes // FREE_STEP_BYTES * FREE_STEP_BYTES
     return beat.model_copy(update={"free_bytes": free})
+
+
+def _told_of(card: SkillCard, peer: Peer) -> SkillCard:
+    """Return the card for a device; how the owner's own work goes is no guest's concern."""
+    return card if is_insider(peer) else card.model_copy(update={"success": None})
 
 
 def _load(beat: Beat) -> tuple[int, int, bool]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import psutil
 
 from models.specialist import Queues
 from peers.link_messages import Beat, SkillCard
-from runtime.node import Node
+from runtime import outcomes
+from runtime.errors import JournalError
+from runtime.node import NAME, Node
 from runtime.peer_seats import cards_of
 from runtime.seats import Skill
 from runtime.skills import own_skills
@@ -23,6 +26,8 @@ PROCESSOR = ("coretemp", "k10temp", "cpu_thermal", "soc_thermal", "acpitz", "zen
 KEPT_FREE = 0.1
 """Part of the memory that no model is to take."""
 
+logger = logging.getLogger(__name__)
+
 
 class OwnFacts:
     """Answers from memory; `watch` keeps it up to date."""
@@ -34,6 +39,9 @@ class OwnFacts:
         self._running = running
         self._cards: Sequence[SkillCard] = ()
         self._machine = Beat()
+        self._success: Mapping[str, float] = {}
+        self._counted = -1
+        """Number of the newest event of the journal that is counted in it."""
 
     def beat(self) -> Beat:
         """Return how this device is."""
@@ -58,12 +66,25 @@ class OwnFacts:
     async def look(self) -> None:
         """Look once."""
         known = await self._node.workload.known()
+        await self._count()
         self._cards, self._machine = await asyncio.to_thread(lambda: (self._seen_cards(known), machine()))
+
+    async def _count(self) -> None:
+        """Learn how this device's own work went lately; where the journal can't be read, nothing is said of it."""
+        thread, database = self._node.thread, self._node.journal.database
+        try:
+            newest = await thread.run(outcomes.newest, database)
+            if newest != self._counted:
+                self._success = await thread.run(outcomes.shares, database, NAME)
+                self._counted = newest
+        except JournalError as error:
+            logger.warning("how work went lately can't be read: %s", error)
+            self._success = {}
 
     def _seen_cards(self, known: dict[tuple[str, str], Speed]) -> Sequence[SkillCard]:
         registry = self._node.registry
         skills = own_skills(registry, self._node.pool, known, registry.capabilities, self._node.workload.warm)
-        return cards_of(_rounded(skills))
+        return cards_of(replace(skill, success=self._success.get(skill.capability)) for skill in _rounded(skills))
 
 
 def machine() -> Beat:

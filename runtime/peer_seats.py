@@ -53,6 +53,7 @@ def cards_of(skills: Iterable[Skill]) -> list[SkillCard]:
             load_s=skill.load_s,
             context_tokens=skill.context_tokens,
             prefixes=sorted(skill.prefixes),
+            success=skill.success,
         )
         for skill in skills
     ][:MAX_CARDS]
@@ -73,6 +74,7 @@ def _skill(peer: Peer, card: SkillCard, known: Mapping[tuple[str, str], Speed]) 
         context_tokens=card.context_tokens,
         prefixes=frozenset(card.prefixes),
         needs_bytes=needed_bytes(manifest) if manifest else None,
+        success=card.success,
     )
 
 

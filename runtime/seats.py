@@ -33,6 +33,8 @@ class Skill:
     """Digests of the specialist prompts whose state is warm."""
     needs_bytes: int | None = None
     """Memory of the model, where it is known here."""
+    success: float | None = None
+    """Share of its last answers that were sure and passed their checks, as the device says; None: too few to tell."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,4 +151,5 @@ def linked_json(one: Neighbour) -> dict[str, Json]:
         "temperature_c": beat.temperature_c,
         "free_bytes": beat.free_bytes,
         "skills": None if one.cards is None else [*sorted({card.capability for card in one.cards})],
+        "success": {card.capability: card.success for card in one.cards or () if card.success is not None},
     }

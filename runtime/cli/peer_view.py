@@ -53,6 +53,13 @@ def link_words(linked: Linked | None, node: NodeId) -> str:
     return ", ".join(word for word in words if word)
 
 
+def success_words(linked: Linked | None, node: NodeId) -> str:
+    """Return how often a device's own answers were sure, by kind of work; nothing where it does not say."""
+    said = (linked or {}).get(node, {}).get("success")
+    shares = said if isinstance(said, dict) else {}
+    return ", ".join(f"{kind} {share:.0%}" for kind, share in sorted(shares.items()) if isinstance(share, float))
+
+
 def peer_json(peer: Peer, now_ns: int) -> dict[str, Json]:
     """Return a device for programs."""
     return {
@@ -132,6 +139,8 @@ def lines(peer: Peer, now_ns: int, linked: Linked | None = None) -> Iterator[str
     yield f"id         {readable(peer.node_id)}"
     if words := link_words(linked, peer.node_id):
         yield f"now        {words}"
+    if words := success_words(linked, peer.node_id):
+        yield f"was sure   {words} (as it says of its last answers)"
     yield f"may        {grant_words(peer.grant, peer.figures.tasks_in)}"
     yield f"limits     {_limit_words(peer.grant.limits)}"
     if is_expired(peer, now_ns):
