@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from hub.errors import BadHub
 from models.types import Label
@@ -77,8 +78,8 @@ def checked(hub: Hub) -> Hub:
     if not NAME.fullmatch(hub.name):
         raise BadHub(f"{hub.name[:40]!r} is no name for a hub. Use small letters, digits and dashes: `big-box`.")
     url = hub.url.rstrip("/")
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+    parts = _parts(url)
+    if parts is None:
         raise BadHub(f"{hub.url[:80]!r} is no address of a hub. Give one such as https://hub.example/v1.")
     if parts.username or parts.password:
         raise BadHub("The address holds a password. Leave it out, and give the key when you are asked for it.")
@@ -93,7 +94,21 @@ def checked(hub: Hub) -> Hub:
         raise BadHub("What is secret never leaves this device. Choose public, personal or sensitive.")
     if hub.pin and not re.fullmatch(r"[0-9a-f]{64}", hub.pin):
         raise BadHub("The fingerprint of a certificate has 64 hexadecimal digits. Copy it from the hub's screen.")
+    if not all(math.isfinite(part) and part >= 0 for price in hub.prices.values() for part in astuple(price)):
+        raise BadHub(
+            "A price is a number, 0 or more. Give --price-in and --price-out as the hub's price list has them."
+        )
     return Hub(hub.name, url, hub.model, hub.place, hub.key, hub.ceiling, dict(hub.prices), hub.pin)
+
+
+def _parts(url: str) -> SplitResult | None:
+    """Return the parts of an address that can be one of a hub."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # a bracket that is never closed, or a port that is no number
+        return None
+    return parts if usable and url.isprintable() and " " not in url and not parts.query and not parts.fragment else None
 
 
 def is_loopback(host: str) -> bool:
