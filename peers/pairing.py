@@ -272,4 +272,4 @@ def _paired(other: PublicIdentity, theirs: Details, ours: Details) -> Paired:
     counter = max(theirs.counter, ours.counter) + 1
     if counter > MAX_COUNTER:
         raise failed()
-    return Paired(other, one_line(theirs.name), tuple(theirs.addresses), counter)
+    return Paired(other, one_line(theirs.name), tuple(map(one_line, theirs.addresses)), counter)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,6 +41,6 @@ def is_taken(place: Address) -> bool:
     """Return whether something listens at a place of this device already."""
     try:
         listen(place.host, place.port).close()
-    except OSError:
-        return True
+    except OSError as error:
+        return error.errno == errno.EADDRINUSE  # any other reason is said when it is really opened
     return False

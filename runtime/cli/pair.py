@@ -36,6 +36,7 @@ from peers.offer import Offer
 from peers.pairing import WINDOW_S
 from peers.served import is_taken, serving_at
 from peers.state import NodeState
+from peers.wire import MAX_NAME
 from runtime.addresses import texts_of
 from runtime.cli import granting, peer_view
 from runtime.cli.networks import ask_once
@@ -67,6 +68,8 @@ def pair(
     """Pair two devices. Example: covey pair, and on the other: covey pair --code 482913"""
     if own and guest:
         raise UsageError("Say either --own or --guest: a device is one or the other.")
+    if len(name) > MAX_NAME or not name.isprintable():
+        raise UsageError(f"--name is one line of up to {MAX_NAME} characters, for example --name kitchen.")
     known = parse_code(code) if code else None
     places = [parse_address(at)] if at else list(known.addresses) if isinstance(known, Invitation) else []
     if known is None and at:
