@@ -28,6 +28,8 @@ MAX_ADDRESS_BYTES = 100
 """A socket's address has 108 bytes on Linux and 104 on macOS; a longer path needs the way round below."""
 CONNECT_S = 2.0
 """A node that does not accept in this time is hung; the request is then answered in-process."""
+ANSWER_S = 30.0
+"""A node that has not begun to answer in this time is hung: the system takes connections for a stopped process too."""
 MAX_LINE_BYTES = 32 * 1024 * 1024
 """Of one line of an answer: the largest document that can be quoted is 20 MB."""
 ATTENDED = "Covey-Attended"
@@ -63,8 +65,9 @@ async def nearest_node(home: Path) -> AsyncIterator[Node | RunningNode]:
 class RunningNode:
     """A node in another process of the same owner. Offers what `covey ask` needs of a `Node`."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, answer_s: float = ANSWER_S) -> None:
         self._home = home
+        self._answer_s = answer_s
 
     async def answers(self) -> bool:
         """Return whether a node listens here. A socket that nobody listens on is a crash's remains."""
@@ -155,14 +158,25 @@ class RunningNode:
             head = f"POST {path} HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\n{headers}"
             writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
             await writer.drain()
-            status = await reader.readline()
-            while (await reader.readline()).strip():
-                pass
+            status = await self._begun(reader)
             if b" 200 " not in status:
                 raise NodeError(_reason(await reader.read()))
             while line := await reader.readline():
                 if line.strip():
                     yield line
+
+    async def _begun(self, reader: asyncio.StreamReader) -> bytes:
+        """Return the status line once the node has begun to answer. Raises NodeError."""
+        try:
+            async with asyncio.timeout(self._answer_s):
+                status = await reader.readline()
+                while (await reader.readline()).strip():
+                    pass
+        except TimeoutError as error:
+            raise NodeError(
+                f"The running node has not answered for {self._answer_s:g} s. End it and start it again: covey up"
+            ) from error
+        return status
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:

@@ -217,3 +217,17 @@ def test_up_serves_ask_ends_politely_and_a_second_up_is_a_sentence(
     finally:
         node.kill()
         node.communicate()
+
+
+async def test_a_node_that_was_stopped_in_its_tracks_is_not_waited_for_without_end(tmp_path: Path) -> None:
+    """The system takes connections for a stopped process, so that connecting alone says nothing."""
+    home = paths.ensure_home(tmp_path / "home")
+    with socket.socket(socket.AF_UNIX) as silent, socket_address(home) as address:
+        silent.bind(address)
+        silent.listen(4)
+        running = RunningNode(home, answer_s=0.2)
+        assert await running.answers()
+        with pytest.raises(NodeError, match="start it again"):
+            await running.computed(TALK)
+        with pytest.raises(NodeError, match="start it again"):
+            await running.ask(TALK)
