@@ -29,6 +29,8 @@ def encode(message: dict[str, Any]) -> bytes:
         body: bytes = msgpack.packb(message)
     except ValueError as error:  # msgpack follows about a thousand levels of lists and maps
         raise InputError("The request is nested too deeply. Make its schema or its input flatter.") from error
+    except OverflowError as error:
+        raise InputError("The request holds a whole number of more than 64 bits. Give a smaller one.") from error
     if len(body) > MAX_FRAME_BYTES:
         raise InputError(f"The request has {len(body)} bytes, more than {MAX_FRAME_BYTES}. Make it shorter.")
     return _LENGTH.pack(len(body)) + body

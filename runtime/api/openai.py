@@ -21,6 +21,10 @@ ORCHESTRATOR = "covey"
 MAX_STOPS = 16
 """OpenAI allows 4; each is searched for at every token, so there is a bound."""
 MAX_STOP_CHARS = 256
+INT64 = 2**63
+"""OpenAI's bound of a seed; larger numbers fit into no message to a worker."""
+MOST_TOKENS = 2**31
+"""More than any context has."""
 
 
 class _Wire(BaseModel):
@@ -65,6 +69,7 @@ class StreamOptions(_Wire):
 
 
 Stop = Annotated[str, Field(max_length=MAX_STOP_CHARS)]
+Tokens = Annotated[int, Field(ge=1, lt=MOST_TOKENS)]
 
 
 class ChatBody(_Wire):
@@ -76,10 +81,10 @@ class ChatBody(_Wire):
     stream_options: StreamOptions | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    seed: int | None = None
+    seed: Annotated[int, Field(ge=-INT64, lt=INT64)] | None = None
     stop: Stop | Annotated[list[Stop], Field(max_length=MAX_STOPS)] | None = None
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
-    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_tokens: Tokens | None = None
+    max_completion_tokens: Tokens | None = None
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     response_format: Annotated[AnyText | AnyObject | BySchema, Field(discriminator="type")] | None = None
@@ -147,7 +152,7 @@ def call_of(body: ChatBody, *, max_tokens: int, seed: int) -> GenerateCall:
             frequency_penalty=body.frequency_penalty or 0.0,
         ),
         constraint=None if schema is None else Constraint("json_schema", schema),
-        stop=(body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ()),
+        stop=tuple(filter(None, (body.stop,) if isinstance(body.stop, str) else body.stop or ())),
         asker=PROGRAMS,
     )
 

@@ -56,3 +56,8 @@ def test_a_request_nested_too_deeply_is_refused_in_a_sentence() -> None:
         deep = {"a": deep}
     with pytest.raises(InputError, match="flatter"):
         framing.encode(deep)
+
+
+def test_a_number_of_more_than_64_bits_is_refused_in_a_sentence() -> None:
+    with pytest.raises(InputError, match="64 bits"):
+        framing.encode({"schema": {"maximum": 10**30}})

@@ -169,6 +169,8 @@ async def _until_free(model: ScriptedText) -> None:
         ({"top_p": 0}, "top_p"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"max_tokens": "8"}, "max_tokens"),
+        ({"max_tokens": 10**30}, "max_tokens"),
+        ({"seed": 2**63}, "seed"),
         ({"stream": "yes"}, "stream"),
         ({"n": 2}, "n"),
         ({"logprobs": True}, "logprobs"),
