@@ -207,7 +207,8 @@ def drafted(text: str) -> str:
 
 def certainty(signals: Signals) -> float:
     """Return the geometric mean of the token probabilities, 0 where unknown. Not calibrated."""
-    return math.exp(min(0.0, signals.mean_logprob)) if signals.mean_logprob is not None else 0.0
+    logprob = signals.mean_logprob
+    return 0.0 if logprob is None or math.isnan(logprob) else math.exp(min(0.0, logprob))
 
 
 async def prompt_tokens(model: TextModel, messages: Sequence[Message]) -> int:

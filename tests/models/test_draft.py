@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from models.backends.scripted import ScriptedText
 from models.errors import DeadlineExceeded
-from models.specialists.turn import drafted
-from models.types import Json
+from models.specialists.turn import certainty, drafted
+from models.types import Json, Signals
 from tests.models.asking import over, told
 
 ASKED: dict[str, Json] = {
@@ -86,3 +88,10 @@ async def test_a_draft_counts_against_the_deadline() -> None:
 )
 def test_a_draft_that_answers_already_is_kept_up_to_its_answer(text: str, kept: str) -> None:
     assert drafted(text) == kept
+
+
+@pytest.mark.parametrize(
+    ("logprob", "sure"), [(None, 0.0), (math.nan, 0.0), (-math.inf, 0.0), (0.0, 1.0), (1e-9, 1.0), (math.log(0.5), 0.5)]
+)
+def test_what_is_no_probability_is_no_certainty(logprob: float | None, sure: float) -> None:
+    assert certainty(Signals(mean_logprob=logprob)) == pytest.approx(sure)
