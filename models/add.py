@@ -66,6 +66,8 @@ def add_files(paths: Sequence[Path], store: Store, *, name: str = "") -> Added:
 
 def _digest(path: Path) -> str:
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():  # a pipe or a device may have no end
+            raise InputError(f"{path} is no ordinary file; give a GGUF file or a wheel.")
         return pypi.sha256_of(path)
     except IsADirectoryError as error:
         raise InputError(f"{path} is a folder; give a GGUF file or a wheel.") from error

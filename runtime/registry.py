@@ -167,6 +167,8 @@ def _with_own_head(spec: SpecialistSpec, file: Path) -> SpecialistSpec:
 
 def _checked(file: Path) -> SpecialistSpec:
     """Return the spec of a file that can be used here. Raises ManifestError."""
+    if file.exists() and not file.is_file():  # a pipe or a device may have no end
+        raise ManifestError(f"{file} is no ordinary file. Give a TOML file.")
     if file.exists() and file.stat().st_size > MAX_SPEC_BYTES:
         raise ManifestError(f"{file}: larger than {MAX_SPEC_BYTES // 1024} KB, so it is no spec. Give a TOML file.")
     spec = read_spec(file)

@@ -94,17 +94,26 @@ def read_line(prompt: str) -> str:
 
 
 def _next_line() -> str:
-    line = sys.stdin.buffer.readline(MAX_REQUEST_BYTES)
+    line = sys.stdin.buffer.readline(MAX_REQUEST_BYTES + 1)
     if not line:
         raise EOFError
+    if len(line) > MAX_REQUEST_BYTES:
+        raise UsageError(
+            f"A line on standard input is longer than {MAX_REQUEST_BYTES // 1024} KB. Ask about a long text with "
+            "`covey ask --file FILE`."
+        )
     return line.decode("utf-8-sig")
 
 
 def read_schema(path: Path) -> Mapping[str, Json]:
     """Return the JSON Schema in a file. Raises UsageError, DocumentMissing."""
     _must_exist((path,))
+    place = path.expanduser()
+    if not place.is_file():
+        raise UsageError(f"{path} is no ordinary file. Give a file with a JSON Schema.")
     try:
-        data = path.read_bytes()
+        with place.open("rb") as file:
+            data = file.read(MAX_SCHEMA_BYTES + 1)
         if len(data) > MAX_SCHEMA_BYTES:
             raise UsageError(f"{path} is larger than {MAX_SCHEMA_BYTES // 1024} KB, so it is no schema. Give another.")
         schema = json.loads(data)

@@ -28,9 +28,12 @@ INTERRUPTED = 130
 def main(argv: Sequence[str] | None = None, table: Sequence[commands.Command] = commands.COMMANDS) -> int:
     """Run one command line and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    _complete_handles()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without UTF-8 shows `?` instead of ending the answer
+    if commands.wants_json(arguments) and hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(encoding="utf-8")  # JSON is UTF-8 whatever the terminal is, so nothing is lost in it
     try:
         code = _run(arguments, table)
         sys.stdout.flush()
@@ -39,6 +42,21 @@ def main(argv: Sequence[str] | None = None, table: Sequence[commands.Command] = 
         return _reader_left()
     except (Exception, KeyboardInterrupt) as error:
         return _report(_leaf(error), as_object=commands.wants_json(arguments))
+
+
+def _complete_handles() -> None:
+    """Open what was closed of standard input, output and error (`covey up 2>&-`).
+
+    Else the next file to be opened, such as the journal, would take its number, and be written over by whoever
+    reports an error.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the system gives the lowest number that is free, which is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))
 
 
 def _run(arguments: list[str], table: Sequence[commands.Command]) -> int:
@@ -73,7 +91,8 @@ def _dispatch(command: commands.Command, arguments: list[str]) -> int:
         message = error.format_message()
         if message.startswith("Usage:"):  # a group that was given nothing would show its whole help
             message = f"`covey {command.name}` needs one of: {', '.join(getattr(parser, 'commands', {}))}"
-        hint = f"Run `covey {command.name} --help` to see how it is used."
+        asked = getattr(getattr(error, "ctx", None), "command_path", f"covey {command.name}")
+        hint = f"Run `{asked} --help` to see how it is used."
         raise UsageError(f"{message.rstrip('.')}. {hint}") from error
     if ended == INTERRUPTED:  # typer's way to say it
         raise KeyboardInterrupt
@@ -95,7 +114,7 @@ def _leaf(error: BaseException) -> BaseException:
 
 
 def _report(error: BaseException, *, as_object: bool) -> int:
-    sentence = _sentence(error)
+    sentence = _one_line(_sentence(error))
     interrupted = isinstance(error, KeyboardInterrupt)
     try:
         if as_object:
@@ -127,6 +146,11 @@ def _sentence(error: BaseException) -> str:
                 f"Covey failed in a way that it should not ({type(error).__name__}: {error}). "
                 f"Run the command again with {DEBUG}=1 to see where, and report it."
             )
+
+
+def _one_line(sentence: str) -> str:
+    """Return a sentence without what moves a terminal's cursor: it may quote a file's name, a device or a hub."""
+    return "".join(letter if letter.isprintable() else " " for letter in sentence)
 
 
 def _reader_left() -> int:

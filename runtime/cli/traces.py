@@ -95,7 +95,7 @@ def forget(
         if trace:
             gone = journal.forget(store.find(trace))
         elif before:
-            gone = journal.forget(before_ns=time.time_ns() - parse_age_s(before) * 10**9)
+            gone = journal.forget(before_ns=max(0, time.time_ns() - parse_age_s(before) * 10**9))
         else:
             gone = journal.forget()
     asyncio.run(_let_models_forget())

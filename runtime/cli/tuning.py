@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from typing import Annotated
@@ -31,6 +32,8 @@ def tune(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Make a model as fast as it can be here: weight layout, threads and batch size, within a bound of quality."""
+    if math.isnan(bound):
+        raise InputError("--guard is a number between 0 and 1, for example --guard 0.02.")
     store = Store(paths.models_dir(paths.home()))
     manifests = [store.get(name)] if name else [m for m in store.installed().values() if m.backend == "llama"]
     if name and manifests[0].backend != "llama":
