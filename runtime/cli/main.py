@@ -55,7 +55,6 @@ def _complete_handles() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # the system gives the lowest number that is free, which is this one
-        if getattr(sys, name) is None:
             setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))
 
 
