@@ -83,7 +83,7 @@ def checked(hub: Hub) -> Hub:
         raise BadHub(f"{hub.url[:80]!r} is no address of a hub. Give one such as https://hub.example/v1.")
     if parts.username or parts.password:
         raise BadHub("The address holds a password. Leave it out, and give the key when you are asked for it.")
-    if parts.scheme == "http" and not is_loopback(parts.hostname):
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         raise BadHub(
             "Over http everybody on the way can read along. Give an https address; for a machine of your own, "
             "`covey hub serve` there prints the whole command."
