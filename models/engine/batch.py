@@ -14,15 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.conversations import ConversationFiles
+from models.engine.admission import Admission
 from models.engine.answering import Answer, Scoring
-from models.engine.cells import common_prefix
 from models.engine.keeping import Keeping, passed_on
-from models.engine.leading import find_leader, follow
+from models.engine.leading import follow
 from models.engine.library import NoRoom, Row
 from models.engine.lookup import MOST_PROPOSED
 from models.engine.pace import Pace
 from models.engine.prefixes import PrefixFiles
 from models.engine.seats import Job, Seat, Take
+from models.engine.shelf import Shelf
 from models.engine.states import Computes, Logits, States
 from models.engine.weighing import weigh
 from models.errors import BackendError, ContextOverflow, DeadlineExceeded, ModelsError
@@ -47,6 +48,8 @@ class BatchSettings:
     """Further sequences, for weighing labels."""
     rows: int
     """Most rows of one step."""
+    shelf_tokens: int = 0
+    """Most tokens of state kept beside the context; 0 leaves what ended requests held where it lies."""
     never_alone: bool = False
     """Compute at least two rows in each step, see `States`."""
     shares_prefixes: bool = True
@@ -85,6 +88,10 @@ class Batch:
         self._clock = 0
         self._pace = Pace()
         self._keeping = Keeping(self._states, prefixes, conversations)
+        self._shelf = Shelf(settings.shelf_tokens)
+        self._admission = Admission(
+            self._seats, self._states, self._keeping, self._shelf, shares_prefixes=settings.shares_prefixes
+        )
 
     @property
     def busy(self) -> bool:
@@ -111,17 +118,18 @@ class Batch:
 
     def keep_conversations(self) -> None:
         """Write the state of conversations to disk; called when nothing else is to be done."""
-        self._keeping.put_conversations_away(sorted(self._seats, key=lambda seat: seat.used_at))
+        self._keeping.put_conversations_away(sorted(self._seats, key=lambda seat: seat.used_at), self._shelf)
 
     def forget(self, conversation: Path | None = None) -> None:
         """Let go of all state that requests have left behind; of one conversation, keep none of it on disk."""
         if conversation is not None:
-            passed_on(self._seats, conversation)
+            passed_on((*(seat.past for seat in self._seats), *(kept.past for kept in self._shelf.kept)), conversation)
             return
+        self._shelf.clear()
         for seat in self._seats:
             if seat.job is None:
-                seat.conversation = None
-                self._states.cut(seat.sequence, seat.own)
+                seat.past.conversation = None
+                self._states.cut(seat.sequence, seat.past.own)
 
     def step(self) -> None:
         """Admit what fits, compute one batch of rows, hand out what came of it."""
@@ -129,6 +137,7 @@ class Batch:
         self._expire()
         self._admit()
         follow(self._seats, self._states)
+        self._admission.clear()
         rows, takes = self._plan()
         if not rows:
             return
@@ -218,77 +227,7 @@ class Batch:
         if isinstance(job, Answer) and job.ending is not None:  # nothing left to compute
             self._end(Seat(-1), job)
             return True
-        self._restore(job, free)
-        source, reused = self._longest_prefix(job)
-        if not self._room_for(job.promised - reused, source, reused):
-            return False
-        target = self._target(free, source)
-        if target.sequence == source:
-            self._states.cut(target.sequence, reused)
-        else:
-            self._states.cut(target.sequence, 0)
-            if source is not None and reused:
-                self._states.copy(source, target.sequence, reused)
-        target.job = job
-        target.model_seconds = 0.0
-        passed_on(self._seats, job.conversation)
-        target.asker, target.own, target.conversation = job.asker, job.own, job.conversation
-        job.cached = reused
-        del job.pending[:reused]
-        if self._settings.shares_prefixes:
-            find_leader(target, self._seats, self._states)
-        return True
-
-    def _restore(self, job: Job, free: list[Seat]) -> None:
-        """Bring the state of the specialist's prompt and of the turns before back from disk, unless it is in memory."""
-        prompt = self._keeping.own_prompt(job, known=self._longest_prefix(job)[1])
-        if prompt is not None and self._restored(job, free, *prompt):
-            job.keep = 0
-        turns = self._keeping.turns_before(job, known=self._longest_prefix(job)[1])
-        if turns is not None:
-            self._restored(job, free, *turns)
-
-    def _restored(self, job: Job, free: list[Seat], tokens: list[int], state: bytes) -> bool:
-        """Put a state into a free seat, as far as the request begins like it; False where there is no room."""
-        if not self._room_for(job.promised, None, 0):
-            return False
-        target = self._target(free, None)
-        self._states.cut(target.sequence, 0)
-        target.asker, target.own, target.conversation = job.asker, job.own, None
-        if not self._states.restore(target.sequence, tokens, state):
-            return False
-        self._states.cut(target.sequence, common_prefix(tokens, job.pending))
-        return True
-
-    def _longest_prefix(self, job: Job) -> tuple[int | None, int]:
-        """Return the sequence that holds the longest beginning of the request, and its length."""
-        best, length = None, 0
-        if not self._settings.shares_prefixes:
-            return best, length
-        limit = len(job.pending) - 1  # the last token is computed again, for its logits
-        for seat in self._seats:
-            shared = min(limit, seat.open_to(job), common_prefix(self._states.tokens(seat.sequence), job.pending))
-            if shared > length:
-                best, length = seat.sequence, shared
-        return best, length
-
-    def _target(self, free: list[Seat], source: int | None) -> Seat:
-        """Prefer an empty seat, then the one used longest ago; the source itself only when no other is left."""
-        others = [seat for seat in free if seat.sequence != source] or free
-        return min(others, key=lambda seat: (bool(self._states.tokens(seat.sequence)), seat.used_at))
-
-    def _room_for(self, tokens: int, source: int | None, reused: int) -> bool:
-        """Forget states that nobody uses, oldest first, until `tokens` more fit beside what is promised.
-
-        The source's state is touched last, and only past what the request takes over from it.
-        """
-        promised = sum(seat.job.promised for seat in self._seats if seat.job is not None)
-        idle = [seat for seat in self._seats if seat.job is None]
-        for seat in sorted(idle, key=lambda seat: (seat.sequence == source, seat.used_at)):
-            if self._states.used + promised + tokens <= self._states.capacity:
-                return True
-            self._states.cut(seat.sequence, reused if seat.sequence == source else 0)
-        return self._states.used + promised + tokens <= self._states.capacity
+        return self._admission.seat(job, free)
 
     # One step
 
@@ -357,8 +296,8 @@ class Batch:
         """Free the seat. Its state stays for the next request with the same beginning, unless a device asked."""
         seat.job = seat.leader = seat.leader_job = None
         seat.used_at = self._clock
-        if seat.asker not in ("", PROGRAMS):
-            self._states.cut(seat.sequence, seat.own)
+        if seat.past.asker not in ("", PROGRAMS):
+            self._states.cut(seat.sequence, seat.past.own)
 
     def _fail(self, seat: Seat, error: ModelsError) -> None:
         job = seat.job

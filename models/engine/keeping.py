@@ -8,7 +8,8 @@ from pathlib import Path
 from models.conversations import ConversationFiles
 from models.engine.cells import common_prefix
 from models.engine.prefixes import FEWEST_TOKENS, PrefixFiles
-from models.engine.seats import Job, Seat
+from models.engine.seats import Job, Past, Seat
+from models.engine.shelf import Shelf
 from models.engine.states import States
 
 
@@ -47,20 +48,23 @@ class Keeping:
         if not self._prefixes.has(tokens):
             self._prefixes.write(tokens, self._states.saved(seat.sequence, len(tokens)))
 
-    def put_conversations_away(self, seats: Iterable[Seat]) -> None:
+    def put_conversations_away(self, seats: Iterable[Seat], shelf: Shelf) -> None:
         """Write the state that ended turns have left behind."""
+        for kept in shelf.kept:
+            self._write(kept.past, kept.tokens, kept.state)
         for seat in seats:
-            tokens = self._states.tokens(seat.sequence)
-            if seat.job is not None or seat.conversation is None:
-                continue
-            if self._conversations is not None and len(tokens) >= FEWEST_TOKENS:
-                state = self._states.saved(seat.sequence, len(tokens))
-                self._conversations.write(seat.conversation, tokens, state)
-            seat.conversation = None
+            if seat.job is None and seat.past.conversation is not None:
+                tokens = self._states.tokens(seat.sequence)
+                self._write(seat.past, tokens, self._states.saved(seat.sequence, len(tokens)))
+
+    def _write(self, past: Past, tokens: list[int], state: bytes) -> None:
+        conversation, past.conversation = past.conversation, None
+        if self._conversations is not None and conversation is not None and len(tokens) >= FEWEST_TOKENS:
+            self._conversations.write(conversation, tokens, state)
 
 
-def passed_on(seats: Iterable[Seat], conversation: Path | None) -> None:
-    """A conversation goes on in one seat only: the others have nothing to keep of it."""
-    for seat in seats:
-        if seat.conversation == conversation:
-            seat.conversation = None
+def passed_on(pasts: Iterable[Past], conversation: Path | None) -> None:
+    """A conversation goes on in one place only: the others have nothing to keep of it."""
+    for past in pasts:
+        if past.conversation == conversation:
+            past.conversation = None

@@ -22,7 +22,7 @@ def find_leader(seat: Seat, among: Iterable[Seat], states: States) -> None:
         if other is seat or other.job is None or not other.job.pending:
             continue
         theirs = [*states.tokens(other.sequence), *other.job.pending]
-        shared = min(common_prefix(mine, theirs), len(mine) - 1, other.open_to(seat.job))
+        shared = min(common_prefix(mine, theirs), len(mine) - 1, other.past.open_to(seat.job))
         if shared > max(ready, seat.shared if seat.leader else 0) + WORTH_WAITING_TOKENS:
             seat.leader, seat.leader_job, seat.shared = other, other.job, shared
 
@@ -46,7 +46,7 @@ def _take_over(seat: Seat, leader: Seat, states: States) -> None:
     assert seat.job is not None
     mine = [*states.tokens(seat.sequence), *seat.job.pending]
     common = common_prefix(states.tokens(leader.sequence), mine)
-    usable = min(common, len(mine) - 1, leader.open_to(seat.job))
+    usable = min(common, len(mine) - 1, leader.past.open_to(seat.job))
     if usable > len(states.tokens(seat.sequence)):
         states.cut(seat.sequence, 0)
         states.copy(leader.sequence, seat.sequence, usable)

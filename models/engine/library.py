@@ -54,8 +54,8 @@ class ContextSettings:
     outputs: int = 0
     """Rows of one decode call whose logits may be wanted, beyond one a sequence."""
     reproducible: bool = False
-    """Flash attention, and a piece of memory of its own for each sequence: tokens of state then always
-    lie in the order of the text, so that sums over them are rounded alike whatever else is running."""
+    """A piece of memory of its own for each sequence: tokens of state then always lie in the order of the
+    text, so that sums over them are rounded alike whatever else is running."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +119,7 @@ class Library:
         params.n_threads = settings.threads
         params.n_threads_batch = settings.threads
         params.kv_unified = not settings.reproducible
-        params.flash_attn_type = (
-            llama.LLAMA_FLASH_ATTN_TYPE_ENABLED if settings.reproducible else llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
-        )
+        params.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_ENABLED
         context = llama.llama_init_from_model(self._model, params)
         if not context:
             raise OutOfMemory(

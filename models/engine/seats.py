@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from models.engine.answering import Answer, Scoring
@@ -12,8 +12,23 @@ Job = Answer | Scoring
 
 
 @dataclass(slots=True)
+class Past:
+    """Whose request it was that computed a state."""
+
+    asker: str = ""
+    own: int = 0
+    """First tokens of the state that are a specialist's own, and anybody's."""
+    conversation: Path | None = None
+    """The conversation whose state it is and which is not on disk yet."""
+
+    def open_to(self, job: Job) -> int:
+        """Return how many tokens of this state a request may take over: another's only as far as a specialist's."""
+        return sys.maxsize if job.asker == self.asker else max(job.own, self.own)
+
+
+@dataclass(slots=True)
 class Seat:
-    """A sequence number and who uses it."""
+    """A sequence number, who uses it, and whose state it holds."""
 
     sequence: int
     job: Job | None = None
@@ -25,16 +40,7 @@ class Seat:
     shared: int = 0
     """Tokens to take over from the leader."""
     model_seconds: float = 0.0
-    asker: str = ""
-    """Whose state it holds."""
-    own: int = 0
-    """First tokens of the state that are a specialist's own, and anybody's."""
-    conversation: Path | None = None
-    """The conversation whose state it holds and which is not on disk yet."""
-
-    def open_to(self, job: Job) -> int:
-        """Return how many tokens of this state a request may take over: another's only as far as a specialist's."""
-        return sys.maxsize if job.asker == self.asker else max(job.own, self.own)
+    past: Past = field(default_factory=Past)
 
 
 @dataclass(slots=True)

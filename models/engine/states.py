@@ -50,6 +50,10 @@ class States:
         """Return the tokens whose state the sequence holds; not to be changed."""
         return self._cells.tokens(sequence)
 
+    def alone(self, sequence: int) -> int:
+        """Return how many tokens only this sequence holds: what forgetting it would free."""
+        return self._cells.alone(sequence)
+
     def compute(self, rows: list[Row]) -> list[Logits]:
         """Compute rows; return the logits of those that want them, which hold until the next call. Raises NoRoom."""
         if len(rows) > 1 or not self._never_alone:

@@ -75,6 +75,7 @@ class Worker:
                 slots=slots,
                 scratch=scratch,
                 rows=rows,
+                shelf_tokens=0 if load["reproducible"] else int(load["kv_tokens"]),
                 never_alone=bool(load["reproducible"]),
                 shares_prefixes=self._library.shares_prefixes,
             ),

@@ -127,6 +127,17 @@ async def test_a_specialists_prompt_survives_a_restart(models_home: Path, tmp_pa
     assert outcomes[1].text == outcomes[0].text
 
 
+async def test_what_other_work_pushed_out_of_the_context_comes_back_from_beside_it(models_home: Path) -> None:
+    wish = call("Here are some notes about plants. " * 12 + "What is photosynthesis?", 16)
+    async with smollm(models_home) as model:
+        await whole(model.generate(wish))
+        at_once = await whole(model.generate(wish))
+        await whole(model.generate(call("Count: one two three. " * 30, 8)))
+        later = await whole(model.generate(wish))
+    assert later.usage.cached_tokens == later.usage.prompt_tokens - 1
+    assert later.text == at_once.text
+
+
 async def test_labels_are_weighed(models_home: Path) -> None:
     async with smollm(models_home) as model:
         weights = await model.score(

@@ -112,14 +112,16 @@ class Bench:
         folder: Path | None = None,
         talks: ConversationFiles | None = None,
         says: Following = following,
+        shelf: int | None = None,
     ) -> None:
+        """`shelf`: tokens kept beside the context; None means as many as in it."""
         self.library = ScriptedLibrary(kv, slots + 2, says)
         self.done: dict[int, tuple[Job, Usage, list[float]]] = {}
         self.failed: dict[int, ModelsError] = {}
         self.progress: list[int] = []
         self.batch = Batch(
             self.library,
-            BatchSettings(context or kv, kv, slots, 2, rows),
+            BatchSettings(context or kv, kv, slots, 2, rows, shelf_tokens=kv if shelf is None else shelf),
             progressed=lambda answer: (answer.take_owed(float("-inf")), self.progress.append(answer.id))[1],
             done=lambda job, usage, weights: self.done.__setitem__(job.id, (job, usage, weights)),
             failed=lambda job, error: self.failed.__setitem__(job.id, error),

@@ -27,12 +27,12 @@ prompts = st.lists(st.integers(0, 3), min_size=1, max_size=40)
 wishes = st.lists(st.tuples(prompts, st.integers(1, 12), st.booleans()), min_size=1, max_size=14)
 
 
-@given(wishes, st.integers(0, 30))
-@settings(max_examples=150, deadline=None)
+@given(wishes, st.integers(0, 30), st.sampled_from([0, 30, 80]))
+@settings(max_examples=200, deadline=None)
 def test_no_answer_is_lost_or_crossed_whatever_comes_and_goes(
-    wanted: list[tuple[list[int], int, bool]], when: int
+    wanted: list[tuple[list[int], int, bool]], when: int, shelf: int
 ) -> None:
-    bench = Bench(kv=80, slots=3, rows=16)
+    bench = Bench(kv=80, slots=3, rows=16, shelf=shelf)
     for number, (prompt, most, _) in enumerate(wanted):
         bench.ask(number, prompt, most)
     for _ in range(when):
