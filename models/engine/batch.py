@@ -171,7 +171,9 @@ class Batch:
         seat, job = take.seat, take.seat.job
         assert job is not None
         del job.pending[: take.count]
-        self._keeping.put_prompt_away(seat)
+        if job.keep:
+            rows = [row.copy() for row in rows]
+            self._keeping.put_prompt_away(seat)
         if not rows:
             return
         try:

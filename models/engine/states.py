@@ -88,10 +88,15 @@ class States:
         self._cells.cut(sequence, 0)
 
     def saved(self, sequence: int, length: int) -> bytes:
-        """Return the state of the first `length` tokens, to be kept."""
+        """Return the state of the first `length` tokens, to be kept. Logits handed out before no longer hold."""
+        if length == len(self.tokens(sequence)):
+            return self._library.state(sequence)
         spare = self.scratch[-1]
         self.copy(sequence, spare, length)
         try:
+            if self._never_alone:  # between pieces of memory the library copies only when it next computes
+                self._library.decode([Row(self.tokens(sequence)[length], length, spare, False)])
+                self._library.cut(spare, length)
             return self._library.state(spare)
         finally:
             self.cut(spare, 0)

@@ -39,6 +39,9 @@ from models.types import Usage
 
 Frame = dict[str, Any]
 
+STATE_VERSION = 2
+"""Of what is kept of a state: files of an earlier one are not read."""
+
 
 class Worker:
     """Serves one model over a pair of pipes."""
@@ -234,7 +237,8 @@ class Worker:
 
 def _scope(load: Frame) -> str:
     """Return what the bytes of a state depend on."""
-    scope = [load["digest"], llama_cpp.__version__, load["reproducible"], load["kv_tokens"], load["threads"]]
+    settings = [load["reproducible"], load["kv_tokens"], load["threads"]]
+    scope = [STATE_VERSION, load["digest"], llama_cpp.__version__, *settings]
     return "\n".join(map(str, scope))
 
 

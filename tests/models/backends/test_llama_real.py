@@ -120,7 +120,7 @@ async def test_a_specialists_prompt_survives_a_restart(models_home: Path, tmp_pa
     wish = GenerateCall((system, Message("user", "Dear Sir, my tap drips.")), 6, own_messages=1)
     outcomes = []
     for _ in range(2):
-        async with smollm(models_home, prefix_folder=tmp_path) as model:
+        async with smollm(models_home, prefix_folder=tmp_path, reproducible=True, context_tokens=256) as model:
             outcomes.append(await whole(model.generate(wish)))
     assert outcomes[0].usage.cached_tokens == 0
     assert outcomes[1].usage.cached_tokens > 100
