@@ -268,7 +268,7 @@ class LlamaModel:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 start_new_session=True,
-                env=environment(),
+                env=environment(self._settings.threads),
             )
             self._process = process
             assert process.stdout is not None and process.stderr is not None

@@ -55,6 +55,10 @@ class Measurer:
         return reply["perplexity"], [Speed(*speed) for speed in reply["speeds"]]
 
 
+def _threads(job: dict[str, Any]) -> int:
+    return int(job.get("threads") or max(threads for threads, _ in job["settings"]))
+
+
 def _run(job: dict[str, Any]) -> dict[str, Any]:
     """Return the reply to one job; the process is gone afterwards, whatever happened."""
     process = subprocess.Popen(
@@ -63,7 +67,7 @@ def _run(job: dict[str, Any]) -> dict[str, Any]:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-        env=environment(),
+        env=environment(_threads(job)),
     )
     assert process.stdin is not None and process.stdout is not None
     limit = threading.Timer(JOB_S, process.kill)

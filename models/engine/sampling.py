@@ -7,6 +7,7 @@ answer that is interrupted and resumed elsewhere draws the same tokens.
 from __future__ import annotations
 
 import hashlib
+import math
 import struct
 from collections import Counter
 from collections.abc import Sequence
@@ -56,30 +57,32 @@ def choose(
     with at least one True. `row` is not changed. Log-probability and margin are those before the
     penalties: they say what the model believes, not what it was pushed to.
     """
-    peak = float(row.max())
-    shifted = row - np.float32(peak)
+    best = int(row.argmax())
+    shifted = row - row[best]
     weights = np.exp(shifted)
     total = float(weights.sum())  # summed in pairs: six digits hold
-    log_total = float(np.log(total))
+    log_total = math.log(total)
     entropy = max(0.0, log_total - float(np.dot(weights, shifted)) / total)
     mass = 1.0
     if allowed is not None:
         mass = min(1.0, float(weights[allowed].sum(dtype=np.float64)) / total)
         shifted = np.where(allowed, shifted, np.float32(-np.inf))
-    margin = _margin(shifted, int(shifted.argmax()))
-    token = _picked(shifted, sampling, so_far)
+        best = int(shifted.argmax())
+    margin = _margin(shifted, best)
+    token = _picked(shifted, sampling, so_far, best)
     return token, TokenSignal(float(shifted[token]) - log_total, margin, entropy, mass)
 
 
 def pick(row: Row, sampling: Sampling, so_far: Sequence[int], allowed: NDArray[np.bool_] | None = None) -> int:
     """Return the token that `choose` chooses, without its signal: to measure what signals cost."""
-    return _picked(row.copy() if allowed is None else np.where(allowed, row, np.float32(-np.inf)), sampling, so_far)
+    shifted = row.copy() if allowed is None else np.where(allowed, row, np.float32(-np.inf))
+    return _picked(shifted, sampling, so_far, int(shifted.argmax()))
 
 
-def _picked(shifted: Row, sampling: Sampling, so_far: Sequence[int]) -> int:
-    """Return the token to take; the penalties are laid on the row, and taken off again."""
+def _picked(shifted: Row, sampling: Sampling, so_far: Sequence[int], best: int) -> int:
+    """Return the token to take, `best` if nothing speaks against it; penalties are laid on the row and taken off."""
     if not so_far or not (sampling.presence_penalty or sampling.frequency_penalty):
-        return _taken(shifted, sampling, len(so_far))
+        return best if sampling.temperature <= 0 else _taken(shifted, sampling, len(so_far))
     times = Counter(so_far[-PENALISED_TOKENS:])
     tokens = np.fromiter(times, np.int64, len(times))
     counts = np.fromiter(times.values(), np.int64, len(times))

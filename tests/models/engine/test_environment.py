@@ -1,0 +1,20 @@
+"""Compute threads stay on cores of their own where they take all of them, and what the owner set wins."""
+
+from __future__ import annotations
+
+import pytest
+
+from models.engine.environment import environment
+
+
+def test_threads_that_take_all_cores_stay_on_them() -> None:
+    assert environment(threads=1024)["OMP_PROC_BIND"] == "true"
+
+
+def test_fewer_threads_go_where_nothing_else_runs() -> None:
+    assert "OMP_PROC_BIND" not in environment(threads=0)
+
+
+def test_what_the_owner_set_goes_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOMP_SPINCOUNT", "7")
+    assert environment(threads=1024)["GOMP_SPINCOUNT"] == "7"
