@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from models.backend import Constraint, Finish, GenerateCall, Message, TextModel
 from models.grammar import copy_rule
 from models.passages import Passage, lexical_scores, passages, sentences, statements
-from models.specialist import Pool, SpecialistSpec
+from models.specialists.runner import Runner
 from models.specialists.turn import LEAST_ANSWER_TOKENS, Turn, between, certainty, documents_in, text_in
 from models.types import Chunk, Evidence, RefusalCode, Request, Result
 
@@ -57,24 +57,12 @@ class Focus:
     """0..1; 1 where no reranker can tell."""
 
 
-class Answer:
+class Answer(Runner):
     """Input `{"question": str, "documents": [{"name", "text"}], "short"?: bool}`, output the quoted answer.
 
     `text` is a sentence that contains the quote, or the quote itself when `short` is true or no
     sentence could be made that stays with the evidence.
     """
-
-    def __init__(self, spec: SpecialistSpec, pool: Pool) -> None:
-        self._spec = spec
-        self._pool = pool
-
-    @property
-    def name(self) -> str:
-        return self._spec.name
-
-    @property
-    def capability(self) -> str:
-        return self._spec.capability or self._spec.name
 
     async def run(self, request: Request) -> AsyncIterator[Chunk | Result]:
         question = text_in(request, "question").strip()

@@ -9,9 +9,9 @@ from fractions import Fraction
 from models.arithmetic import Call, Node, Number, Unreadable, Unworkable, evaluate
 from models.errors import InputError
 from models.numerals import decimal_text, rounded_text, shown
-from models.specialist import Pool, SpecialistSpec
 from models.specialists.exact import Found, given_text, one_result
 from models.specialists.phrases import asks_plainly, stripped, understood
+from models.specialists.runner import Runner
 from models.types import Chunk, Json, Request, Result
 
 _EXACT_FRACTION_DIGITS = 400
@@ -28,12 +28,8 @@ _IDIOMS = frozenset("9/11 24/7 50/50 20/20 4/20 7/11 80/20 60/40 70/30 5/7 9-5 9
 _TIGHT_PAIR = re.compile(r"(\d+)([-/xX])(\d+)")
 
 
-class Calculate:
+class Calculate(Runner):
     """The specialist. `input` is {"expression": str}."""
-
-    def __init__(self, spec: SpecialistSpec, pool: Pool) -> None:
-        self.name = spec.name
-        self.capability = spec.capability or spec.name
 
     def run(self, request: Request) -> AsyncIterator[Chunk | Result]:
         return one_result(self.name, lambda: calculated(given_text(request, "expression")))

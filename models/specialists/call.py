@@ -17,8 +17,8 @@ from models.backend import Message, TextModel
 from models.errors import ConstraintError, InputError
 from models.grammar import constraint
 from models.passages import lexical_scores, terms
-from models.specialist import Pool, SpecialistSpec
 from models.specialists.records import digits_of, stripped
+from models.specialists.runner import Runner
 from models.specialists.turn import LEAST_ANSWER_TOKENS, Turn, certainty, prompt_tokens, text_in
 from models.types import Chunk, Json, RefusalCode, Request, Result
 
@@ -68,23 +68,11 @@ class Candidate:
     """Cosine of their vectors; None where no encoder is installed."""
 
 
-class Call:
+class Call(Runner):
     """Input `{"prompt": str, "functions": [{"name", "description", "parameters"}]}`.
 
     Output `{"function": str, "arguments": {…}}`, or the refusal NOT_CAPABLE when none of them fits.
     """
-
-    def __init__(self, spec: SpecialistSpec, pool: Pool) -> None:
-        self._spec = spec
-        self._pool = pool
-
-    @property
-    def name(self) -> str:
-        return self._spec.name
-
-    @property
-    def capability(self) -> str:
-        return self._spec.capability or self._spec.name
 
     async def run(self, request: Request) -> AsyncIterator[Chunk | Result]:
         prompt = text_in(request, "prompt")

@@ -16,6 +16,7 @@ from models import heads
 from models.backend import Encoder, Loaded, Message
 from models.errors import BadArtifact, InputError, OutOfMemory
 from models.specialist import Pool, SpecialistSpec
+from models.specialists.runner import Runner
 from models.specialists.turn import between, text_in
 from models.types import Chunk, Digest, Refusal, RefusalCode, Request, Result, Signals, Usage
 
@@ -59,22 +60,13 @@ class Verdict:
     model_seconds: float
 
 
-class Classify:
+class Classify(Runner):
     """Input `{"text", "labels"?, "examples"?: [{"text", "label"}]}`, output the label."""
 
     def __init__(self, spec: SpecialistSpec, pool: Pool) -> None:
-        self._spec = spec
-        self._pool = pool
+        super().__init__(spec, pool)
         self._fits: dict[tuple[object, ...], FewShot] = {}
         self._priors: dict[tuple[str, ...], list[float]] = {}
-
-    @property
-    def name(self) -> str:
-        return self._spec.name
-
-    @property
-    def capability(self) -> str:
-        return self._spec.capability or self._spec.name
 
     async def run(self, request: Request) -> AsyncIterator[Chunk | Result]:
         started = time.perf_counter()

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 from models.backend import Finish, Message
 from models.errors import InputError
-from models.specialist import Pool, SpecialistSpec
+from models.specialists.runner import Runner
 from models.specialists.turn import LEAST_ANSWER_TOKENS, Turn, prompt_tokens, text_in
 from models.types import Chunk, RefusalCode, Request, Result
 
@@ -39,20 +39,8 @@ RETRY_TEMPERATURE = 0.4
 _FENCE = re.compile(r"```[\w+#-]*[ \t]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
 
 
-class Code:
+class Code(Runner):
     """Input `{"prompt": str, "language"?: str}`, output the code as a text."""
-
-    def __init__(self, spec: SpecialistSpec, pool: Pool) -> None:
-        self._spec = spec
-        self._pool = pool
-
-    @property
-    def name(self) -> str:
-        return self._spec.name
-
-    @property
-    def capability(self) -> str:
-        return self._spec.capability or self._spec.name
 
     async def run(self, request: Request) -> AsyncIterator[Chunk | Result]:
         prompt = text_in(request, "prompt")

@@ -11,8 +11,8 @@ from typing import Any
 from models.errors import InputError
 from models.numerals import decimal_text, rounded_text, shown
 from models.quantities import Part, quantity, tidy
-from models.specialist import Pool, SpecialistSpec
 from models.specialists.exact import Found, given_text, one_result
+from models.specialists.runner import Runner
 from models.types import Chunk, Json, Request, Result
 from models.units import Unit, everything, named
 
@@ -42,12 +42,8 @@ _COUNT_LAST = re.compile(
 _SUBSTANCE = re.compile(r" of [a-z]+(?: [a-z]+)?$", re.IGNORECASE)
 
 
-class Convert:
+class Convert(Runner):
     """The specialist. `input` is {"quantity", "from", "to"}; a quantity like `5 ft 11 in` holds its own units."""
-
-    def __init__(self, spec: SpecialistSpec, pool: Pool) -> None:
-        self.name = spec.name
-        self.capability = spec.capability or spec.name
 
     def run(self, request: Request) -> AsyncIterator[Chunk | Result]:
         return one_result(self.name, lambda: _converted(request))

@@ -6,27 +6,15 @@ import time
 from collections.abc import AsyncIterator, Sequence
 
 from models.errors import InputError
-from models.specialist import Pool, SpecialistSpec
+from models.specialists.runner import Runner
 from models.types import Chunk, Json, Request, Result, Usage
 
 MAX_TEXTS = 2048
 """Most texts a request: about ten seconds of work on two cores, and 16 MB of JSON."""
 
 
-class Embed:
+class Embed(Runner):
     """Input `{"texts": [str]}`, output one unit vector for each text."""
-
-    def __init__(self, spec: SpecialistSpec, pool: Pool) -> None:
-        self._spec = spec
-        self._pool = pool
-
-    @property
-    def name(self) -> str:
-        return self._spec.name
-
-    @property
-    def capability(self) -> str:
-        return self._spec.capability or self._spec.name
 
     async def run(self, request: Request) -> AsyncIterator[Chunk | Result]:
         texts = texts_in(request, "texts", most=MAX_TEXTS)

@@ -16,11 +16,12 @@ from models.backend import Finish, Message, TextModel
 from models.errors import InputError
 from models.grammar import constraint
 from models.passages import Passage, passages
-from models.specialist import Pool, SpecialistSpec
+from models.specialist import SpecialistSpec
 from models.specialists.cues import Cues, cues_of, unspoken
 from models.specialists.examples import Worked, examples_in, nearest
 from models.specialists.fields import fields_in, instructed
 from models.specialists.records import digits_of, empty, merged, numbers, spans, stripped
+from models.specialists.runner import Runner
 from models.specialists.turn import LEAST_ANSWER_TOKENS, Turn, certainty, documents_in, prompt_tokens
 from models.types import Chunk, Evidence, Json, RefusalCode, Request, Result, Signals
 
@@ -45,23 +46,11 @@ class Task:
     """What the examples teach about the fields with a closed list of values."""
 
 
-class Extract:
+class Extract(Runner):
     """Input `{"text" or "documents", "schema" or "fields" or "instruction", "description"?, "examples"?}`.
 
     `examples` is a list of `{"text", "output"}`; of a long list the nearest to the text are shown.
     """
-
-    def __init__(self, spec: SpecialistSpec, pool: Pool) -> None:
-        self._spec = spec
-        self._pool = pool
-
-    @property
-    def name(self) -> str:
-        return self._spec.name
-
-    @property
-    def capability(self) -> str:
-        return self._spec.capability or self._spec.name
 
     async def run(self, request: Request) -> AsyncIterator[Chunk | Result]:
         task, documents = task_in(request, self._spec), sources_in(request)

@@ -9,17 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import InputError
-from models.specialist import Pool, SpecialistSpec
 from models.specialists.exact import Found, given_text, one_result
+from models.specialists.runner import Runner
 from models.types import Chunk, Effect, Json, Request, Result
 
 
-class FileType:
+class FileType(Runner):
     """The specialist. `input` is {"path": str}; the request's authority must allow reading files."""
-
-    def __init__(self, spec: SpecialistSpec, pool: Pool) -> None:
-        self.name = spec.name
-        self.capability = spec.capability or spec.name
 
     def run(self, request: Request) -> AsyncIterator[Chunk | Result]:
         return one_result(self.name, lambda: _identified(request))

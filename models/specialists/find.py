@@ -7,20 +7,16 @@ from collections.abc import AsyncIterator
 
 from models.errors import InputError
 from models.search import MAX_HITS, Hit, search
-from models.specialist import Pool, SpecialistSpec
 from models.specialists.exact import Found, given_text, one_result
+from models.specialists.runner import Runner
 from models.types import Chunk, Evidence, Json, Request, Result
 
 MAX_DOCUMENT_CHARACTERS = 5_000_000
 """All documents together; about ten thousand pages, searched in seconds."""
 
 
-class Find:
+class Find(Runner):
     """The specialist. `input` is {"pattern": str, "documents": [{"name", "text"}], "fuzzy"?: bool}."""
-
-    def __init__(self, spec: SpecialistSpec, pool: Pool) -> None:
-        self.name = spec.name
-        self.capability = spec.capability or spec.name
 
     def run(self, request: Request) -> AsyncIterator[Chunk | Result]:
         return one_result(self.name, lambda: _found(request))

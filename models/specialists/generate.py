@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 from models.backend import Finish, Message, TextModel
 from models.errors import InputError, OtherWeights
-from models.specialist import Pool, SpecialistSpec
+from models.specialists.runner import Runner
 from models.specialists.turn import (
     LEAST_ANSWER_TOKENS,
     Turn,
@@ -29,20 +29,8 @@ _LOOK_EVERY = 24
 """Tokens between two looks for a loop."""
 
 
-class Generate:
+class Generate(Runner):
     """Input `{"prompt": str, "history"?: [{"role", "content"}], "documents"?: [{"name", "text"}]}`, output a text."""
-
-    def __init__(self, spec: SpecialistSpec, pool: Pool) -> None:
-        self._spec = spec
-        self._pool = pool
-
-    @property
-    def name(self) -> str:
-        return self._spec.name
-
-    @property
-    def capability(self) -> str:
-        return self._spec.capability or self._spec.name
 
     async def run(self, request: Request) -> AsyncIterator[Chunk | Result]:
         prompt = text_in(request, "prompt")

@@ -9,28 +9,20 @@ from models.backend import TokenEncoder
 from models.errors import BackendError
 from models.heads import names, tagger
 from models.specialist import Pool, SpecialistSpec
+from models.specialists.runner import Runner
 from models.specialists.turn import text_in
 from models.types import Chunk, Json, Request, Result, Usage
 
 
-class Names:
+class Names(Runner):
     """Input `{"text": str}`, output `[{"type", "start", "end", "text", "score"}]`, in the order of the text.
 
     `type` is `person`, `place`, `address`, `organization` or `nationality`.
     """
 
     def __init__(self, spec: SpecialistSpec, pool: Pool) -> None:
-        self._spec = spec
-        self._pool = pool
+        super().__init__(spec, pool)
         self._tagger: tagger.Tagger | None = None
-
-    @property
-    def name(self) -> str:
-        return self._spec.name
-
-    @property
-    def capability(self) -> str:
-        return self._spec.capability or self._spec.name
 
     async def run(self, request: Request) -> AsyncIterator[Chunk | Result]:
         text = text_in(request, "text")

@@ -6,28 +6,16 @@ import time
 from collections.abc import AsyncIterator
 
 from models.errors import InputError
-from models.specialist import Pool, SpecialistSpec
 from models.specialists.embed import texts_in
+from models.specialists.runner import Runner
 from models.types import Chunk, Json, Request, Result, Signals, Usage
 
 MAX_PASSAGES = 512
 """Most passages a request: about ten seconds of work on two cores at 100 tokens each."""
 
 
-class Rerank:
+class Rerank(Runner):
     """Input `{"query": str, "passages": [str]}`, output `[{"index", "score"}]`, best first."""
-
-    def __init__(self, spec: SpecialistSpec, pool: Pool) -> None:
-        self._spec = spec
-        self._pool = pool
-
-    @property
-    def name(self) -> str:
-        return self._spec.name
-
-    @property
-    def capability(self) -> str:
-        return self._spec.capability or self._spec.name
 
     async def run(self, request: Request) -> AsyncIterator[Chunk | Result]:
         query = request.input.get("query")

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from models.backend import Constraint, Finish, Message, TextModel
 from models.errors import InputError
 from models.passages import Passage, passages, sentences
-from models.specialist import Pool, SpecialistSpec
+from models.specialists.runner import Runner
 from models.specialists.turn import Turn, between, documents_in, prompt_tokens
 from models.types import Chunk, RefusalCode, Request, Result, Signals
 
@@ -26,20 +26,8 @@ PART_SENTENCES = 2
 """Sentences kept of each part."""
 
 
-class Summarize:
+class Summarize(Runner):
     """Input `{"documents": [{"name", "text"}], "sentences"?: int, "instruction"?: str}`, output a text."""
-
-    def __init__(self, spec: SpecialistSpec, pool: Pool) -> None:
-        self._spec = spec
-        self._pool = pool
-
-    @property
-    def name(self) -> str:
-        return self._spec.name
-
-    @property
-    def capability(self) -> str:
-        return self._spec.capability or self._spec.name
 
     async def run(self, request: Request) -> AsyncIterator[Chunk | Result]:
         documents = documents_in(request)

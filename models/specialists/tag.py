@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 
-from models.specialist import Pool, SpecialistSpec
+from models.specialists.runner import Runner
 from models.specialists.turn import text_in
 from models.types import Chunk, Json, Request, Result, Usage
 
@@ -14,20 +14,8 @@ UNSURE = 0.5
 """Confidence where nothing was found: the model says nothing about what it leaves out."""
 
 
-class TagWords:
+class TagWords(Runner):
     """Input `{"text"}`, output `[{"text", "label", "start", "end", "score"}]` in the order of the text."""
-
-    def __init__(self, spec: SpecialistSpec, pool: Pool) -> None:
-        self._spec = spec
-        self._pool = pool
-
-    @property
-    def name(self) -> str:
-        return self._spec.name
-
-    @property
-    def capability(self) -> str:
-        return self._spec.capability or self._spec.name
 
     async def run(self, request: Request) -> AsyncIterator[Chunk | Result]:
         text = text_in(request, "text")

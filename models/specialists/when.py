@@ -10,10 +10,10 @@ from typing import Any
 from models.dates import Day, Lean, read_day, tidied
 from models.durations import NoSuchDay
 from models.errors import InputError
-from models.specialist import Pool, SpecialistSpec
 from models.specialists.day_answers import Unclear
 from models.specialists.day_questions import answers
 from models.specialists.exact import Found, given_text, one_result
+from models.specialists.runner import Runner
 from models.types import Chunk, Json, Request, Result
 
 _LONGEST_QUESTION = 200
@@ -24,12 +24,8 @@ _COURTESY = re.compile(
 )
 
 
-class When:
+class When(Runner):
     """The specialist. `input` is {"question": str, "today": "YYYY-MM-DD"}."""
-
-    def __init__(self, spec: SpecialistSpec, pool: Pool) -> None:
-        self.name = spec.name
-        self.capability = spec.capability or spec.name
 
     def run(self, request: Request) -> AsyncIterator[Chunk | Result]:
         return one_result(self.name, lambda: _answered(request))
