@@ -43,6 +43,8 @@ class Course:
     sent: Outlet
     attempt: int = 0
     retries_left: int = RETRIES
+    turned_down: int = 0
+    """Attempts that a check turned down: each moves the seed, or the model would only repeat itself."""
     tried: frozenset[str] = frozenset()
     """Ids of the devices that had the step and lost it; empty is this device."""
     lost: tuple[str, ...] = ()

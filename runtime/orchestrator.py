@@ -14,6 +14,8 @@ from pathlib import Path
 from models.errors import ModelsError
 from models.types import Refusal, RefusalCode, Result, Tier, Usage
 from runtime.asking import Answer, Ask, StreamItem
+from runtime.attempts import Escalation
+from runtime.bounds import Bounds
 from runtime.db import DatabaseThread
 from runtime.errors import CoveyError, UsageError
 from runtime.events import (
@@ -26,7 +28,7 @@ from runtime.events import (
     TaskRejected,
     TaskSubmitted,
 )
-from runtime.executor import Board, Bounds, Escalation, Executor
+from runtime.executor import Board, Executor
 from runtime.journal import Journal, digest
 from runtime.outlet import Emit
 from runtime.plan import draw

@@ -17,7 +17,8 @@ from peers.grants import own_device
 from peers.pairing import Paired
 from runtime import paths
 from runtime.asking import Restarted
-from runtime.executor import Board, Bounds, Executor
+from runtime.bounds import Bounds
+from runtime.executor import Board, Executor
 from runtime.node import Node, open_node
 from runtime.own_state import own_state
 from runtime.peering import peering

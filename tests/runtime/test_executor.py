@@ -14,9 +14,10 @@ import pytest
 from models.errors import ContextOverflow, DeadlineExceeded, InputError, ModelsError, NotInstalled, WorkerDied
 from models.types import Authority, Chunk, Digest, Json, Label, RefusalCode, Result, Specialist, Tier
 from runtime.asking import Restarted
+from runtime.bounds import Bounds
 from runtime.db import Database, DatabaseThread
 from runtime.events import StepFinished, StepStarted, TaskSubmitted
-from runtime.executor import Board, Bounds, Executor
+from runtime.executor import Board, Executor
 from runtime.journal import Journal
 from runtime.plan import Budget, FromStep, Given, Par, Plan, Run, Seq, Step, StepId, single
 from runtime.recorder import Recorder
