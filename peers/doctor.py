@@ -1,108 +1,18 @@
-"""Why two paired devices can't reach each other: from what was tried to the cause and its cure. No socket, no clock.
+"""Why two paired devices can't reach each other: from what was found out to cause and cure. No socket, no clock.
 
-What is tried is in probes.py. The rules are lists; the first one that knows the cause wins.
+The rules are lists; the first one that knows the cause wins.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Literal
 
-from peers.codes import Address
+from peers.findings import About, Attempt, Dial, Here
 
 CLOCKS_APART_S = 120.0
 """Past this, a guest's time and the day of a name are not the same on both devices."""
-
-
-class Dial(Enum):
-    """How dialling an address ended."""
-
-    REACHED = "reached"
-    """The device itself answered, with its key."""
-    REFUSED = "refused"
-    """Something is there, and nothing listens on that port."""
-    SILENT = "silent"
-    """No answer in time: something drops what is sent."""
-    NO_HOST = "no_host"
-    """Nobody on the network says that it has this address."""
-    NO_ROUTE = "no_route"
-    """This device knows no way there."""
-    STRANGER = "stranger"
-    """Another device answered."""
-    OURSELVES = "ourselves"
-    """It has this device's own key."""
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One address that was dialled."""
-
-    address: Address
-    dial: Dial
-    near: bool = True
-    """Whether the address is in one of this device's own networks."""
-    tunnel: str = ""
-    """The VPN's interface that the way there goes into; empty when it does not."""
-    present: bool = False
-    """Whether somebody on the network said that it has this address, whatever became of the connection."""
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What the other device says about this one."""
-
-    dialled: Dial | None
-    """How it went to dial back; None: it did not try."""
-    hears: bool | None
-    """Whether it heard this device by multicast; None: it does not listen."""
-    clock_ahead_s: float
-    """How far its clock is ahead of this one's."""
-
-
-@dataclass(frozen=True, slots=True)
-class About:
-    """All that was found out about one paired device."""
-
-    name: str
-    attempts: tuple[Attempt, ...] = ()
-    heard: bool | None = None
-    """Whether it was heard by multicast; None: this device does not listen."""
-    report: Report | None = None
-    refusal: Literal["", "version", "unknown"] = ""
-    """`unknown`: it does not know this device (any more)."""
-    awake: bool | None = None
-    """Whether the owner says that it is on."""
-
-    @property
-    def reached(self) -> Attempt | None:
-        return next((one for one in self.attempts if one.dial is Dial.REACHED), None)
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether it is on, by its own signs or by its owner's word."""
-        return bool(self.awake or self.heard or any(one.present for one in self.attempts))
-
-
-@dataclass(frozen=True, slots=True)
-class Here:
-    """All that was found out about this device."""
-
-    networks: tuple[str, ...] = ()
-    """In words; empty: on none."""
-    not_home: tuple[str, ...] = ()
-    """Those that were never called home."""
-    looks: Literal["off", "lo", "auto"] = "auto"
-    port: int = 0
-    """Where its node serves; 0: no node runs."""
-    router: bool | None = None
-    """Whether the router answers; None: there is none, or it is not known."""
-    multicast: str = ""
-    """Why multicast can't be used; empty when it can."""
-    double: Address | None = None
-    """A device that has this one's key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +26,10 @@ class Diagnosis:
     status: Literal["ok", "warn", "fail"]
     sentence: str
     cure: str = ""
+
+
+Rule = Callable[[Here, About], Diagnosis | None]
+"""What is wrong with the way to one device, if it knows."""
 
 
 def diagnose(here: Here, others: Sequence[About]) -> list[Diagnosis]:
@@ -133,87 +47,86 @@ def _of(here: Here, about: About) -> Diagnosis:
     return next(known for rule in THERE if (known := rule(here, about)))
 
 
-def _no_network(here: Here) -> Diagnosis | None:
-    if here.networks or here.looks == "lo":
-        return None
-    return _ill("network", "no_network", "This device is on no network", "Turn the Wi-Fi on or plug the cable in.")
+def _if(
+    holds: Callable[[Here], bool], status: Literal["warn", "fail"], cause: str, sentence: str, cure: str
+) -> Callable[[Here], Diagnosis | None]:
+    """Return the rule that says this of this device where it holds; `{here}` and `{strange}` are filled in."""
+
+    def rule(here: Here) -> Diagnosis | None:
+        if not holds(here):
+            return None
+        said = sentence.format(here=here, strange=", ".join(here.not_home))
+        return Diagnosis("network", cause, status, said, cure)
+
+    return rule
 
 
-def _double(here: Here) -> Diagnosis | None:
-    if here.double is None:
-        return None
-    return _ill(
-        "network",
-        "cloned",
-        f"The device at {here.double} has this device's key: one of both is a copy of the other's disk",
-        "On the copy stop Covey, move the folder `node` out of Covey's folder, and pair it anew with `covey pair`.",
-    )
-
-
-def _off(here: Here) -> Diagnosis | None:
-    if here.looks != "off":
-        return None
-    cure = "Leave COVEY_DISCOVERY out, or set it to auto."
-    return _off_colour("network", "off", "COVEY_DISCOVERY=off: no device is looked for, and no port is open", cure)
-
-
-def _not_up(here: Here) -> Diagnosis | None:
-    if here.port or here.looks == "off":
-        return None
-    return _off_colour(
-        "network", "not_up", "No node runs here, so that other devices can't reach this one", "Start one: `covey up`."
-    )
-
-
-def _not_home(here: Here) -> Diagnosis | None:
-    if not here.not_home or here.looks != "auto":
-        return None
-    listed = ", ".join(here.not_home)
-    return _off_colour(
-        "network",
-        "not_home",
-        f"{listed} is not called your home, so that devices do not look for each other there",
-        "If it is your home: `covey peers home --yes`.",
-    )
-
-
-def _no_multicast(here: Here) -> Diagnosis | None:
-    if not here.multicast:
-        return None
-    return _off_colour(
-        "network",
-        "multicast_here",
-        f"This device can't use multicast ({here.multicast})",
-        "Stop the program that holds port 5353 alone; until then pair with `--at HOST:PORT`.",
-    )
-
+_APART = "On the copy stop Covey, move the folder `node` out of Covey's folder, and pair it anew with `covey pair`."
 
 HERE: tuple[Callable[[Here], Diagnosis | None], ...] = (
-    _no_network,
-    _double,
-    _off,
-    _not_up,
-    _not_home,
-    _no_multicast,
+    _if(
+        lambda here: not here.networks and here.looks != "lo",
+        "fail",
+        "no_network",
+        "This device is on no network",
+        "Turn the Wi-Fi on or plug the cable in.",
+    ),
+    _if(
+        lambda here: here.double is not None,
+        "fail",
+        "cloned",
+        "The device at {here.double} has this device's key: one of both is a copy of the other's disk",
+        _APART,
+    ),
+    _if(
+        lambda here: here.looks == "off",
+        "warn",
+        "off",
+        "COVEY_DISCOVERY=off: no device is looked for, and no port is open",
+        "Leave COVEY_DISCOVERY out, or set it to auto.",
+    ),
+    _if(
+        lambda here: not here.port and here.looks != "off",
+        "warn",
+        "not_up",
+        "No node runs here, so that other devices can't reach this one",
+        "Start one: `covey up`.",
+    ),
+    _if(
+        lambda here: bool(here.not_home) and here.looks == "auto",
+        "warn",
+        "not_home",
+        "{strange} is not called your home, so that devices do not look for each other there",
+        "If it is your home: `covey peers home --yes`.",
+    ),
+    _if(
+        lambda here: bool(here.multicast),
+        "warn",
+        "multicast_here",
+        "This device can't use multicast ({here.multicast})",
+        "Stop the program that holds port 5353 alone; until then pair with `--at HOST:PORT`.",
+    ),
 )
 """All of these are said; without a network nothing else is."""
 
 
-def _version(here: Here, about: About) -> Diagnosis | None:
-    if about.refusal != "version":
-        return None
-    return _ill(about.name, "version", f"{about.name} speaks another version", "Update Covey on both devices.")
-
-
-def _unpaired(here: Here, about: About) -> Diagnosis | None:
-    if about.refusal != "unknown":
-        return None
-    return _ill(
-        about.name,
-        "unpaired",
-        f"{about.name} does not know this device any more",
-        "Pair them again: `covey pair` on one, and its code on the other.",
+def _refused(refusal: str, cause: str, sentence: str, cure: str) -> Rule:
+    """Return the rule that the device's refusal tells the cause; `{name}` is filled in."""
+    return lambda here, about: (
+        _ill(about.name, cause, sentence.format(name=about.name), cure) if about.refusal == refusal else None
     )
+
+
+def _answered(tells: Callable[[Attempt], bool], cause: str, sentence: str, cure: str) -> Rule:
+    """Return the rule that the first such attempt tells the cause; `{name}` and `{one}` are filled in."""
+
+    def rule(here: Here, about: About) -> Diagnosis | None:
+        one = next((one for one in about.attempts if tells(one)), None)
+        if one is None:
+            return None
+        return _ill(about.name, cause, sentence.format(name=about.name, one=one), cure.format(name=about.name, one=one))
+
+    return rule
 
 
 def _clock(here: Here, about: About) -> Diagnosis | None:
@@ -268,56 +181,8 @@ def _well(here: Here, about: About) -> Diagnosis | None:
     return Diagnosis(about.name, "ok", "ok", said)
 
 
-def _copy(here: Here, about: About) -> Diagnosis | None:
-    twin = _first(about, Dial.OURSELVES)
-    if twin is None:
-        return None
-    return _ill(
-        about.name,
-        "cloned",
-        f"What answers at {twin.address} has this device's own key: one of both is a copy of the other's disk",
-        "On the copy stop Covey, move the folder `node` out of Covey's folder, and pair it anew with `covey pair`.",
-    )
-
-
-def _vpn(here: Here, about: About) -> Diagnosis | None:
-    inside = next((one for one in about.attempts if one.tunnel), None)
-    if inside is None:
-        return None
-    return _ill(
-        about.name,
-        "vpn",
-        f"The way to {about.name} ({inside.address}) goes into the VPN on {inside.tunnel}",
-        "Allow the local network in the VPN's settings (often `LAN access` or `split tunnelling`), or turn it off.",
-    )
-
-
-def _not_running(here: Here, about: About) -> Diagnosis | None:
-    refused = _first(about, Dial.REFUSED)
-    if refused is None:
-        return None
-    return _ill(
-        about.name,
-        "not_running",
-        f"{about.name} is on, but no node answers at {refused.address}",
-        "Run `covey up` on it; if it uses another port, start it once more so that it announces that.",
-    )
-
-
-def _impostor(here: Here, about: About) -> Diagnosis | None:
-    stranger = _first(about, Dial.STRANGER)
-    if stranger is None:
-        return None
-    return _ill(
-        about.name,
-        "other_device",
-        f"Another device answers at {stranger.address} in place of {about.name}; it was told nothing",
-        f"If {about.name} was set up afresh, pair it again; else it has a new address and is found when it is on.",
-    )
-
-
 def _firewall_there(here: Here, about: About) -> Diagnosis | None:
-    silent = _first(about, Dial.SILENT)
+    silent = next((one for one in about.attempts if one.dial is Dial.SILENT), None)
     if silent is None or not silent.near or not (silent.present or about.heard):
         return None
     return _ill(
@@ -341,7 +206,8 @@ def _elsewhere(here: Here, about: About) -> Diagnosis | None:
 
 
 def _isolated(here: Here, about: About) -> Diagnosis | None:
-    if not (about.is_alive and here.router is not False and _all_in(about, (Dial.NO_HOST, Dial.SILENT))):
+    nothing = bool(about.attempts) and all(one.dial in (Dial.NO_HOST, Dial.SILENT) for one in about.attempts)
+    if not (nothing and about.is_alive and here.router is not False):
         return None
     return _ill(
         about.name,
@@ -368,17 +234,42 @@ def _away(here: Here, about: About) -> Diagnosis | None:
     )
 
 
-THERE: tuple[Callable[[Here, About], Diagnosis | None], ...] = (
-    _version,
-    _unpaired,
+THERE: tuple[Rule, ...] = (
+    _refused("version", "version", "{name} speaks another version", "Update Covey on both devices."),
+    _refused(
+        "unknown",
+        "unpaired",
+        "{name} does not know this device any more",
+        "Pair them again: `covey pair` on one, and its code on the other.",
+    ),
     _clock,
     _firewall_here,
     _multicast_blocked,
     _well,
-    _copy,
-    _vpn,
-    _not_running,
-    _impostor,
+    _answered(
+        lambda one: one.dial is Dial.OURSELVES,
+        "cloned",
+        "What answers at {one.address} has this device's own key: one of both is a copy of the other's disk",
+        _APART,
+    ),
+    _answered(
+        lambda one: bool(one.tunnel),
+        "vpn",
+        "The way to {name} ({one.address}) goes into the VPN on {one.tunnel}",
+        "Allow the local network in the VPN's settings (often `LAN access` or `split tunnelling`), or turn it off.",
+    ),
+    _answered(
+        lambda one: one.dial is Dial.REFUSED,
+        "not_running",
+        "{name} is on, but no node answers at {one.address}",
+        "Run `covey up` on it; if it uses another port, start it once more so that it announces that.",
+    ),
+    _answered(
+        lambda one: one.dial is Dial.STRANGER,
+        "other_device",
+        "Another device answers at {one.address} in place of {name}; it was told nothing",
+        "If {name} was set up afresh, pair it again; else it has a new address and is found when it is on.",
+    ),
     _firewall_there,
     _elsewhere,
     _isolated,
@@ -398,14 +289,6 @@ def length(seconds: float) -> str:
             count = int(seconds / size)
             return f"{count} {unit}" + ("" if count == 1 else "s")
     return "0 seconds"
-
-
-def _first(about: About, dial: Dial) -> Attempt | None:
-    return next((one for one in about.attempts if one.dial is dial), None)
-
-
-def _all_in(about: About, dials: tuple[Dial, ...]) -> bool:
-    return bool(about.attempts) and all(one.dial in dials for one in about.attempts)
 
 
 def _ill(about: str, cause: str, sentence: str, cure: str) -> Diagnosis:

@@ -24,8 +24,8 @@ from peers.book import Peer
 from peers.check_messages import Check, Checked
 from peers.client import addresses_of, whole
 from peers.codes import Address
-from peers.doctor import About, Attempt, Dial, Here, Report
 from peers.errors import DiscoveryError, PeersError
+from peers.findings import About, Attempt, Dial, Here, Report
 from peers.ground import NOWHERE, Ground, ground, loopback
 from peers.identity import PublicIdentity
 from peers.interfaces import Interface

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from peers import doctor, probes
 from peers.book import find
-from peers.doctor import Here
 from peers.errors import PeersError
+from peers.findings import Here
 from peers.state import FOLDER
 from runtime import config, paths
 from runtime.doctor import Finding

@@ -15,7 +15,7 @@ from peers.check_messages import Check, Checked
 from peers.checkup import CheckUp
 from peers.codec import FrameReader, frames
 from peers.codes import Address
-from peers.doctor import Dial
+from peers.findings import Dial
 from peers.grants import Grant, own_device
 from peers.messages import Hello
 from peers.pairing import Paired

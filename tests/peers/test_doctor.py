@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from peers.codes import Address
-from peers.doctor import About, Attempt, Dial, Here, Report, diagnose, length
+from peers.doctor import diagnose, length
+from peers.findings import About, Attempt, Dial, Here, Report
 
 AT = Address("192.168.1.20", 4489)
 HERE = Here(networks=("192.168.1.0/24 on wlan0",), port=4489, router=True)
