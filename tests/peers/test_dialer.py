@@ -14,8 +14,8 @@ from peers.dialer import LATELY_S, Dialer
 from peers.errors import UnknownPeer
 from peers.liveness import LONGEST_WAIT_S, RETURN_WAIT_S, wait_s
 from tests.peers.nodes import Clock
+from tests.peers.scripts import until
 from tests.peers.swarm import running
-from tests.peers.test_remote import until
 
 NOWHERE = Address("127.0.0.1", 9)
 """Nothing listens there."""

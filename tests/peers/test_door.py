@@ -13,8 +13,8 @@ import pytest
 from models.types import last
 from peers import codec, door, membership, tls
 from peers.server import MAX_BODY_BYTES
+from tests.peers.scripts import REQUEST, WORDS, until
 from tests.peers.swarm import Node, pair, running
-from tests.peers.test_remote import REQUEST, WORDS, until
 
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 

@@ -18,8 +18,8 @@ from peers.conversions import subtask_of
 from peers.link_messages import Beat
 from peers.messages import Hello
 from tests.peers.golden import V1
+from tests.peers.scripts import REQUEST, WORDS, until
 from tests.peers.swarm import Node, pair, running
-from tests.peers.test_remote import REQUEST, WORDS, until
 
 ASKED = 200
 GARBAGE = 60

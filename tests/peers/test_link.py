@@ -1,4 +1,4 @@
-"""Links between real nodes on loopback: made, told over, worked over, cut, lost, and made anew."""
+"""Links between real nodes on loopback: made, told over, worked over, and cut."""
 
 from __future__ import annotations
 
@@ -12,17 +12,15 @@ from pathlib import Path
 import pytest
 
 from models.errors import InputError
-from models.types import Chunk, Label, Result, last
-from peers import link, liveness, membership
+from models.types import Chunk, Result, last
+from peers import membership
 from peers.audit import Act
-from peers.codes import Address
 from peers.errors import LinkError, PeerBusy, PeerLost, VersionMismatch
 from peers.grants import Limits, guest_device, own_device
 from peers.link_messages import Beat, SkillCard
 from peers.liveness import Health
-from tests.peers.nodes import recipient
-from tests.peers.swarm import Node, linked_pair, pair, running
-from tests.peers.test_remote import REQUEST, WORDS, ending_in, slowly, until, waiting_for
+from tests.peers.scripts import REQUEST, WORDS, ending_in, slowly, until, waiting_for
+from tests.peers.swarm import linked_pair, pair, running
 from tests.socket_guard import SocketGuard
 
 
@@ -176,25 +174,6 @@ async def test_the_same_key_joins_the_work_whichever_way_it_comes(tmp_path: Path
         assert (await last(laptop.specialist(kitchen).run(keyed))).output == "one"
 
 
-async def test_a_device_that_vanishes_is_lost_at_once_and_linked_again_when_it_is_back(tmp_path: Path) -> None:
-    async with running(tmp_path, "laptop", dials=True) as laptop:
-        async with running(tmp_path, "kitchen") as kitchen:
-            kitchen.knows(laptop, addresses=[])
-            laptop.knows(kitchen)
-            await laptop.until_linked(kitchen)
-            boot = laptop.around.neighbours[kitchen.id].boot
-        await until(lambda: not laptop.around.neighbours)
-        async with running(tmp_path, "kitchen") as kitchen:
-            await asyncio.sleep(1.0)
-            start = time.monotonic()
-            laptop.dialer.sighted(kitchen.id, kitchen.address)
-            await laptop.until_linked(kitchen)
-            assert time.monotonic() - start < 1.0
-            assert laptop.around.neighbours[kitchen.id].boot != boot
-            found = laptop.state.peers.book().peers[kitchen.id].addresses
-            assert found[0] == str(kitchen.address)
-
-
 async def test_behind_an_impostor_and_dead_places_the_right_device_is_linked(tmp_path: Path) -> None:
     async with (
         running(tmp_path, "laptop", dials=True) as laptop,
@@ -222,21 +201,6 @@ async def test_a_device_with_several_addresses_gets_one_link(tmp_path: Path) -> 
         assert len(opened) == 1
 
 
-async def test_a_device_is_found_through_another_one_that_knows_where_it_is(tmp_path: Path) -> None:
-    async with (
-        running(tmp_path, "laptop", dials=True) as laptop,
-        running(tmp_path, "kitchen", dials=True) as kitchen,
-        running(tmp_path, "garage") as garage,
-    ):
-        garage.knows(kitchen)
-        garage.knows(laptop)
-        laptop.knows(garage, addresses=[])
-        laptop.knows(kitchen)
-        kitchen.knows(laptop)
-        kitchen.knows(garage)
-        await laptop.until_linked(kitchen, garage, limit_s=10.0)
-
-
 async def test_a_guest_is_told_nothing_of_other_devices_and_only_the_skills_it_may_use(tmp_path: Path) -> None:
     facts = Kitchen()
     facts.skills = [SkillCard(capability="generate"), SkillCard(capability="extract")]
@@ -252,87 +216,6 @@ async def test_a_guest_is_told_nothing_of_other_devices_and_only_the_skills_it_m
         await guest.until_linked(kitchen)
         assert [card.capability for card in guest.around.neighbours[kitchen.id].cards or ()] == ["extract"]
         assert guest.links.station.hints.places(garage.id) == ()
-
-
-async def test_a_revocation_is_passed_on_and_binds_where_admin_was_granted(tmp_path: Path) -> None:
-    async with linked_pair(tmp_path) as (laptop, kitchen), running(tmp_path, "garage") as garage:
-        for one in (laptop, kitchen):
-            one.knows(garage, addresses=[])
-        kitchen.knows(laptop, replace(own_device(), admin=True), addresses=[])
-        membership.revoke(laptop.state, "garage")
-        await until(lambda: garage.id not in kitchen.state.peers.book().peers, limit_s=8.0)
-
-
-async def test_a_revocation_without_admin_is_a_warning_only(tmp_path: Path) -> None:
-    async with linked_pair(tmp_path) as (laptop, kitchen), running(tmp_path, "garage") as garage:
-        for one in (laptop, kitchen):
-            one.knows(garage, addresses=[])
-        membership.revoke(laptop.state, "garage")
-        await until(lambda: bool(kitchen.state.peers.book().notices), limit_s=8.0)
-        assert garage.id in kitchen.state.peers.book().peers
-
-
-async def remembers(one: Node, other: Node) -> None:
-    """Wait until one knows how far the other's ledger reaches now."""
-    head = other.state.ledger.chain.head()
-
-    def known() -> bool:
-        told = one.state.peers.book().peers[other.id].head
-        return told is not None and told.number >= head.number
-
-    await until(known)
-
-
-async def test_a_ledger_put_back_whole_is_found_by_a_paired_device_and_on_the_device_itself(tmp_path: Path) -> None:
-    """Its lines and its head fit each other; only what the other device remembers does not."""
-    async with running(tmp_path, "laptop", dials=True) as laptop:
-        async with running(tmp_path, "kitchen") as kitchen:
-            kitchen.knows(laptop, addresses=[])
-            laptop.knows(kitchen)
-            for number in range(4):
-                kitchen.state.ledger.record(
-                    b"%d" % number, Label.PUBLIC, capability="x", recipient=recipient(), reason="a test"
-                )
-            kitchen.state.settle()
-            earlier = {path: path.read_bytes() for path in kitchen.state.folder.glob("ledger.*")}
-            for number in range(20):
-                kitchen.state.ledger.record(
-                    b"%d" % number, Label.PUBLIC, capability="x", recipient=recipient(), reason="the embarrassing one"
-                )
-            await laptop.until_linked(kitchen)
-            await remembers(laptop, kitchen)
-        for path, content in earlier.items():
-            path.write_bytes(content)
-        async with running(tmp_path, "kitchen") as kitchen:
-            assert kitchen.state.ledger.verify().ok
-            laptop.dialer.sighted(kitchen.id, kitchen.address)
-            await laptop.until_linked(kitchen)
-            for one in (laptop, kitchen):
-                await until(lambda: one.state.audit.newest(1)[0].act is Act.WARNED)  # noqa: B023
-                assert one.state.audit.newest(1)[0].scope == "ledger"
-            verdict = kitchen.state.ledger.verify(membership.witnesses(kitchen.state))
-            assert [problem.kind for problem in verdict.problems] in (["cut"], ["rebuilt"])
-            laptop.links.close()
-            await asyncio.sleep(0.2)
-            kitchen.state.ledger.chain.begin_anew()
-            membership.forget_witnesses(kitchen.state)
-            assert kitchen.state.ledger.verify(membership.witnesses(kitchen.state)).ok
-
-
-async def test_a_ledger_that_its_owner_began_anew_is_no_alarm_on_the_device_itself(tmp_path: Path) -> None:
-    async with running(tmp_path, "laptop", dials=True) as laptop, running(tmp_path, "kitchen") as kitchen:
-        kitchen.knows(laptop, addresses=[])
-        laptop.knows(kitchen)
-        await laptop.until_linked(kitchen)
-        await remembers(laptop, kitchen)
-        kitchen.state.ledger.chain.begin_anew()
-        laptop.links.close()
-        await until(lambda: not kitchen.links._open)
-        laptop.dialer.sighted(kitchen.id, kitchen.address)
-        await laptop.until_linked(kitchen)
-        await asyncio.sleep(1.0)
-        assert all(one.act is not Act.WARNED for one in kitchen.state.audit.newest(10))
-        assert kitchen.state.ledger.verify(membership.witnesses(kitchen.state)).ok
 
 
 async def test_a_draining_device_says_so_takes_nothing_new_and_ends_what_runs(tmp_path: Path) -> None:
@@ -361,41 +244,6 @@ async def test_a_device_that_is_about_to_sleep_says_so_and_takes_work_again_when
         assert (await last(laptop.specialist(kitchen).run(REQUEST))).output == WORDS
 
 
-async def test_after_a_wake_a_dead_link_is_made_anew_within_five_seconds(tmp_path: Path) -> None:
-    async with linked_pair(tmp_path) as (laptop, kitchen):
-        before = laptop.links.get(kitchen.id)
-        laptop.dialer.woken()
-        await asyncio.sleep(2.5)
-        assert laptop.links.get(kitchen.id) is before, "a link that answers is kept"
-
-
-class Network:
-    """Carries bytes to a node, and holds them while it is down: nothing is refused, nothing is reset."""
-
-    def __init__(self, to: Address) -> None:
-        self.up = asyncio.Event()
-        self.up.set()
-        self._to = to
-
-    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await self.up.wait()
-        there, back = await asyncio.open_connection(self._to.host, self._to.port)
-        ways = [asyncio.create_task(self._carry(*way)) for way in ((reader, back), (there, writer))]
-        try:
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for way in ways:
-                way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
-            writer.transport.abort()
-            back.transport.abort()
-
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65536):
-            await self.up.wait()
-            writer.write(data)
-
-
 @pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
 async def test_devices_that_have_ipv6_alone_are_linked(tmp_path: Path) -> None:
     async with (
@@ -406,74 +254,6 @@ async def test_devices_that_have_ipv6_alone_are_linked(tmp_path: Path) -> None:
         laptop.knows(kitchen)
         await laptop.until_linked(kitchen)
         assert (await last(kitchen.specialist(laptop).run(REQUEST))).output == WORDS
-
-
-async def test_a_silent_device_gets_no_new_work_and_is_well_again_when_it_answers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Slow is not dead: the link stays, and what runs over it goes on."""
-    monkeypatch.setattr(link, "TICK_S", 0.05)
-    monkeypatch.setattr(liveness, "PING_S", 0.2)
-    monkeypatch.setattr(liveness, "ANSWER_S", 0.2)
-    async with running(tmp_path, "laptop", dials=True) as laptop, running(tmp_path, "kitchen") as kitchen:
-        network = Network(kitchen.address)
-        async with await asyncio.start_server(network.accept, "127.0.0.1", 0) as proxy:
-            kitchen.knows(laptop, addresses=[])
-            laptop.knows(kitchen, addresses=[f"127.0.0.1:{proxy.sockets[0].getsockname()[1]}"])
-            await laptop.until_linked(kitchen)
-            before = laptop.links.get(kitchen.id)
-            assert before is not None
-            network.up.clear()
-            await until(lambda: laptop.around.neighbours[kitchen.id].health is Health.SUSPECT)
-            assert laptop.links.get(kitchen.id) is None
-            network.up.set()
-            await until(lambda: before.health is Health.UP)
-            await until(lambda: laptop.links.get(kitchen.id) is not None)
-            for one in (laptop, kitchen):
-                one.links.close()
-            await asyncio.sleep(0.2)
-
-
-async def test_after_a_wake_a_half_open_link_is_given_up_and_made_anew(tmp_path: Path) -> None:
-    """While the device slept its network went away: nobody told either side."""
-    async with running(tmp_path, "laptop", dials=True) as laptop, running(tmp_path, "kitchen") as kitchen:
-        network = Network(kitchen.address)
-        async with await asyncio.start_server(network.accept, "127.0.0.1", 0) as proxy:
-            place = Address("127.0.0.1", proxy.sockets[0].getsockname()[1])
-            kitchen.knows(laptop, addresses=[])
-            laptop.knows(kitchen, addresses=[str(place)])
-            await laptop.until_linked(kitchen)
-            network.up.clear()
-            laptop.dialer.woken()
-            assert await until(lambda: laptop.links.get(kitchen.id) is None, limit_s=5.0) < 4.0
-            network.up.set()
-            assert await until(lambda: laptop.links.get(kitchen.id) is not None, limit_s=6.0) < 5.0
-            laptop.links.close()
-            kitchen.links.close()
-            await asyncio.sleep(0.2)
-
-
-async def test_work_over_a_link_that_is_replaced_goes_on_to_its_end(tmp_path: Path) -> None:
-    go = asyncio.Event()
-    async with linked_pair(tmp_path) as (laptop, kitchen):
-        kitchen.script = waiting_for(go)
-        stream = laptop.specialist(kitchen).run(REQUEST)
-        await anext(stream)
-        old = laptop.links.get(kitchen.id)
-        new = await laptop.client.link(
-            laptop.links.station, laptop.state.peers.book().peers[kitchen.id], kitchen.address
-        )
-        await new.greet()
-        keeping = asyncio.create_task(laptop.links.keep(new))
-        await until(lambda: laptop.links.get(kitchen.id) is new)
-        await asyncio.sleep(1.2)
-        assert old is not None and old.health is Health.UP
-        go.set()
-        assert (await last(stream)).output == "one"
-        await until(lambda: old.health is Health.DOWN)
-        assert laptop.links.get(kitchen.id) is new
-        laptop.links.close()
-        await keeping
 
 
 async def test_an_older_version_than_before_makes_no_link(tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from peers.grants import guest_device, own_device
 from peers.pairing import MAX_TRIES
 from peers.policy import RecipientKind
 from peers.secret import Secret
+from tests.peers.scripts import REQUEST, WORDS
 from tests.peers.swarm import Node, running
-from tests.peers.test_remote import REQUEST, WORDS
 
 WRONG = Pin(Secret("000000"))
 

@@ -1,0 +1,169 @@
+"""What ends work on another device: its deadline, its asker, its owner, its guest time, its loss."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from models.errors import DeadlineExceeded
+from models.types import Chunk, Request, Result, last
+from peers import membership
+from peers.errors import LinkError, PeerLost
+from peers.grants import own_device
+from peers.server import WATCH_S
+from tests.peers.scripts import REQUEST, WORDS, slowly, until
+from tests.peers.swarm import pair, running
+
+
+async def test_slow_is_not_dead(tmp_path: Path) -> None:
+    """Nothing comes for longer than the silence that means death, but the beats do."""
+
+    async def script(request: Request) -> AsyncIterator[Chunk | Result]:
+        await asyncio.sleep(3.5)
+        yield Result(output="at last")
+
+    async with pair(tmp_path) as (laptop, kitchen):
+        kitchen.script = script
+        assert (await last(laptop.specialist(kitchen).run(REQUEST))).output == "at last"
+
+
+async def test_a_deadline_holds_on_the_node_that_works(tmp_path: Path) -> None:
+    async with pair(tmp_path) as (laptop, kitchen):
+        kitchen.script = slowly
+        with pytest.raises(DeadlineExceeded, match=r"within 0\.2 s"):
+            await last(laptop.specialist(kitchen).run(replace(REQUEST, deadline_s=0.2)))
+        assert kitchen.ended == ["closed"]
+
+
+async def test_an_asker_who_leaves_ends_the_work_there(tmp_path: Path) -> None:
+    async with pair(tmp_path) as (laptop, kitchen):
+        kitchen.script = slowly
+        stream = laptop.specialist(kitchen).run(REQUEST)
+        assert isinstance(await anext(stream), Chunk)
+        await stream.aclose()  # type: ignore[attr-defined]
+        assert await until(lambda: kitchen.ended == ["closed"]) < 1.0
+
+
+async def test_an_asker_who_is_cancelled_ends_the_work_there(tmp_path: Path) -> None:
+    async with pair(tmp_path) as (laptop, kitchen):
+        kitchen.script = slowly
+        asking = asyncio.create_task(last(laptop.specialist(kitchen).run(REQUEST)))
+        await until(lambda: len(kitchen.asked) == 1)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        await until(lambda: kitchen.ended == ["closed"])
+        await until(lambda: kitchen.state.ledger.entries()[0].act == "release")
+
+
+async def test_a_revocation_ends_an_open_answer_within_a_second(tmp_path: Path) -> None:
+    async with pair(tmp_path) as (laptop, kitchen):
+        kitchen.script = slowly
+        stream = laptop.specialist(kitchen).run(REQUEST)
+        await anext(stream)
+        start = time.monotonic()
+        membership.revoke(kitchen.state, "laptop")
+        with pytest.raises(PeerLost):
+            await anext(stream)
+        assert time.monotonic() - start < 1.0
+        assert kitchen.ended == ["closed"]
+        with pytest.raises(LinkError):
+            await last(laptop.specialist(kitchen).run(REQUEST))
+        assert len(kitchen.asked) == 1
+
+
+async def test_a_guest_whose_time_is_over_is_cut_off(tmp_path: Path) -> None:
+    async with pair(tmp_path) as (laptop, kitchen):
+        soon = kitchen.state.peers.now_ns() + 700_000_000
+        kitchen.knows(laptop, replace(own_device(), expires_ns=soon))
+        kitchen.script = slowly
+        stream = laptop.specialist(kitchen).run(REQUEST)
+        await anext(stream)
+        with pytest.raises(PeerLost):
+            await anext(stream)
+
+
+async def test_after_a_revocation_the_asker_itself_sends_nothing(tmp_path: Path) -> None:
+    async with pair(tmp_path) as (laptop, kitchen):
+        specialist = laptop.specialist(kitchen)
+        membership.revoke(laptop.state, "kitchen")
+        with pytest.raises(LinkError, match="no longer paired"):
+            await last(specialist.run(REQUEST))
+        assert specialist.name.startswith("generate@"), "what is said of it afterwards still names it"
+        assert laptop.state.ledger.entries() == []
+
+
+async def test_a_device_whose_time_is_over_is_sent_nothing_by_the_asker_itself(tmp_path: Path) -> None:
+    async with pair(tmp_path) as (laptop, kitchen):
+        laptop.knows(kitchen, replace(own_device(), expires_ns=laptop.state.peers.now_ns() + 200_000_000))
+        specialist = laptop.specialist(kitchen)
+        await asyncio.sleep(0.3)
+        with pytest.raises(LinkError, match=r"time .* is over"):
+            await last(specialist.run(REQUEST))
+        assert laptop.state.ledger.entries() == []
+        assert kitchen.asked == []
+
+
+async def test_a_damaged_list_of_devices_serves_nobody_until_it_is_mended_and_revocations_bind_again(
+    tmp_path: Path,
+) -> None:
+    async with pair(tmp_path) as (laptop, kitchen):
+        path = kitchen.state.peers.path
+        whole = path.read_bytes()
+        path.write_bytes(whole[: len(whole) // 2])
+        await asyncio.sleep(2 * WATCH_S)
+        with pytest.raises(LinkError):
+            await last(laptop.specialist(kitchen).run(REQUEST))
+        path.write_bytes(whole)
+        kitchen.script = slowly
+        stream = laptop.specialist(kitchen).run(REQUEST)
+        await anext(stream)
+        membership.revoke(kitchen.state, "laptop")
+        async with asyncio.timeout(1.0):
+            with pytest.raises(PeerLost):
+                await anext(stream)
+
+
+async def test_a_device_that_vanishes_is_lost_and_its_words_are_kept(tmp_path: Path) -> None:
+    async with running(tmp_path, "laptop") as laptop:
+        pieces: list[Chunk | Result] = []
+        with pytest.raises(PeerLost):
+            async with running(tmp_path, "kitchen") as kitchen:
+                laptop.knows(kitchen)
+                kitchen.knows(laptop)
+                kitchen.script = slowly
+                stream = laptop.specialist(kitchen).run(REQUEST)
+                pieces.append(await anext(stream))
+                kitchen.server.cut(laptop.state.identity.node_id)
+                await anext(stream)
+        assert [piece.text for piece in pieces] == ["one"]
+
+
+async def test_an_answer_goes_on_elsewhere_at_the_same_token(tmp_path: Path) -> None:
+    async def three_words(request: Request) -> AsyncIterator[Chunk | Result]:
+        for index, word in enumerate(["one", " two", " three"]):
+            yield Chunk(index, word, (100 + index,))
+        await asyncio.sleep(30)
+
+    async with pair(tmp_path) as (laptop, kitchen), running(tmp_path, "garage") as garage:
+        laptop.knows(garage)
+        garage.knows(laptop)
+        kitchen.script = three_words
+        said: list[Chunk] = []
+        try:
+            async for piece in laptop.specialist(kitchen).run(REQUEST):
+                assert isinstance(piece, Chunk)
+                said.append(piece)
+                if len(said) == 3:
+                    kitchen.server.cut(laptop.state.identity.node_id)
+        except PeerLost:
+            pass
+        resumed = replace(REQUEST, resume_tokens=tuple(token for piece in said for token in piece.token_ids))
+        rest = [piece async for piece in laptop.specialist(garage).run(resumed)]
+        assert "".join(piece.text for piece in [*said, *rest[:-1]]) == WORDS
+        assert garage.asked[0].resume_tokens == (100, 101, 102)

@@ -1,0 +1,97 @@
+"""The same request once more: it joins the work, or has the kept answer, and nothing is done twice."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from models.errors import ModelsError, WorkerDied
+from models.types import Chunk, last
+from peers.conversions import subtask_of
+from peers.messages import Done
+from peers.node_id import of_key
+from peers.replays import Replays
+from tests.peers.nodes import Clock
+from tests.peers.scripts import REQUEST, WORDS, ending_in, waiting_for
+from tests.peers.swarm import count_to_five, pair
+
+
+async def test_the_same_key_gives_the_same_answer_without_new_work(tmp_path: Path) -> None:
+    keyed = replace(REQUEST, idempotency_key="once")
+    async with pair(tmp_path) as (laptop, kitchen):
+        first = await last(laptop.specialist(kitchen).run(keyed))
+        again = await last(laptop.specialist(kitchen).run(keyed))
+        assert first == again
+        assert len(kitchen.asked) == 1
+        await last(laptop.specialist(kitchen).run(replace(keyed, input={"prompt": "Something else."})))
+        assert len(kitchen.asked) == 2
+
+
+async def test_a_repeat_while_the_first_runs_joins_it(tmp_path: Path) -> None:
+    keyed, go = replace(REQUEST, idempotency_key="once"), asyncio.Event()
+    async with pair(tmp_path) as (laptop, kitchen):
+        kitchen.script = waiting_for(go)
+        first = laptop.specialist(kitchen).run(keyed)
+        assert await anext(first) == Chunk(0, "one", (100,))
+        second = laptop.specialist(kitchen).run(keyed)
+        assert await anext(second) == Chunk(0, "one", (100,))
+        go.set()
+        assert (await last(first)).output == (await last(second)).output == "one"
+        assert len(kitchen.asked) == 1
+
+
+async def test_the_repeat_keeps_the_work_when_the_first_asker_leaves(tmp_path: Path) -> None:
+    keyed, go = replace(REQUEST, idempotency_key="once"), asyncio.Event()
+    async with pair(tmp_path) as (laptop, kitchen):
+        kitchen.script = waiting_for(go)
+        first, second = laptop.specialist(kitchen).run(keyed), laptop.specialist(kitchen).run(keyed)
+        await anext(first)
+        await anext(second)
+        await first.aclose()  # type: ignore[attr-defined]  # it is a generator
+        await asyncio.sleep(0.2)
+        assert kitchen.ended == []
+        go.set()
+        assert (await last(second)).output == "one"
+        assert (len(kitchen.asked), kitchen.ended) == (1, ["done"])
+
+
+async def test_work_ends_when_all_who_asked_have_left(tmp_path: Path) -> None:
+    keyed, go = replace(REQUEST, idempotency_key="once"), asyncio.Event()
+    async with pair(tmp_path) as (laptop, kitchen):
+        kitchen.script = waiting_for(go)
+        streams = [laptop.specialist(kitchen).run(keyed) for _ in range(2)]
+        for stream in streams:
+            await anext(stream)
+        for stream in streams:
+            await stream.aclose()  # type: ignore[attr-defined]
+        await asyncio.sleep(0.5)
+        assert kitchen.ended == ["closed"]
+
+
+async def test_work_that_failed_is_done_again_under_the_same_key(tmp_path: Path) -> None:
+    keyed = replace(REQUEST, idempotency_key="once")
+    async with pair(tmp_path) as (laptop, kitchen):
+        kitchen.script = ending_in(WorkerDied("It died. Ask again."))
+        with pytest.raises(ModelsError):
+            await last(laptop.specialist(kitchen).run(keyed))
+        kitchen.script = count_to_five
+        assert (await last(laptop.specialist(kitchen).run(keyed))).output == WORDS
+
+
+def test_a_kept_answer_lasts_ten_minutes_and_little_memory() -> None:
+    clock, node = Clock(), of_key(b"laptop")
+    replays = Replays(clock.seconds)
+    subtask = subtask_of(replace(REQUEST, idempotency_key="once"), "f" * 32, node)
+    replays.keep(node, subtask, Done(output="x"))
+    clock.pass_s(599)
+    assert replays.find(node, subtask) is not None
+    assert replays.find(of_key(b"other"), subtask) is None
+    clock.pass_s(2)
+    assert replays.find(node, subtask) is None
+    for number in range(30):
+        replays.keep(node, subtask.model_copy(update={"idempotency_key": str(number)}), Done(text="x" * 2**20))
+    assert replays.find(node, subtask.model_copy(update={"idempotency_key": "0"})) is None
+    assert replays.find(node, subtask.model_copy(update={"idempotency_key": "29"})) is not None
