@@ -19,6 +19,8 @@ from models.types import Label, Request, Result, Tier, last
 from peers.secret import Secret
 from peers.state import NodeState, open_state
 
+MAIL = "Write to ada.lovelace@example.org and thank her."
+
 
 @dataclass
 class Household:
