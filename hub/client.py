@@ -11,7 +11,7 @@ import json
 import logging
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Self
@@ -100,7 +100,7 @@ class HubClient:
 
     async def chat(
         self, hub: Hub, key: Secret | None, released: Released[bytes], *, deadline_s: float | None = None
-    ) -> AsyncIterator[Piece | Counted | Ended]:
+    ) -> AsyncGenerator[Piece | Counted | Ended, None]:
         """Send the released body and yield the answer's pieces, what it took, and that it is whole.
 
         Raises HubUnusable in all its kinds; never anything of aiohttp's.

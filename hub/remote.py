@@ -9,7 +9,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
 from hub.backoff import pause_s
@@ -75,13 +75,13 @@ class RemoteHub:
     def capability(self) -> str:
         return self._capability
 
-    async def run(self, request: Request) -> AsyncIterator[Chunk | Result]:
+    async def run(self, request: Request) -> AsyncGenerator[Chunk | Result, None]:
         """See `models.types.Specialist.run`. Raises HubUnusable, which is a ModelsError."""
         tries, said = 0, False
         while True:
             tries += 1
             try:
-                async with aclosing(self._once(request)) as items:  # type: ignore[type-var]  # it is a generator
+                async with aclosing(self._once(request)) as items:
                     async for item in items:
                         said = True
                         yield item
@@ -95,7 +95,7 @@ class RemoteHub:
             except (HubError, PeersError) as error:
                 raise KeptHere(str(error)) from error
 
-    async def _once(self, request: Request) -> AsyncIterator[Chunk | Result]:
+    async def _once(self, request: Request) -> AsyncGenerator[Chunk | Result, None]:
         began = time.monotonic()
         hub = await asyncio.to_thread(self._hubs.get, self._hub_name)  # anew: it may have been removed meanwhile
         self._client.check_ready(hub)
@@ -105,7 +105,7 @@ class RemoteHub:
         self.bytes_out += len(letter.body)
         counted, text, reason = Counted(0, 0), "", ""
         events = self._client.chat(hub, key, sealed.released, deadline_s=request.deadline_s)
-        async with aclosing(events) as stream:  # type: ignore[type-var]  # it is a generator
+        async with aclosing(events) as stream:
             async for event in stream:
                 match event:
                     case Piece():

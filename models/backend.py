@@ -6,7 +6,7 @@ pairs. Backends live in `models/backends/`; specialists see only these protocols
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
@@ -143,7 +143,7 @@ class TextModel(Loaded, Protocol):
         """Most tokens that prompt and answer of one call may have together."""
         ...
 
-    def generate(self, call: GenerateCall) -> AsyncIterator[Delta | Finish]:
+    def generate(self, call: GenerateCall) -> AsyncGenerator[Delta | Finish, None]:
         """Yield deltas, then exactly one Finish. Closing the iterator frees the sequence at once.
 
         Raises ContextOverflow (before any work), ConstraintError, TemplateError, WorkerDied,

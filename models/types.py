@@ -5,7 +5,7 @@ Everything here is a value. Nothing reads a clock, a file or a socket.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum
 from pathlib import Path
@@ -261,7 +261,7 @@ class Specialist(Protocol):
     @property
     def capability(self) -> str: ...
 
-    def run(self, request: Request) -> AsyncIterator[Chunk | Result]:
+    def run(self, request: Request) -> AsyncGenerator[Chunk | Result, None]:
         """Yield chunks, then exactly one Result, then stop.
 
         Closing the iterator early cancels the work. Raises `models.errors.ModelsError`.

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
 
 from models.errors import BackendError, DeadlineExceeded, ModelsError
 from models.types import Chunk, Request, Result
@@ -29,7 +29,7 @@ AHEAD = 64
 logger = logging.getLogger(__name__)
 
 Say = Callable[[Streamed], Awaitable[None]]
-Handler = Callable[[Request], AsyncIterator[Chunk | Result]]
+Handler = Callable[[Request], AsyncGenerator[Chunk | Result, None]]
 """Runs a request that was let in. Raises ModelsError."""
 Piece = Chunk | Done | Failed
 
@@ -94,15 +94,9 @@ class Work:
         """Run the specialist to its end; whatever goes wrong becomes a message."""
         limit_s = min(self._subtask.deadline_s or MAX_DEADLINE_S, MAX_DEADLINE_S)
         try:
-            async with asyncio.timeout(limit_s):
-                stream = self._handler(request_of(self._subtask))
-                try:
-                    async for piece in stream:
-                        await self._put(piece if isinstance(piece, Chunk) else done_of(piece))
-                finally:
-                    close = getattr(stream, "aclose", None)
-                    if close is not None:
-                        await close()
+            async with asyncio.timeout(limit_s), aclosing(self._handler(request_of(self._subtask))) as stream:
+                async for piece in stream:
+                    await self._put(piece if isinstance(piece, Chunk) else done_of(piece))
         except TimeoutError:
             late = DeadlineExceeded(f"The work was not done within {limit_s:g} s. Give it more time, or ask for less.")
             await self._put(failed_of(late)[1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -90,7 +90,7 @@ class PeerClient:
         """Return what this side says first."""
         return Hello(boot=self._boot)
 
-    async def work(self, peer: Peer, released: Released[bytes]) -> AsyncIterator[Streamed]:
+    async def work(self, peer: Peer, released: Released[bytes]) -> AsyncGenerator[Streamed, None]:
         """Send a hello and a subtask (as frames) and yield what comes back, up to the last message.
 
         Closing the iterator cancels the work over there. Raises WrongPeer, PeerUnreachable, PeerBusy,
@@ -98,8 +98,8 @@ class PeerClient:
         """
         link = self._linked(peer.node_id)
         if link is not None:
-            async with aclosing(link.call(released)) as parts:  # type: ignore[type-var]  # it is a generator
-                async with aclosing(self._messages(parts, peer)) as messages:  # type: ignore[type-var]
+            async with aclosing(link.call(released)) as parts:
+                async with aclosing(self._messages(parts, peer)) as messages:
                     async for message in messages:
                         yield message
                         if isinstance(message, Done | Failed):
@@ -109,7 +109,7 @@ class PeerClient:
             async with self._connected(peer, released, call) as response:
                 if response.status != 200:
                     raise await _refusal(response, peer)
-                async with aclosing(self._messages(response.content.iter_any(), peer)) as messages:  # type: ignore[type-var]
+                async with aclosing(self._messages(response.content.iter_any(), peer)) as messages:
                     async for message in messages:
                         if isinstance(message, Done | Failed):
                             await _read_end(response)
@@ -191,7 +191,7 @@ class PeerClient:
             except aiohttp.ServerDisconnectedError:
                 return await session.request(call.method, url, data=body, headers=call.headers)
 
-    async def _messages(self, parts: AsyncIterator[bytes], peer: Peer) -> AsyncIterator[Streamed]:
+    async def _messages(self, parts: AsyncIterator[bytes], peer: Peer) -> AsyncGenerator[Streamed, None]:
         """Yield the messages of an answer; silence, nonsense and a broken connection are errors."""
         reader, hello = codec.FrameReader(), False
         while True:

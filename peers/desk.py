@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -38,7 +38,7 @@ DRAINING_RETRY_S = 30.0
 class Handler(Protocol):
     """Runs a request of a paired device. Raises ModelsError."""
 
-    def __call__(self, request: Request, peer: Peer) -> AsyncIterator[Chunk | Result]: ...
+    def __call__(self, request: Request, peer: Peer) -> AsyncGenerator[Chunk | Result, None]: ...
 
 
 Send = Callable[[Released[bytes]], Awaitable[None]]
@@ -178,7 +178,7 @@ class Desk:
 
     def _wanted(
         self, job: Job
-    ) -> tuple[tuple[NodeId, str, bytes] | None, Subtask, Callable[[Request], AsyncIterator[Chunk | Result]]]:
+    ) -> tuple[tuple[NodeId, str, bytes] | None, Subtask, Callable[[Request], AsyncGenerator[Chunk | Result, None]]]:
         peer, subtask = job.peer, job.subtask
         tokens = subtask.budget_tokens or peer.grant.limits.tokens_per_task
         limited = subtask.model_copy(update={"budget_tokens": tokens})

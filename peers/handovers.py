@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from models.errors import ModelsError
 from peers import codec
@@ -42,7 +42,7 @@ class Handovers:
     def is_idle(self) -> bool:
         return not self._inboxes and not self._serving
 
-    async def call(self, released: Released[bytes]) -> AsyncIterator[bytes]:
+    async def call(self, released: Released[bytes]) -> AsyncGenerator[bytes, None]:
         """Hand over a request and yield the bytes of its answer. Closing it early gives the work up.
 
         Raises PeerLost.

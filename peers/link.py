@@ -12,7 +12,7 @@ import contextlib
 import logging
 import struct
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 
 import aiohttp
@@ -182,7 +182,7 @@ class Link:
         self._doubted_s = self._clock()
         self._poked.set()
 
-    def call(self, released: Released[bytes]) -> AsyncIterator[bytes]:
+    def call(self, released: Released[bytes]) -> AsyncGenerator[bytes, None]:
         """Hand over a request and yield the bytes of its answer. Closing it early gives the work up.
 
         Raises PeerLost.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -47,7 +47,7 @@ class RemoteSpecialist:
     def capability(self) -> str:
         return self._capability
 
-    async def run(self, request: Request) -> AsyncIterator[Chunk | Result]:
+    async def run(self, request: Request) -> AsyncGenerator[Chunk | Result, None]:
         """Send the request and yield what comes back.
 
         Closing the iterator cancels the work over there. Raises ModelsError; a device that can't be
@@ -89,7 +89,7 @@ class RemoteSpecialist:
         """Yield what comes back; what did not go out is not counted as sent."""
         self.bytes_out += size_bytes
         try:
-            async with aclosing(self._client.work(peer, released)) as messages:  # type: ignore[type-var]
+            async with aclosing(self._client.work(peer, released)) as messages:
                 async for message in messages:
                     yield message
         except (PeerUnreachable, WrongPeer):

@@ -7,14 +7,14 @@ It acts and records; what to do with a result is decided in `runtime/escalation.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol, assert_never
 
 from models.errors import ContextOverflow, InputError, ModelsError
-from models.types import Chunk, Digest, Json, Label, Refusal, RefusalCode, Request, Result, Specialist, Tier
+from models.types import Digest, Json, Label, Refusal, RefusalCode, Request, Result, Specialist, Tier
 from runtime import step_record
 from runtime.bounds import Bounds, deadline
 from runtime.checks import Subject, Verdict, run_checks
@@ -179,7 +179,7 @@ class Attempts:
         given = replace(request, traceparent=self._recorder.tracer.traceparent())
         result: Result | None = None
         try:
-            async with deadline(self._own_deadline_s()), _closing(specialist.run(given)) as stream:
+            async with deadline(self._own_deadline_s()), aclosing(specialist.run(given)) as stream:
                 async for item in stream:
                     if isinstance(item, Result):
                         result = item
@@ -330,14 +330,3 @@ def _refused(result: Result, refusal: Refusal) -> Result:
 def _is_hub(rung: Rung | None) -> bool:
     """Return whether a hub has the step: its confidence is no measurement, so the floors of models don't fit it."""
     return rung is not None and rung.height is not Height.PEER
-
-
-@asynccontextmanager
-async def _closing(stream: AsyncIterator[Chunk | Result]) -> AsyncIterator[AsyncIterator[Chunk | Result]]:
-    """Close a specialist's stream when leaving it, so that what it holds is free at once."""
-    try:
-        yield stream
-    finally:
-        close = getattr(stream, "aclose", None)
-        if close is not None:
-            await close()

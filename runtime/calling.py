@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -62,6 +62,6 @@ async def _heard(links: Links, number: int) -> None:
             return
 
 
-async def _no_work(request: Request, peer: Peer) -> AsyncIterator[Chunk | Result]:
+async def _no_work(request: Request, peer: Peer) -> AsyncGenerator[Chunk | Result, None]:
     raise AssertionError("a program that lets no work in was given some")
     yield

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -42,7 +42,7 @@ class Hosting:
         self.running = 0
         """Requests at work now."""
 
-    async def run(self, request: Request, peer: Peer) -> AsyncIterator[Chunk | Result]:
+    async def run(self, request: Request, peer: Peer) -> AsyncGenerator[Chunk | Result, None]:
         """Yield the answer to a request that the peers' gate let in. Raises ModelsError."""
         if request.asker != peer.node_id:  # who asks is who the link says, whatever the request says
             request = replace(request, hops=(*request.hops, peer.node_id))
@@ -52,7 +52,7 @@ class Hosting:
         self.running += 1
         try:
             with recorder.span(TASK, _described(recorder.task_id, request)) as span:
-                async with aclosing(self._recorded(entry, request, peer, recorder, span)) as items:  # type: ignore[type-var]
+                async with aclosing(self._recorded(entry, request, peer, recorder, span)) as items:
                     async for item in items:
                         yield item
         finally:
@@ -75,7 +75,7 @@ class Hosting:
 
     async def _recorded(
         self, entry: Entry, request: Request, peer: Peer, recorder: Recorder, task: Span
-    ) -> AsyncIterator[Chunk | Result]:
+    ) -> AsyncGenerator[Chunk | Result, None]:
         await recorder.record(
             TaskSubmitted(
                 NO_DIGEST, request.label, request.ceiling, request.capability, traceparent=request.traceparent
@@ -84,7 +84,7 @@ class Hosting:
         )
         try:
             with recorder.span(STEP, self._placed(entry, request, peer)) as span:
-                async with aclosing(self._build(entry).run(request)) as items:  # type: ignore[type-var]
+                async with aclosing(self._build(entry).run(request)) as items:
                     async for item in items:
                         if isinstance(item, Result):
                             await _finished(recorder, item, task, span)

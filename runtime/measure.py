@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
 
-from models.backend import Delta, Finish, GenerateCall, Message, TextModel
+from models.backend import Delta, GenerateCall, Message, TextModel, whole
 
 STREAMS = (1, 4, 8)
 ANSWER_TOKENS = 48
@@ -36,30 +36,27 @@ class Measured:
     memory_bytes: int
 
 
-async def measure(name: str, load: Callable[[], AsyncIterator[TextModel]]) -> Measured:
-    """Load a model and measure it. `load` yields it once. Raises ModelsError."""
+async def measure(name: str, loading: AbstractAsyncContextManager[TextModel]) -> Measured:
+    """Load a model and measure it. Raises ModelsError."""
     began = time.perf_counter()
-    async with aclosing(load()) as loading:  # type: ignore[type-var]  # it is a generator
-        async for model in loading:
-            load_s = time.perf_counter() - began
-            prompt, rates = None, dict[int, float]()
-            try:
-                async with asyncio.timeout(MODEL_S):
-                    prompt = await prompt_rate(model)
-                    for streams in STREAMS:
-                        rates[streams] = await decode_rate(model, streams)
-            except TimeoutError:
-                pass  # a slow device: what was measured so far is told
-            return Measured(name, load_s, prompt, rates, model.memory_bytes)
-    raise AssertionError("no model was loaded")
+    async with loading as model:
+        load_s = time.perf_counter() - began
+        prompt, rates = None, dict[int, float]()
+        try:
+            async with asyncio.timeout(MODEL_S):
+                prompt = await prompt_rate(model)
+                for streams in STREAMS:
+                    rates[streams] = await decode_rate(model, streams)
+        except TimeoutError:
+            pass  # a slow device: what was measured so far is told
+        return Measured(name, load_s, prompt, rates, model.memory_bytes)
 
 
 async def prompt_rate(model: TextModel) -> float:
     """Return the prompt tokens a second of a prompt that nothing of is known yet."""
     text = " ".join(f"word{number % 97}" for number in range(PROMPT_WORDS))
     began = time.perf_counter()
-    finish = await _ended(model, GenerateCall((Message("user", text),), 1))
-    usage = finish.usage
+    usage = (await whole(model.generate(GenerateCall((Message("user", text),), 1)))).usage
     return (usage.prompt_tokens - usage.cached_tokens) / (time.perf_counter() - began)
 
 
@@ -69,7 +66,7 @@ async def decode_rate(model: TextModel, streams: int) -> float:
 
     async def one(place: int) -> None:
         message = Message("user", f"Write a long story about a lighthouse keeper, story number {place + 1}.")
-        async with aclosing(model.generate(GenerateCall((message,), ANSWER_TOKENS))) as items:  # type: ignore[type-var]
+        async with aclosing(model.generate(GenerateCall((message,), ANSWER_TOKENS))) as items:
             async for item in items:
                 if isinstance(item, Delta):
                     times[place].append((time.perf_counter(), len(item.token_ids)))
@@ -94,14 +91,6 @@ def together(times: Sequence[Sequence[tuple[float, int]]]) -> float:
         return 0.0
     counted = sum(tokens for own in times for moment, tokens in own if start < moment <= end)
     return counted / (end - start)
-
-
-async def _ended(model: TextModel, call: GenerateCall) -> Finish:
-    async with aclosing(model.generate(call)) as items:  # type: ignore[type-var]  # every backend's is a generator
-        async for item in items:
-            if isinstance(item, Finish):
-                return item
-    raise AssertionError("a generation ended without a Finish")
 
 
 def verdict(found: Sequence[Measured]) -> str:

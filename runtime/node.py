@@ -7,7 +7,7 @@ Opening a node loads no model; each part is made when it is first needed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from datetime import date
 from functools import cached_property
@@ -146,12 +146,12 @@ class Node:
         if self._far is not None:
             await self._far.close()
 
-    async def stream(self, ask: Ask) -> AsyncIterator[StreamItem]:
+    async def stream(self, ask: Ask) -> AsyncGenerator[StreamItem, None]:
         """Yield an answer as it is made, the Answer last. Closing it early cancels the work.
 
         Raises CoveyError, ModelsError.
         """
-        async with aclosing(self._orchestrator.stream(ask)) as items:  # type: ignore[type-var]  # it is a generator
+        async with aclosing(self._orchestrator.stream(ask)) as items:
             async for item in items:
                 yield item
 

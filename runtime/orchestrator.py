@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,7 +69,7 @@ class Orchestrator:
         self._stronger = stronger
         self._clock = clock
 
-    async def stream(self, ask: Ask) -> AsyncIterator[StreamItem]:
+    async def stream(self, ask: Ask) -> AsyncGenerator[StreamItem, None]:
         """Yield chunks as they are made and the Answer at the end. Closing it early cancels the work.
 
         Raises CoveyError, ModelsError.

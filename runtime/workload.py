@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -124,12 +124,12 @@ class Watched:
         """Bytes that left this device for it."""
         return bytes_out(self._specialist)
 
-    async def run(self, request: Request) -> AsyncIterator[Chunk | Result]:
+    async def run(self, request: Request) -> AsyncGenerator[Chunk | Result, None]:
         """See `models.types.Specialist.run`."""
         began, first_s, written = self._workload.now(), None, 0
         self._workload.begin(self._node)
         try:
-            async with aclosing(self._specialist.run(request)) as items:  # type: ignore[type-var]  # it is a generator
+            async with aclosing(self._specialist.run(request)) as items:
                 async for item in items:
                     if isinstance(item, Result):
                         await self._ended(request, item, self._workload.now() - began, first_s, written)

@@ -12,7 +12,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import astuple, dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -139,7 +139,7 @@ class LlamaModel:
     def process_id(self) -> int | None:
         return self._process.pid if self._process else None
 
-    async def generate(self, call: GenerateCall) -> AsyncIterator[Delta | Finish]:
+    async def generate(self, call: GenerateCall) -> AsyncGenerator[Delta | Finish, None]:
         """See `models.backend.TextModel.generate`."""
         if call.max_tokens < 1:
             raise ContextOverflow("An answer needs room for at least one token. Ask for a longer answer.")

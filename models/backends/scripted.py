@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import zlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Literal, TypeVar
 
@@ -106,7 +106,7 @@ class ScriptedText:
         total = sum(weights)
         return [weight / total if total else 1 / len(weights) for weight in weights]
 
-    async def generate(self, call: GenerateCall) -> AsyncIterator[Delta | Finish]:
+    async def generate(self, call: GenerateCall) -> AsyncGenerator[Delta | Finish, None]:
         """Yield the scripted reply. Raises what the real one raises, and AssertionError when the script
         is used up or its reply breaks the call's constraint."""
         prompt_tokens = self._admit(call)
@@ -144,7 +144,7 @@ class ScriptedText:
             assert accepts(call.constraint, reply), f"the scripted reply breaks the constraint of the call: {reply!r}"
         return reply
 
-    async def _write(self, call: GenerateCall, reply: str, prompt_tokens: int) -> AsyncIterator[Delta | Finish]:
+    async def _write(self, call: GenerateCall, reply: str, prompt_tokens: int) -> AsyncGenerator[Delta | Finish, None]:
         whole = _until(reply, call.stop)
         pieces: list[str] = _TOKEN.findall(whole)
         if self._fault == "too_long":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 
 from models.backend import Constraint, Finish, GenerateCall, Message, TextModel
@@ -64,7 +64,7 @@ class Answer(Runner):
     sentence could be made that stays with the evidence.
     """
 
-    async def run(self, request: Request) -> AsyncIterator[Chunk | Result]:
+    async def run(self, request: Request) -> AsyncGenerator[Chunk | Result, None]:
         question = text_in(request, "question").strip()
         documents = documents_in(request)
         turn = Turn(self._spec, request)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from fractions import Fraction
 
 from models.arithmetic import Call, Node, Number, Unreadable, Unworkable, evaluate
@@ -31,7 +31,7 @@ _TIGHT_PAIR = re.compile(r"(\d+)([-/xX])(\d+)")
 class Calculate(Runner):
     """The specialist. `input` is {"expression": str}."""
 
-    def run(self, request: Request) -> AsyncIterator[Chunk | Result]:
+    def run(self, request: Request) -> AsyncGenerator[Chunk | Result, None]:
         return one_result(self.name, lambda: calculated(given_text(request, "expression")))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 
 from models import schema
@@ -74,7 +74,7 @@ class Call(Runner):
     Output `{"function": str, "arguments": {…}}`, or the refusal NOT_CAPABLE when none of them fits.
     """
 
-    async def run(self, request: Request) -> AsyncIterator[Chunk | Result]:
+    async def run(self, request: Request) -> AsyncGenerator[Chunk | Result, None]:
         prompt = text_in(request, "prompt")
         functions = functions_in(request)
         turn = Turn(self._spec, request)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,7 +68,7 @@ class Classify(Runner):
         self._fits: dict[tuple[object, ...], FewShot] = {}
         self._priors: dict[tuple[str, ...], list[float]] = {}
 
-    async def run(self, request: Request) -> AsyncIterator[Chunk | Result]:
+    async def run(self, request: Request) -> AsyncGenerator[Chunk | Result, None]:
         started = time.perf_counter()
         text = text_in(request, "text")
         verdict = await self._judge(request, text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from models.backend import Finish, Message
 from models.errors import InputError
@@ -42,7 +42,7 @@ _FENCE = re.compile(r"```[\w+#-]*[ \t]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
 class Code(Runner):
     """Input `{"prompt": str, "language"?: str}`, output the code as a text."""
 
-    async def run(self, request: Request) -> AsyncIterator[Chunk | Result]:
+    async def run(self, request: Request) -> AsyncGenerator[Chunk | Result, None]:
         prompt = text_in(request, "prompt")
         language = language_of(prompt, request.input.get("language"))
         turn = Turn(self._spec, request)

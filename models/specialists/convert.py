@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from fractions import Fraction
 from functools import cache
 from typing import Any
@@ -45,7 +45,7 @@ _SUBSTANCE = re.compile(r" of [a-z]+(?: [a-z]+)?$", re.IGNORECASE)
 class Convert(Runner):
     """The specialist. `input` is {"quantity", "from", "to"}; a quantity like `5 ft 11 in` holds its own units."""
 
-    def run(self, request: Request) -> AsyncIterator[Chunk | Result]:
+    def run(self, request: Request) -> AsyncGenerator[Chunk | Result, None]:
         return one_result(self.name, lambda: _converted(request))
 
 

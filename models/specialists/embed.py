@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 from models.errors import InputError
 from models.specialists.runner import Runner
@@ -16,7 +16,7 @@ MAX_TEXTS = 2048
 class Embed(Runner):
     """Input `{"texts": [str]}`, output one unit vector for each text."""
 
-    async def run(self, request: Request) -> AsyncIterator[Chunk | Result]:
+    async def run(self, request: Request) -> AsyncGenerator[Chunk | Result, None]:
         texts = texts_in(request, "texts", most=MAX_TEXTS)
         started = time.perf_counter()
         async with self._pool.encoder(self._spec.models) as encoder:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
 from models.errors import InputError
@@ -21,7 +21,7 @@ class Found:
     confidence: float = 1.0
 
 
-async def one_result(specialist: str, work: Callable[[], Found]) -> AsyncIterator[Chunk | Result]:
+async def one_result(specialist: str, work: Callable[[], Found]) -> AsyncGenerator[Chunk | Result, None]:
     """Do the work in a thread, so that a long search never stops the node, and yield its outcome."""
     started = time.perf_counter()
     found = await asyncio.to_thread(work)

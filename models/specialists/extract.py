@@ -7,7 +7,7 @@ than the context is read part by part; the first part that names a value wins.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -52,7 +52,7 @@ class Extract(Runner):
     `examples` is a list of `{"text", "output"}`; of a long list the nearest to the text are shown.
     """
 
-    async def run(self, request: Request) -> AsyncIterator[Chunk | Result]:
+    async def run(self, request: Request) -> AsyncGenerator[Chunk | Result, None]:
         task, documents = task_in(request, self._spec), sources_in(request)
         turn = Turn(self._spec, request)
         async with self._pool.text(self._spec.models) as model:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from models.errors import InputError
 from models.search import MAX_HITS, Hit, search
@@ -18,7 +18,7 @@ MAX_DOCUMENT_CHARACTERS = 5_000_000
 class Find(Runner):
     """The specialist. `input` is {"pattern": str, "documents": [{"name", "text"}], "fuzzy"?: bool}."""
 
-    def run(self, request: Request) -> AsyncIterator[Chunk | Result]:
+    def run(self, request: Request) -> AsyncGenerator[Chunk | Result, None]:
         return one_result(self.name, lambda: _found(request))
 
 

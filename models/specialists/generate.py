@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from models.backend import Finish, Message, TextModel
@@ -32,7 +32,7 @@ _LOOK_EVERY = 24
 class Generate(Runner):
     """Input `{"prompt": str, "history"?: [{"role", "content"}], "documents"?: [{"name", "text"}]}`, output a text."""
 
-    async def run(self, request: Request) -> AsyncIterator[Chunk | Result]:
+    async def run(self, request: Request) -> AsyncGenerator[Chunk | Result, None]:
         prompt = text_in(request, "prompt")
         documents = documents_in(request, needed=False)
         history = history_in(request)
@@ -67,7 +67,7 @@ async def _stream(
 ) -> AsyncGenerator[Chunk | Result, None]:
     call = turn.call(messages, max_tokens=max_tokens, resume_tokens=turn.request.resume_tokens)
     text, looked = "", 0
-    async with aclosing(model.generate(call)) as answer:  # type: ignore[type-var]  # every backend's is a generator
+    async with aclosing(model.generate(call)) as answer:
         async for item in answer:
             if isinstance(item, Finish):
                 yield _ended(turn, turn.count(model, item))

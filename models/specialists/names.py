@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from models.backend import TokenEncoder
 from models.errors import BackendError
@@ -24,7 +24,7 @@ class Names(Runner):
         super().__init__(spec, pool)
         self._tagger: tagger.Tagger | None = None
 
-    async def run(self, request: Request) -> AsyncIterator[Chunk | Result]:
+    async def run(self, request: Request) -> AsyncGenerator[Chunk | Result, None]:
         text = text_in(request, "text")
         started = time.perf_counter()
         self._tagger = self._tagger or tagger.load(self._spec.head)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from models.errors import InputError
 from models.specialists.embed import texts_in
@@ -17,7 +17,7 @@ MAX_PASSAGES = 512
 class Rerank(Runner):
     """Input `{"query": str, "passages": [str]}`, output `[{"index", "score"}]`, best first."""
 
-    async def run(self, request: Request) -> AsyncIterator[Chunk | Result]:
+    async def run(self, request: Request) -> AsyncGenerator[Chunk | Result, None]:
         query = request.input.get("query")
         if not isinstance(query, str) or not query.strip():
             raise InputError(f"{request.capability} needs `query`, a text; give it one.")

@@ -5,7 +5,7 @@ Nothing is cut off silently: every sentence of the documents is read by some cal
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from models.backend import Constraint, Finish, Message, TextModel
 from models.errors import InputError
@@ -29,7 +29,7 @@ PART_SENTENCES = 2
 class Summarize(Runner):
     """Input `{"documents": [{"name", "text"}], "sentences"?: int, "instruction"?: str}`, output a text."""
 
-    async def run(self, request: Request) -> AsyncIterator[Chunk | Result]:
+    async def run(self, request: Request) -> AsyncGenerator[Chunk | Result, None]:
         documents = documents_in(request)
         wanted = sentences_in(request)
         turn = Turn(self._spec, request)

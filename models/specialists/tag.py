@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from models.specialists.runner import Runner
 from models.specialists.turn import text_in
@@ -17,7 +17,7 @@ UNSURE = 0.5
 class TagWords(Runner):
     """Input `{"text"}`, output `[{"text", "label", "start", "end", "score"}]` in the order of the text."""
 
-    async def run(self, request: Request) -> AsyncIterator[Chunk | Result]:
+    async def run(self, request: Request) -> AsyncGenerator[Chunk | Result, None]:
         text = text_in(request, "text")
         started = time.perf_counter()
         async with self._pool.tagger(self._spec.models) as model:

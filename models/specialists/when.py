@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from datetime import date, datetime, time
 from typing import Any
 
@@ -27,7 +27,7 @@ _COURTESY = re.compile(
 class When(Runner):
     """The specialist. `input` is {"question": str, "today": "YYYY-MM-DD"}."""
 
-    def run(self, request: Request) -> AsyncIterator[Chunk | Result]:
+    def run(self, request: Request) -> AsyncGenerator[Chunk | Result, None]:
         return one_result(self.name, lambda: _answered(request))
 
 

@@ -61,7 +61,7 @@ async def from_model(pool: Pool, body: ChatBody) -> Reply:
         had: list[int] = []
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                async with aclosing(model.generate(replace(call, resume_tokens=tuple(had)))) as items:  # type: ignore[type-var]  # every backend's is a generator
+                async with aclosing(model.generate(replace(call, resume_tokens=tuple(had)))) as items:
                     resumed = len(had)
                     async for item in items:
                         if isinstance(item, Finish):
@@ -97,7 +97,7 @@ async def from_node(node: Node, body: ChatBody) -> Reply:
     ask = ask_of(body, node.settings.label)
     as_object = ask.schema is not None
     said = ""
-    async with aclosing(node.stream(ask)) as items:  # type: ignore[type-var]  # it is a generator
+    async with aclosing(node.stream(ask)) as items:
         async for item in items:
             match item:
                 case Chunk() if not as_object:

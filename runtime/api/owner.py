@@ -88,7 +88,7 @@ class Owner:
         asker = self.questions.asker(send) if attended else None
         try:
             with asked_by(asker):
-                async with aclosing(self._node.stream(ask)) as items:  # type: ignore[type-var]  # it is a generator
+                async with aclosing(self._node.stream(ask)) as items:
                     async for item in items:
                         await send(to_line(item))
         except (CoveyError, ModelsError) as error:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from models.backend import TextModel
 from models.errors import NotInstalled
 from models.pool import ModelPool
 from models.store import Store
@@ -54,13 +53,8 @@ async def _measured(names: Sequence[str]) -> list[Measured]:
             budget_bytes=settings.memory_budget_bytes(psutil.virtual_memory().total),
             threads=settings.threads or psutil.cpu_count(logical=False) or 1,
         )
-
-        async def lease(pool: ModelPool = pool, name: str = name) -> AsyncIterator[TextModel]:
-            async with pool.text((name,)) as model:
-                yield model
-
         try:
-            found.append(await measure(name, lease))
+            found.append(await measure(name, pool.text((name,))))
         finally:
             await pool.close()
     return found

@@ -7,7 +7,7 @@ import json
 import platform
 import secrets
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, suppress
 from typing import Annotated
 
@@ -165,7 +165,7 @@ async def _until_closed(state: NodeState) -> None:
         await asyncio.sleep(LOOK_S)
 
 
-async def _only_pairing(request: Request, peer: Peer) -> AsyncIterator[Chunk | Result]:
+async def _only_pairing(request: Request, peer: Peer) -> AsyncGenerator[Chunk | Result, None]:
     raise NotInstalled("This device is only pairing now. Run `covey up` on it, and ask again.")
     yield  # makes this a stream
 

@@ -15,7 +15,7 @@ from runtime.running import RunningNode
 async def streamed(node: Node | RunningNode, asked: Ask) -> Answer:
     """Print an answer as it comes and return it. Raises CoveyError, ModelsError, BrokenPipeError."""
     paper = _Paper()
-    async with aclosing(node.stream(asked)) as items:  # type: ignore[type-var]  # it is a generator
+    async with aclosing(node.stream(asked)) as items:
         async for item in items:
             match item:
                 case Chunk():

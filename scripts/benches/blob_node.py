@@ -6,7 +6,7 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from models.errors import NotInstalled
@@ -28,7 +28,7 @@ async def serve(home: Path, models: Path) -> None:
         await stop.wait()
 
 
-async def _no_work(request: Request, peer: Peer) -> AsyncIterator[Chunk | Result]:
+async def _no_work(request: Request, peer: Peer) -> AsyncGenerator[Chunk | Result, None]:
     raise NotInstalled("This node only lets models be copied. Ask another device for work.")
     yield
 

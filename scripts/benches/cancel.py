@@ -44,7 +44,7 @@ async def _places(setup: Setup, rounds: int) -> list[float]:
     async with setup.loaded(slots=1) as model:
         for number in range(rounds):
             asked = f"Tell a very long story. {texts.question(number)}"
-            async with aclosing(model.generate(GenerateCall((Message("user", asked),), 900))) as story:  # type: ignore[type-var]
+            async with aclosing(model.generate(GenerateCall((Message("user", asked),), 900))) as story:
                 await anext(story)
                 waiting = asyncio.create_task(whole(model.generate(call)))
                 await asyncio.sleep(0.1)

@@ -52,7 +52,7 @@ async def run(setup: Setup) -> Report:
 
 async def rate(model: LlamaModel, call: GenerateCall) -> float:
     """Return the tokens a second after the first."""
-    async with aclosing(model.generate(call)) as items:  # type: ignore[type-var]
+    async with aclosing(model.generate(call)) as items:
         times = [(time.perf_counter(), len(item.token_ids)) async for item in items if isinstance(item, Delta)]
     tokens = sum(count for _, count in times[1:])
     return tokens / (times[-1][0] - times[0][0]) if len(times) > 1 else 0.0

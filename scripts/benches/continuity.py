@@ -194,7 +194,7 @@ async def told(
     began, lost_s, pause_s, first_s, last_s = time.perf_counter(), 0.0, 0.0, 0.0, 0.0
     said: list[str] = []
     place, in_order, restarted = 0, True, False
-    async with aclosing(node.stream(Ask(prompt, capability="generate"))) as items:  # type: ignore[type-var]
+    async with aclosing(node.stream(Ask(prompt, capability="generate"))) as items:
         async for item in items:
             now = time.perf_counter() - began
             if lost_s:

@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import psutil
@@ -28,7 +28,7 @@ from peers.state import open_state
 LOOK_S = 0.005
 
 
-async def answer(request: Request, peer: Peer) -> AsyncIterator[Chunk | Result]:
+async def answer(request: Request, peer: Peer) -> AsyncGenerator[Chunk | Result, None]:
     """Write five words; with `wait_s` in the input it goes on only then."""
     for index in range(len(request.resume_tokens), 5):
         yield Chunk(index, f"word{index} ", (index,))

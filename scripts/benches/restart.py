@@ -44,7 +44,7 @@ async def _first(model: LlamaModel, number: int) -> float:
     system = Message("system", texts.system(PROMPT_TOKENS, 1))
     call = GenerateCall((system, Message("user", f"Say {number}.")), 4, own_messages=1)
     began, first = time.perf_counter(), 0.0
-    async with aclosing(model.generate(call)) as items:  # type: ignore[type-var]
+    async with aclosing(model.generate(call)) as items:
         async for item in items:
             if isinstance(item, Delta | Finish) and not first:
                 first = time.perf_counter() - began

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from importlib import resources
 from pathlib import Path
@@ -119,8 +119,8 @@ class Timed:
     ) -> list[float]:
         return await self._model.score(messages, labels, prefill, asker=asker)
 
-    async def generate(self, call: GenerateCall) -> AsyncIterator[Delta | Finish]:
-        async with aclosing(self._model.generate(call)) as items:  # type: ignore[type-var]
+    async def generate(self, call: GenerateCall) -> AsyncGenerator[Delta | Finish, None]:
+        async with aclosing(self._model.generate(call)) as items:
             async for item in items:
                 now = time.perf_counter()
                 if isinstance(item, Delta):

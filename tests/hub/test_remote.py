@@ -76,7 +76,7 @@ async def test_a_caller_that_leaves_hangs_up_on_the_hub(tmp_path: Path) -> None:
         home.add(hub.as_hub())
         stream = home.specialist().run(request("one two three four"))
         assert isinstance(await anext(stream), Chunk)
-        await stream.aclose()  # type: ignore[attr-defined]
+        await stream.aclose()
         await asyncio.sleep(0.3)
         assert hub.left == 1
 

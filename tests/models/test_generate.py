@@ -93,7 +93,7 @@ async def test_resumed_answer_sends_only_the_rest() -> None:
 
 async def test_closing_the_stream_frees_model_and_lease() -> None:
     model = ScriptedText(["a b c d e f"])
-    async with aclosing(over("generate", model).run(Request("generate", {"prompt": "x"}))) as stream:  # type: ignore[type-var]
+    async with aclosing(over("generate", model).run(Request("generate", {"prompt": "x"}))) as stream:
         assert isinstance(await anext(stream), Chunk)
         assert model.running == 1
     assert model.running == 0

@@ -69,7 +69,7 @@ def test_deadline_is_honoured_between_tokens() -> None:
 def test_closing_early_frees_the_sequence() -> None:
     async def scenario() -> int:
         model = ScriptedText(["a b c d"])
-        async with aclosing(model.generate(call())) as stream:  # type: ignore[type-var]
+        async with aclosing(model.generate(call())) as stream:
             await anext(stream)
             assert model.running == 1
         return model.running

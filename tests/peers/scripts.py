@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
 from models.types import Chunk, Request, Result, Tier
 from tests.peers.swarm import Script
@@ -14,14 +14,14 @@ WORDS = "one two three four five"
 
 
 def ending_in(error: Exception) -> Script:
-    async def script(request: Request) -> AsyncIterator[Chunk | Result]:
+    async def script(request: Request) -> AsyncGenerator[Chunk | Result, None]:
         yield Chunk(0, "one", (100,))
         raise error
 
     return script
 
 
-async def slowly(request: Request) -> AsyncIterator[Chunk | Result]:
+async def slowly(request: Request) -> AsyncGenerator[Chunk | Result, None]:
     yield Chunk(0, "one", (100,))
     await asyncio.sleep(30)
     yield Result(output="never")
@@ -37,7 +37,7 @@ async def until(condition: Callable[[], object], limit_s: float = 3.0) -> float:
 
 
 def waiting_for(go: asyncio.Event) -> Script:
-    async def script(request: Request) -> AsyncIterator[Chunk | Result]:
+    async def script(request: Request) -> AsyncGenerator[Chunk | Result, None]:
         yield Chunk(0, "one", (100,))
         await go.wait()
         yield Result(output="one", text="one", confidence=0.9)

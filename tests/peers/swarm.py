@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,10 +31,10 @@ from peers.shelf import Shelf
 from peers.state import NodeState, open_state
 from peers.station import Facts
 
-Script = Callable[[Request], AsyncIterator[Chunk | Result]]
+Script = Callable[[Request], AsyncGenerator[Chunk | Result, None]]
 
 
-async def count_to_five(request: Request) -> AsyncIterator[Chunk | Result]:
+async def count_to_five(request: Request) -> AsyncGenerator[Chunk | Result, None]:
     """Answer with five words; a resumed answer goes on behind those that are there."""
     words = ["one", " two", " three", " four", " five"]
     for index in range(len(request.resume_tokens), len(words)):
@@ -82,7 +82,7 @@ class Node:
     def address(self) -> Address:
         return Address(self.host, self.server.port)
 
-    async def handle(self, request: Request, peer: Peer) -> AsyncIterator[Chunk | Result]:
+    async def handle(self, request: Request, peer: Peer) -> AsyncGenerator[Chunk | Result, None]:
         self.asked.append(request)
         stream = self.script(request)
         try:

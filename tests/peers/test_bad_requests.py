@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -165,7 +165,7 @@ async def test_a_request_cut_at_any_byte_is_refused_and_the_next_one_served(
 async def test_work_that_nobody_here_does_is_said_after_it_was_let_in(
     tmp_path: Path, way: Callable[[Node, Node], Any]
 ) -> None:
-    async def nobody(request: Request) -> AsyncIterator[Chunk | Result]:
+    async def nobody(request: Request) -> AsyncGenerator[Chunk | Result, None]:
         raise NotInstalled(f"No specialist here offers {request.capability!r}. Ask another device for it.")
         yield  # makes this a stream
 

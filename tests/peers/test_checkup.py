@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +27,7 @@ from tests.peers.nodes import DAY_NS, new_identity
 HOST = "127.0.0.1"
 
 
-async def nothing(request: Request, peer: Peer) -> AsyncIterator[Chunk | Result]:
+async def nothing(request: Request, peer: Peer) -> AsyncGenerator[Chunk | Result, None]:
     raise AssertionError("a check is no work")
     yield
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from tests.peers.swarm import pair, running
 async def test_slow_is_not_dead(tmp_path: Path) -> None:
     """Nothing comes for longer than the silence that means death, but the beats do."""
 
-    async def script(request: Request) -> AsyncIterator[Chunk | Result]:
+    async def script(request: Request) -> AsyncGenerator[Chunk | Result, None]:
         await asyncio.sleep(3.5)
         yield Result(output="at last")
 
@@ -45,7 +45,7 @@ async def test_an_asker_who_leaves_ends_the_work_there(tmp_path: Path) -> None:
         kitchen.script = slowly
         stream = laptop.specialist(kitchen).run(REQUEST)
         assert isinstance(await anext(stream), Chunk)
-        await stream.aclose()  # type: ignore[attr-defined]
+        await stream.aclose()
         assert await until(lambda: kitchen.ended == ["closed"]) < 1.0
 
 
@@ -145,7 +145,7 @@ async def test_a_device_that_vanishes_is_lost_and_its_words_are_kept(tmp_path: P
 
 
 async def test_an_answer_goes_on_elsewhere_at_the_same_token(tmp_path: Path) -> None:
-    async def three_words(request: Request) -> AsyncIterator[Chunk | Result]:
+    async def three_words(request: Request) -> AsyncGenerator[Chunk | Result, None]:
         for index, word in enumerate(["one", " two", " three"]):
             yield Chunk(index, word, (100 + index,))
         await asyncio.sleep(30)

@@ -104,7 +104,7 @@ async def test_an_asker_who_leaves_ends_the_work_over_the_link(tmp_path: Path) -
         laptop.script = slowly
         stream = kitchen.specialist(laptop).run(REQUEST)
         assert isinstance(await anext(stream), Chunk)
-        await stream.aclose()  # type: ignore[attr-defined]  # it is a generator
+        await stream.aclose()
         assert await until(lambda: laptop.ended == ["closed"]) < 1.0
         assert (await last(kitchen.specialist(laptop).run(replace(REQUEST, seed=2)))) is not None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
 
@@ -218,7 +218,7 @@ async def test_what_goes_wrong_there_is_an_error_of_the_same_kind_here(
 
 @pytest.mark.parametrize("chunks", [[0, 0], [0, 2], [1], [5, 3]])
 async def test_a_device_that_repeats_or_skips_a_token_is_not_believed(tmp_path: Path, chunks: list[int]) -> None:
-    async def script(request: Request) -> AsyncIterator[Chunk | Result]:
+    async def script(request: Request) -> AsyncGenerator[Chunk | Result, None]:
         for index in chunks:
             yield Chunk(index, "x", (7,))
         yield Result(output="x")

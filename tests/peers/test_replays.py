@@ -50,7 +50,7 @@ async def test_the_repeat_keeps_the_work_when_the_first_asker_leaves(tmp_path: P
         first, second = laptop.specialist(kitchen).run(keyed), laptop.specialist(kitchen).run(keyed)
         await anext(first)
         await anext(second)
-        await first.aclose()  # type: ignore[attr-defined]  # it is a generator
+        await first.aclose()
         await asyncio.sleep(0.2)
         assert kitchen.ended == []
         go.set()
@@ -66,7 +66,7 @@ async def test_work_ends_when_all_who_asked_have_left(tmp_path: Path) -> None:
         for stream in streams:
             await anext(stream)
         for stream in streams:
-            await stream.aclose()  # type: ignore[attr-defined]
+            await stream.aclose()
         await asyncio.sleep(0.5)
         assert kitchen.ended == ["closed"]
 

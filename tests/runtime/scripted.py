@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -52,7 +52,7 @@ class Scripted:
     def capability(self) -> str:
         return self.spec.capability or self.spec.name
 
-    async def run(self, request: Request) -> AsyncIterator[Chunk | Result]:
+    async def run(self, request: Request) -> AsyncGenerator[Chunk | Result, None]:
         self.requests.append(request)
         moves = self._runs.pop(0) if len(self._runs) > 1 else self._runs[0]
         self.open += 1

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from models.backend import TextModel
 from models.backends.scripted import ScriptedText
 from runtime.cli.bench import as_text
 from runtime.cli.main import main
@@ -18,10 +17,7 @@ from runtime.measure import Measured, measure, together, verdict
 async def test_a_model_is_measured_at_every_number_of_streams() -> None:
     model = ScriptedText(lambda call: "word " * 60, seconds_per_token=0.002)
 
-    async def load() -> AsyncIterator[TextModel]:
-        yield model
-
-    found = await measure("made-up", load)
+    found = await measure("made-up", nullcontext(model))
     assert set(found.decode_tokens_s) == {1, 4, 8}
     assert 100 < found.decode_tokens_s[1] <= 500
     assert found.decode_tokens_s[8] > 2 * found.decode_tokens_s[1]

@@ -50,7 +50,7 @@ async def told_losing(
 ) -> tuple[list[Chunk | Restarted], Answer]:
     """Ask for a story, and lose the device after so many pieces."""
     pieces: list[Chunk | Restarted] = []
-    async with contextlib.aclosing(asker.node.stream(story())) as items:  # type: ignore[type-var]
+    async with contextlib.aclosing(asker.node.stream(story())) as items:
         async for item in items:
             if isinstance(item, Answer):
                 return pieces, item

@@ -193,7 +193,7 @@ async def test_a_failure_is_raised_and_written_down(tmp_path: Path) -> None:
 async def test_leaving_early_cancels_the_work_and_says_so(tmp_path: Path) -> None:
     writer = _writer([*pieces("hello big"), 30.0, HELLO])
     async with bench(tmp_path, writer) as made:
-        async with aclosing(made.orchestrator.stream(Ask(WRITES))) as items:  # type: ignore[type-var]
+        async with aclosing(made.orchestrator.stream(Ask(WRITES))) as items:
             async for _ in items:
                 break
         assert writer.open == 0

@@ -278,7 +278,7 @@ async def test_a_caller_that_leaves_while_the_hub_speaks_stops_it(tmp_path: Path
         async for item in stream:
             if not isinstance(item, Restarted):
                 break
-        await stream.aclose()  # type: ignore[attr-defined]
+        await stream.aclose()
         await asyncio.sleep(0.3)
         assert hub.left == 1
 

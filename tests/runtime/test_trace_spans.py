@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 
 import pytest
 
@@ -94,7 +94,7 @@ def test_a_foreign_error_is_named_by_its_class() -> None:
 def test_a_stream_closed_early_is_no_failure_and_leaves_no_span_open() -> None:
     tracer = Tracer()
 
-    async def stream() -> AsyncIterator[int]:
+    async def stream() -> AsyncGenerator[int, None]:
         with tracer.span("stream"):
             yield 1
             yield 2
@@ -102,7 +102,7 @@ def test_a_stream_closed_early_is_no_failure_and_leaves_no_span_open() -> None:
     async def read_one() -> None:
         items = stream()
         await anext(items)
-        await asyncio.create_task(items.aclose())  # type: ignore[attr-defined]
+        await asyncio.create_task(items.aclose())
 
     asyncio.run(read_one())
     assert tracer.finished[0].status == "ok"

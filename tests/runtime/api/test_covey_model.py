@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from models.backends.scripted import ScriptedText
@@ -80,7 +80,7 @@ class _Withdraws:
 
     settings = Settings()
 
-    async def stream(self, ask: Ask) -> AsyncIterator[StreamItem]:
+    async def stream(self, ask: Ask) -> AsyncGenerator[StreamItem, None]:
         yield Chunk(0, "Wrong", (1,))
         yield Restarted("a check failed")
         yield Chunk(0, "Right", (2,))
