@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict
 
 from hub.errors import OverBudget
 from hub.files import FOLDER, Kept
@@ -60,6 +60,15 @@ class Limits:
     tokens: int | None = None
     bytes: int | None = None
     requests: int | None = None
+
+
+class Change(TypedDict, total=False):
+    """New limits; those that are not named stay."""
+
+    money: float | None
+    tokens: int | None
+    bytes: int | None
+    requests: int | None
 
 
 PER_DAY = Limits(money=1.0, tokens=200_000, bytes=2_000_000, requests=200)
@@ -130,13 +139,13 @@ class Budget:
         """Return limits and spending as they are now."""
         return on_day(self._kept.read(), self._day())
 
-    def limit(self, *, per_day: Mapping[str, float | None], per_task: Mapping[str, float | None]) -> Account:
+    def limit(self, *, per_day: Change, per_task: Change) -> Account:
         """Change limits and return the account."""
         return self._kept.change(
             lambda account: replace(
                 on_day(account, self._day()),
-                per_day=replace(account.per_day, **per_day),  # type: ignore[arg-type]
-                per_task=replace(account.per_task, **per_task),  # type: ignore[arg-type]
+                per_day=replace(account.per_day, **per_day),
+                per_task=replace(account.per_task, **per_task),
             )
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from models.catalog import catalog, needed_bytes
-from models.types import Label, Tier
+from models.types import Digest, Label, Tier
 from peers.book import Peer
 from peers.link_messages import MAX_CARDS, SkillCard
 from peers.liveness import Health
@@ -66,7 +66,7 @@ def _skill(peer: Peer, card: SkillCard, known: Mapping[tuple[str, str], Speed]) 
     return Skill(
         card.capability,
         card.model,
-        tuple(card.artifacts),  # type: ignore[arg-type]  # digests by their pattern
+        tuple(Digest(one) for one in card.artifacts),
         _first(measured.prefill_tps, card.prefill_tps, here.prefill_tps),
         _first(measured.decode_tps, card.decode_tps, here.decode_tps),
         measured=measured.decode_tps is not None,

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
-from hub.budget import UNITS, Account, Budget, Limits, shown
+from hub.budget import UNITS, Account, Budget, Change, Limits, Unit, shown
 from models.types import Json
 from runtime import paths
 from runtime.errors import UsageError
 
 NO_LIMIT = "none"
+
+N = TypeVar("N", int, float)
 
 app = typer.Typer(help="What hubs may use up, and what they used.")
 Amount = Annotated[str, typer.Option(help="The new limit; `none` sets no bound.", show_default=False)]
@@ -33,7 +37,16 @@ def budget(
 
     They are checked before anything is sent, with the most that a request can cost.
     """
-    account = _changed(day, task, {"money": money, "tokens": tokens, "bytes": size, "requests": requests})
+    wanted: Change = {}
+    if money:
+        wanted["money"] = _amount("money", money, float)
+    if tokens:
+        wanted["tokens"] = _amount("tokens", tokens, _whole)
+    if size:
+        wanted["bytes"] = _amount("bytes", size, _whole)
+    if requests:
+        wanted["requests"] = _amount("requests", requests, _whole)
+    account = _changed(day, task, wanted)
     if as_json:
         print(json.dumps(_as_json(account)))
         return
@@ -45,9 +58,8 @@ def budget(
         print(f"{unit:<10} {used:>16} {per_day:>16} {per_task:>16}")
 
 
-def _changed(day: bool, task: bool, given: dict[str, str]) -> Account:
+def _changed(day: bool, task: bool, wanted: Change) -> Account:
     kept = Budget(paths.ensure_home(paths.home()))
-    wanted = {unit: _amount(unit, text) for unit, text in given.items() if text}
     if not wanted and not day and not task:
         return kept.account()
     if not wanted or day == task:
@@ -55,16 +67,17 @@ def _changed(day: bool, task: bool, given: dict[str, str]) -> Account:
     return kept.limit(per_day=wanted if day else {}, per_task=wanted if task else {})
 
 
-def _amount(unit: str, text: str) -> float | int | None:
+def _amount(unit: Unit, text: str, number: Callable[[str], N]) -> N | None:
     if text == NO_LIMIT:
         return None
-    try:
-        value = float(text) if unit == "money" else int(text.replace(",", "").replace("_", ""))
-    except ValueError:
-        value = -1
-    if not 0 <= value < 1e15:
-        raise UsageError(f"--{unit} {text!r} is no amount. Give a number, or `none` for no bound.")
-    return value
+    with contextlib.suppress(ValueError):
+        if 0 <= (value := number(text)) < 1e15:
+            return value
+    raise UsageError(f"--{unit} {text!r} is no amount. Give a number, or `none` for no bound.")
+
+
+def _whole(text: str) -> int:
+    return int(text.replace(",", "").replace("_", ""))
 
 
 def _cell(unit: str, value: float | int | None) -> str:

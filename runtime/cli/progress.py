@@ -35,7 +35,7 @@ def _lines() -> Progress:
 @contextmanager
 def _bars() -> Iterator[Progress]:
     from rich.console import Console  # heavy, first use only
-    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, DownloadColumn, TaskID, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
     from rich.table import Column
 
@@ -43,11 +43,11 @@ def _bars() -> Iterator[Progress]:
     size = DownloadColumn(table_column=Column(no_wrap=True))
     left = TimeRemainingColumn(table_column=Column(no_wrap=True))
     with Bars(name, BarColumn(20), size, left, console=Console(stderr=True), expand=True) as bars:
-        tasks: dict[str, int] = {}
+        tasks: dict[str, TaskID] = {}
 
         def report(file: str, done: int, total: int | None) -> None:
             if file not in tasks:
                 tasks[file] = bars.add_task(file, total=total)
-            bars.update(tasks[file], completed=done, total=total)  # type: ignore[arg-type]
+            bars.update(tasks[file], completed=done, total=total)
 
         yield report
