@@ -5,6 +5,7 @@ A key is a `Secret` from the moment it is typed; it is revealed in one place, wh
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -16,6 +17,8 @@ from peers.secret import Secret
 SERVICE = "covey hub"
 MAX_KEY_CHARS = 4096
 """Longer than any provider's key; more is some other file that was pasted."""
+
+logger = logging.getLogger(__name__)
 
 
 class Keyring(Protocol):
@@ -60,6 +63,7 @@ class Credentials:
             except Exception as error:  # somebody else's code; the file does as well
                 if self._given is not None:
                     raise KeyUnusable("The system's keyring did not take the key. Unlock it and try again.") from error
+                logger.info("the system's keyring did not take a key (%s); it is kept in a file", type(error).__name__)
         try:
             make_folder(self._folder)
             write_whole(self._folder / name, text.encode())
@@ -87,7 +91,7 @@ class Credentials:
         if hub.key == "keyring" and ring is not None:
             try:
                 ring.delete_password(SERVICE, hub.name)
-            except Exception as error:  # somebody else's code
+            except Exception as error:  # somebody else's code, with errors of its own
                 raise KeyUnusable(
                     f"The key of {hub.name} is still in the system's keyring; remove it there."
                 ) from error

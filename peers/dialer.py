@@ -153,7 +153,7 @@ class Dialer:
         except PeersError as error:
             logger.debug("%s", error)
             return None
-        except BaseException:
+        except BaseException:  # cancelled while it was greeted: nobody else knows of the link
             await link.discard()
             raise
         return link

@@ -27,7 +27,7 @@ class Later:
 def _done(job: Callable[[], None]) -> None:
     try:
         job()
-    except Exception as error:  # top of a thread
+    except Exception as error:  # top of a thread: the next write is tried all the same
         logger.warning("a write that nobody waited for failed: %s", error)
 
 

@@ -122,7 +122,7 @@ class Link:
         except (OSError, TimeoutError, aiohttp.ClientError) as error:
             await self.discard()
             raise PeerLost(f"{self.name} said no hello. Check that it is on and not asleep.") from error
-        except BaseException:
+        except BaseException:  # cancelled, or refused by what was said: a link without a hello is not kept open
             await self.discard()
             raise
 

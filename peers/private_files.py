@@ -32,7 +32,7 @@ def write_whole(path: Path, data: bytes, *, synced: bool = True, folder_synced: 
             if synced:
                 os.fsync(file.fileno())
         os.replace(part, path)
-    except BaseException:
+    except BaseException:  # whatever it is, no part of a file stays behind
         part.unlink(missing_ok=True)
         raise
     if synced and folder_synced:

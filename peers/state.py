@@ -100,7 +100,7 @@ def _make(folder: Path, machine: str) -> None:
         Audit(part, own).chain.create()
         write_whole(part / MACHINE_FILE, machine.encode())
         part.rename(folder)
-    except BaseException:
+    except BaseException:  # whatever it is, no half of a node stays behind
         shutil.rmtree(part, ignore_errors=True)
         raise
     sync_folder(folder.parent)

@@ -165,7 +165,7 @@ def connect(path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> sqlite3
         try:
             _configure(db)
             migrate(db, path, migrations)
-        except BaseException:
+        except BaseException:  # whatever it is, the file does not stay open
             db.close()
             raise
         return db
@@ -199,7 +199,7 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
     try:
         yield
         db.execute("COMMIT")
-    except BaseException:
+    except BaseException:  # an interrupt too: half a group is never committed
         if db.in_transaction:  # SQLite itself rolls back after a full disk
             db.execute("ROLLBACK")
         raise

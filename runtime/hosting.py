@@ -92,7 +92,7 @@ class Hosting:
         except ModelsError as error:
             await recorder.record(TaskFailed(error.code))
             raise
-        except BaseException:
+        except BaseException:  # the asker left, or there is a defect here: either way it has an end in the journal
             await recorder.finish_cancelled(TaskCanceled())
             raise
 

@@ -52,7 +52,7 @@ class Recorder:
         """Keep the spans. A trace that can't be kept is logged: the answer is not lost for it."""
         try:
             await self._thread.run(TraceStore(self._journal).save, self.task_id, self.tracer.finished, self.label)
-        except Exception as error:
+        except Exception as error:  # nor is it lost for a defect in what was to be kept
             logger.warning("the trace of task %s could not be kept: %s", self.task_id, error)
 
     async def finish_cancelled(self, *events: Event) -> None:
@@ -60,5 +60,5 @@ class Recorder:
         try:
             async with asyncio.timeout(CLEANUP_TIMEOUT_S):
                 await asyncio.shield(self.record(*events))
-        except Exception as error:
+        except Exception as error:  # why the task ends is raised by who called this, and must not be hidden
             logger.warning("the end of task %s could not be written: %s", self.task_id, error)

@@ -115,7 +115,7 @@ class LlamaModel:
         model = cls(model_id, path, artifacts, settings or LlamaSettings())
         try:
             await model._start()
-        except BaseException:
+        except BaseException:  # cancelled too: a worker that nobody has would keep its memory
             await model.close()
             raise
         return model

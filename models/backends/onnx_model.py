@@ -158,12 +158,11 @@ def _open_session(manifest: Manifest, path: Path) -> onnxruntime.InferenceSessio
 
 @contextmanager
 def _loading(model: str, path: Path) -> Iterator[None]:
-    # Both libraries raise bare Exception and RuntimeError for a bad file, so nothing narrower can be caught.
     try:
         yield
     except MemoryError as error:
         raise OutOfMemory(f"There is not enough memory to load {model}; close a program or another model.") from error
-    except Exception as error:
+    except Exception as error:  # both libraries raise bare Exception and RuntimeError for a bad file
         raise BadArtifact(
             f"{path.name} is damaged or not a file that {model} can be loaded from; "
             f"run `covey models remove {model}`, then `covey models pull {model}`."
@@ -174,5 +173,5 @@ def _loading(model: str, path: Path) -> Iterator[None]:
 def _mapped(model: str) -> Iterator[None]:
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # its errors have no base class of their own
         raise BackendError(f"{model} failed on this input; ask again, or run `covey models verify {model}`.") from error

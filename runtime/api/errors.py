@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 from models.errors import (
@@ -22,6 +23,8 @@ WRONG = "invalid_request_error"
 """OpenAI's type for whatever the client can put right."""
 BROKEN = "server_error"
 TOO_MUCH = "rate_limit_error"
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ _TABLE: tuple[tuple[type[Exception], int, str, str | None, str | None], ...] = (
 
 
 def fault_of(error: Exception) -> Fault:
-    """Return what the client reads. An error that nobody foresaw tells nothing about the inside."""
+    """Return what the client reads. Of an error that nobody foresaw it reads nothing of the inside; the log has it."""
     if isinstance(error, Refused):
         return error.fault
     for kind, status, of_type, code, param in _TABLE:
@@ -80,4 +83,5 @@ def fault_of(error: Exception) -> Fault:
             return Fault(status, of_type, code or getattr(error, "code", None), str(error), param)
     if isinstance(error, CoveyError | ModelsError):
         return Fault(500, BROKEN, error.code, str(error))
+    logger.error("a request failed in a way that it should not", exc_info=error)
     return Fault(500, BROKEN, "internal", "Covey failed in a way that it should not; its log says where.")

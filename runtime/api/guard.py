@@ -9,15 +9,12 @@ form here without reading the answer: its place stands in `Origin`.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from runtime.api.errors import WRONG, Fault, Refused, fault_of
-
-logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
 """2 MiB: more text than any small model's context holds; a larger body would only fill the memory."""
@@ -56,10 +53,7 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
     except ConnectionError:
         raise
     except Exception as error:  # top of a request: whatever it is, the client gets an answer and the log the reason
-        fault = fault_of(error)
-        if fault.code == "internal":
-            logger.exception("a request to %s failed", request.path)
-        return _response(fault)
+        return _response(fault_of(error))
 
 
 @web.middleware

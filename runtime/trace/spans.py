@@ -160,7 +160,7 @@ class Tracer:
         _current.set(span)
         try:
             yield span
-        except BaseException as error:
+        except BaseException as error:  # a cancelled step too says in its span how it ended
             if not isinstance(error, GeneratorExit):  # a consumer that had enough is not a failure
                 code = getattr(error, "code", None)
                 span.fail(code if isinstance(code, str) else type(error).__name__)

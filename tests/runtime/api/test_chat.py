@@ -220,6 +220,27 @@ async def test_an_error_half_way_is_an_event_and_no_done_follows(tmp_path: Path)
     assert b"[DONE]" not in data
 
 
+class _Defect(ScriptedText):
+    """Fails after three tokens in a way that nobody foresaw."""
+
+    async def generate(self, call: GenerateCall):  # type: ignore[no-untyped-def,override]
+        async for item in super().generate(call):
+            if getattr(item, "index", 0) >= 3:
+                raise ZeroDivisionError("the inside")
+            yield item
+
+
+async def test_a_defect_half_way_tells_the_client_nothing_of_the_inside_and_the_log_all(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with door(tmp_path, _Defect(lambda call: "one two three four five six")) as at:
+        async with at.chat(stream=True) as response:
+            data = await response.read()
+    assert json.loads(data.split(b"\n\n")[-2].removeprefix(b"data: "))["error"]["code"] == "internal"
+    assert b"the inside" not in data
+    assert "ZeroDivisionError: the inside" in caplog.text
+
+
 class _DiesOnce(ScriptedText):
     """Loses its worker after three tokens, the first time."""
 
