@@ -33,11 +33,6 @@ class Hubs:
         self._kept: Kept[HubBook] = Kept(home / FOLDER / FILE, HubBook, HubBook)
         self.credentials = Credentials(home / FOLDER / "keys")
 
-    @staticmethod
-    def any_in(home: Path) -> bool:
-        """Return whether a hub was ever added here; without one, nothing else of this folder is needed."""
-        return (home / FOLDER / FILE).is_file()
-
     def all(self) -> list[Hub]:
         """Return the hubs in the order in which they are tried."""
         return in_order(self._read().hubs)

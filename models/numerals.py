@@ -34,7 +34,6 @@ _PARTS = {
     "half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8,
     "ninth": 9, "tenth": 10, "hundredth": 100,
 }  # fmt: skip
-NUMBER_WORDS = frozenset([*_ONES, *_TENS, *_SCALES, "hundred", "dozen", "score"])
 ROUNDED_DIGITS = 12
 """Significant digits of a value that has no short exact form."""
 _EXACT_DIGITS = 30

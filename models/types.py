@@ -6,7 +6,7 @@ Everything here is a value. Nothing reads a clock, a file or a socket.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from pathlib import Path
 from typing import NewType, Protocol
@@ -123,12 +123,6 @@ class Request:
     def asker(self) -> str:
         """Whose state in a model it may take over: the device's that handed it over, programs', or the owner's."""
         return self.hops[-1] if self.hops else PROGRAMS if self.program else ""
-
-    def with_input(self, capability: str, given: Mapping[str, Json]) -> Request:
-        """Return the request for a part of this work: same marks and bounds, other input."""
-        return replace(
-            self, capability=capability, input=given, resume_tokens=(), resume_artifacts=(), idempotency_key=""
-        )
 
 
 @dataclass(frozen=True, slots=True)

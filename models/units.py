@@ -158,7 +158,6 @@ _NOTES = {
     "gigabyte": "decimal, 1 GB = 1,000 MB",
     "terabyte": "decimal, 1 TB = 1,000 GB",
 }
-_EXPLICIT = re.compile(r"us |short |kcal|food ", re.IGNORECASE)
 _MAX_WORDS = 4
 
 

@@ -26,7 +26,6 @@ MAX_OPEN = 16
 """Pieces of work of the other side at once; its grant allows fewer."""
 MAX_ARRIVING_BYTES = 2 * MAX_BODY_BYTES
 """Of all requests that are not whole yet, together."""
-HIGHEST = 2**32 - 1
 
 
 class Flag(IntFlag):

@@ -13,8 +13,6 @@ VERSION = 1
 """The version of the wire that this Covey speaks best."""
 OLDEST_VERSION = 1
 """The oldest that it still speaks."""
-MAX_HELLO_BYTES = 8 * 1024
-"""Read before anything is known of the sender."""
 MAX_HOPS = 8
 """Devices that a piece of work may pass; a household has fewer."""
 MAX_CHUNK_TOKENS = 4096

@@ -14,6 +14,7 @@ from hub.hubs import Hubs
 from models.types import Label
 from peers.policy import Place
 from peers.secret import Secret
+from runtime.node import has_hubs
 
 FAR = Hub("far", "https://hub.example/v1/", "big", "away")
 
@@ -39,10 +40,10 @@ class Ring:
 
 def test_a_hub_is_kept_with_its_key_apart_and_both_for_the_owner_alone(tmp_path: Path) -> None:
     hubs = Hubs(tmp_path)
-    assert not Hubs.any_in(tmp_path)
+    assert not has_hubs(tmp_path)
     added = hubs.add(FAR, Secret("sk-1"))
     assert (added.url, added.key) == ("https://hub.example/v1", "file")
-    assert Hubs(tmp_path).all() == [added] and Hubs.any_in(tmp_path)
+    assert Hubs(tmp_path).all() == [added] and has_hubs(tmp_path)
     assert b"sk-1" not in (tmp_path / "hubs" / "hubs.json").read_bytes()
     for path in (tmp_path / "hubs").rglob("*"):
         assert path.stat().st_mode & 0o077 == 0
