@@ -120,7 +120,7 @@ class OnnxModel:
         if len(encoding.ids) > room * MAX_WINDOWS:
             raise InputError(
                 f"A text of {len(encoding.ids)} tokens is too long for {self.id}, which reads at most "
-                f"{room * MAX_WINDOWS}; split it, or index the file with `covey index`."
+                f"{room * MAX_WINDOWS}; split it into parts and ask for each."
             )
         encoding.truncate(room)
         return [encoding, *encoding.overflowing]

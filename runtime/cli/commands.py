@@ -50,7 +50,12 @@ COMMANDS = (
         "List, pull, add, verify, tune and remove the models on this device.",
         "covey models pull qwen2.5-coder-0.5b",
     ),
-    Command("specialists", "runtime.cli.specialists", "List what this device can do.", "covey specialists list"),
+    Command(
+        "specialists",
+        "runtime.cli.specialists",
+        "List, add, update and remove what this device can do.",
+        "covey specialists list",
+    ),
     Command("traces", "runtime.cli.traces", "See why an answer is as it is.", "covey traces show last"),
     Command("pair", "runtime.cli.pair", "Pair this device with another one.", "covey pair"),
     Command("peers", "runtime.cli.peers", "See and change what paired devices may do.", "covey peers list"),

@@ -96,7 +96,7 @@ def test_control_tokens_typed_by_a_user_stay_text(encoder: OnnxEncoder) -> None:
 def test_far_too_long_text_is_refused_before_work(encoder: OnnxEncoder) -> None:
     with pytest.raises(InputError, match="too long"):
         asyncio.run(_encode(encoder, ["w1 " * (MAX_TEXT_CHARS // 3 + 1)]))
-    with pytest.raises(InputError, match="covey index"):
+    with pytest.raises(InputError, match="split it into parts"):
         asyncio.run(_encode(encoder, ["w1 " * 1000]))
 
 
