@@ -47,7 +47,30 @@ _TOKEN = re.compile(r"\s*\w{1,8}|\s*[^\w\s]|\s+")
 _GARBAGE = "\u2591 }{ ]] %% null-ish ::"
 
 
-class ScriptedText:
+class ScriptedModel:
+    """A loaded model of which only the name is real."""
+
+    def __init__(self, name: str) -> None:
+        self.closed = False
+        self._name = name
+
+    @property
+    def id(self) -> ModelId:
+        return ModelId(self._name)
+
+    @property
+    def artifacts(self) -> tuple[Digest, ...]:
+        return (Digest(f"{zlib.crc32(self._name.encode()):064x}"),)
+
+    @property
+    def memory_bytes(self) -> int:
+        return 1
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+class ScriptedText(ScriptedModel):
     """A TextModel that answers from a script: a list used up in order, or a function of the call."""
 
     def __init__(
@@ -63,13 +86,12 @@ class ScriptedText:
         at_once: int = 1000,
     ) -> None:
         """`at_once`: generations that run side by side; more wait, as on a device of a fixed speed."""
+        super().__init__(name)
         self.calls: list[GenerateCall] = []
         """What it was asked, oldest first."""
         self.running = 0
         """Generations that are open now; 0 once every iterator is closed."""
-        self.closed = False
         self._script = script if callable(script) else list(script)
-        self._name = name
         self._context_tokens = context_tokens
         self._fault = fault
         self._scorer = scorer or likeness
@@ -78,23 +100,8 @@ class ScriptedText:
         self._token_s = SLOW_S if fault == "slow" else seconds_per_token
 
     @property
-    def id(self) -> ModelId:
-        return ModelId(self._name)
-
-    @property
-    def artifacts(self) -> tuple[Digest, ...]:
-        return (Digest(f"{zlib.crc32(self._name.encode()):064x}"),)
-
-    @property
-    def memory_bytes(self) -> int:
-        return 1
-
-    @property
     def context_tokens(self) -> int:
         return self._context_tokens
-
-    async def close(self) -> None:
-        self.closed = True
 
     async def count_tokens(self, text: str) -> int:
         return len(_TOKEN.findall(text))
@@ -187,32 +194,17 @@ def words(text: str) -> list[str]:
     return re.findall(r"\w+", text.lower())
 
 
-class ScriptedEncoder:
+class ScriptedEncoder(ScriptedModel):
     """An Encoder whose vectors come from the words of a text: equal words, near vectors."""
 
     def __init__(self, *, dimensions: int = 64, name: str = "scripted-encoder") -> None:
+        super().__init__(name)
         self.encoded: list[str] = []
         self._dimensions = dimensions
-        self._name = name
-
-    @property
-    def id(self) -> ModelId:
-        return ModelId(self._name)
-
-    @property
-    def artifacts(self) -> tuple[Digest, ...]:
-        return (Digest(f"{zlib.crc32(self._name.encode()):064x}"),)
-
-    @property
-    def memory_bytes(self) -> int:
-        return 1
 
     @property
     def dimensions(self) -> int:
         return self._dimensions
-
-    async def close(self) -> None:
-        pass
 
     async def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         self.encoded.extend(texts)
@@ -231,26 +223,11 @@ class ScriptedEncoder:
         return TokenStates(tuple(found), await self.encode([text[start:end] for start, end in found]))
 
 
-class ScriptedReranker:
+class ScriptedReranker(ScriptedModel):
     """A Reranker that scores a passage by the share of the query's words it holds."""
 
     def __init__(self, *, name: str = "scripted-reranker") -> None:
-        self._name = name
-
-    @property
-    def id(self) -> ModelId:
-        return ModelId(self._name)
-
-    @property
-    def artifacts(self) -> tuple[Digest, ...]:
-        return (Digest(f"{zlib.crc32(self._name.encode()):064x}"),)
-
-    @property
-    def memory_bytes(self) -> int:
-        return 1
-
-    async def close(self) -> None:
-        pass
+        super().__init__(name)
 
     async def scores(self, query: str, passages: Sequence[str]) -> NDArray[np.float32]:
         asked = {word for word in words(query) if len(word) > 3} or set(words(query))

@@ -3,45 +3,28 @@
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.backend import Tag
-from models.types import Digest, ModelId
+from models.backends.scripted import ScriptedModel
 
 
-class _Scripted:
-    """A loaded model of which only the name is real."""
+class _ByWords(ScriptedModel):
+    """Goes by a table of words, in lower case, and the labels that they stand for."""
 
     def __init__(self, words: Mapping[str, str], *, name: str) -> None:
+        super().__init__(name)
         self._words = dict(words)
-        """Word, in lower case, to the label that it stands for."""
-        self._name = name
-
-    @property
-    def id(self) -> ModelId:
-        return ModelId(self._name)
-
-    @property
-    def artifacts(self) -> tuple[Digest, ...]:
-        return (Digest(f"{zlib.crc32(self._name.encode()):064x}"),)
-
-    @property
-    def memory_bytes(self) -> int:
-        return 1
 
     @property
     def labels(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(self._words.values()))
 
-    async def close(self) -> None:
-        pass
 
-
-class ScriptedClassifier(_Scripted):
+class ScriptedClassifier(_ByWords):
     """Gives a label more weight for each of its words in the text."""
 
     def __init__(self, words: Mapping[str, str], *, name: str = "scripted-classifier") -> None:
@@ -57,7 +40,7 @@ class ScriptedClassifier(_Scripted):
         return shares
 
 
-class ScriptedTagger(_Scripted):
+class ScriptedTagger(_ByWords):
     """Labels the words that it knows."""
 
     def __init__(self, words: Mapping[str, str], *, name: str = "scripted-tagger") -> None:
