@@ -17,6 +17,7 @@ from typing import Literal
 from models.errors import InputError
 from models.passages import sentences
 from models.types import Json, Result
+from runtime.closed import without_closed
 from runtime.recompute import NotArithmetic, recompute
 
 SOURCES_FIELD = "documents"
@@ -151,9 +152,12 @@ def _evidence_in_source(subject: Subject) -> Outcome:
 
 
 def _values_in_source(subject: Subject) -> Outcome:
+    """A value that the schema chooses from a list is a class of what the text says, and may be put in other words."""
     haystack = _squeezed(" ".join(_sources(subject.input).values()))
+    schema = subject.schema or subject.input.get("schema")
+    output = subject.result.output
     checked = 0
-    for path, value in _leaves(subject.result.output):
+    for path, value in _leaves(without_closed(output, schema) if isinstance(schema, Mapping) else output):
         needle = _squeezed(value)
         if needle and needle not in haystack:
             return "fail", f"{path} is {value!r}, which is not in the text"

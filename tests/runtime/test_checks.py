@@ -111,6 +111,36 @@ def test_extracted_values_must_be_in_the_text(output: Json, outcome: str) -> Non
     assert _outcome("values_in_source", output, text="Invoice for Ann Lee: 1,234 EUR by 3 May 2026") == outcome
 
 
+LEVELS: dict[str, Json] = {"enum": ["low", "high"]}
+LISTED: dict[str, Json] = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string"},
+        "level": LEVELS,
+        "maybe": {"anyOf": [LEVELS, {"type": "null"}]},
+        "named": {"$ref": "#/$defs/level"},
+        "parts": {"type": "array", "items": {"type": "object", "properties": {"level": LEVELS}}},
+    },
+    "$defs": {"level": LEVELS},
+}
+
+
+@pytest.mark.parametrize(
+    ("output", "outcome"),
+    [
+        ({"name": "Ann Lee", "level": "high"}, "pass"),
+        ({"name": "Ann Lee", "maybe": "low", "named": "low", "parts": [{"level": "low"}]}, "pass"),
+        ({"name": "Bob", "level": "high"}, "fail"),
+        ({"parts": [{"level": "low", "who": "Bob"}]}, "fail"),
+        ({"level": "high"}, "skipped"),
+    ],
+)
+def test_a_value_from_a_list_need_not_be_in_the_text(output: Json, outcome: str) -> None:
+    """`urgent` may be said in a hundred ways; that the value is one of the list, the schema's own check holds."""
+    assert _outcome("values_in_source", output, text="Ann Lee needs it now", schema=LISTED) == outcome
+    assert _outcome("values_in_source", {"name": "Ann Lee", "level": "high"}, text="Ann Lee needs it now") == "fail"
+
+
 @pytest.mark.parametrize(
     ("code", "language", "outcome"),
     [
