@@ -48,6 +48,26 @@ _NAMED = re.compile(
     r"(?P<joint>\s*(?:is|was|lautet|ist)\s*[:=]?\s*|\s*[:=]+\s*|\s+[-–—]\s+|\s+)(?P<quote>[\"'`]?)(?P<value>[^\s\"'`,;]{3,200})",
     re.I,
 )
+_SPOKEN = re.compile(
+    r"\b(?:my|our|your|his|her|their|the|das|mein|unser)\b(?: [\w-]{1,30}){0,3} "
+    r"(?:password|passwort|kennwort|passphrase|passcode)(?: (?:for|of|to|on|at) [\w .'-]{1,40}?)? "
+    r"(?:is|was|lautet|ist)[: ] ?(?P<value>[A-Za-z]{4,40}(?: [a-z]{3,12}){0,3})"
+    r"(?=[.!?,;)\n]|$| (?:and|but|so|please|if|und)\b)",
+    re.I,
+)
+"""A password said in a sentence, made of letters only."""
+_STATES = frozenset(
+    "wrong right correct incorrect invalid valid weak strong long short safe secure insecure unsafe lost known unknown "
+    "public secret private gone missing there here empty good fine okay easy hard different same again blank broken "
+    "stolen written hidden shown forgotten mine yours this that what none null falsch richtig abgelaufen sicher "
+    "unsicher".split()
+)
+"""With words that end as in `expired`: what a sentence says of a password."""
+_PARTICLES = frozenset(
+    "case too not the very still about from only always never also just really out under your something being required "
+    "this that what nicht".split()
+)
+"""The first of several words that say something of it."""
 _JOINT = re.compile(
     r"(?P<joint>[\"'`]?[ \t]{0,4}(?::=|=>|=|:)[ \t]{0,4})"
     r"(?=(?P<quote>[\"'`]?)(?P<value>[^\s\"'`,;&<>=][^\s\"'`,;&<>]{0,199}))"
@@ -83,6 +103,9 @@ def keys(text: str) -> Iterator[Span]:
     yield from (Span(Kind.SECRET, *found.span()) for found in _FORMS.finditer(text))
     for found in _NAMED.finditer(text):
         if _is_value(found["value"], found["joint"], found["quote"]):
+            yield Span(Kind.SECRET, *found.span("value"))
+    for found in _SPOKEN.finditer(text):
+        if _is_said(found["value"].casefold().split()):
             yield Span(Kind.SECRET, *found.span("value"))
     yield from _assigned(text)
     for cue in _SEED_CUE.finditer(text):
@@ -141,6 +164,13 @@ def _is_value(value: str, joint: str, quote: str) -> bool:
     if not joint.strip():
         return (digits > 0 and digits < len(bare) >= 6) or (digits == len(bare) and 4 <= digits <= 8)
     return len(bare) >= 3 and (digits > 0 or re.search(r"[!@#$%^&*_+=~]", bare) is not None)
+
+
+def _is_said(words: list[str]) -> bool:
+    """Whether these words are a password, and do not tell how one is."""
+    if len(words) > 1:
+        return words[0] not in _PARTICLES
+    return words[0] not in _STATES and not words[0].endswith(("ed", "ing", "able", "ible", "ly"))
 
 
 def is_random(run: str) -> bool:
