@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, get_args
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from models.types import Digest, Json, Label
 from runtime.db import Database
-from runtime.errors import JournalTooNew, NotFound
+from runtime.errors import JournalCorrupt, JournalTooNew, NotFound
 from runtime.events import (
     FREE_TEXT,
     NO_DIGEST,
@@ -235,6 +235,14 @@ def text_of(db: sqlite3.Connection, wanted: str, now_ns: int, task_id: str | Non
     return None if row is None else str(row[0])
 
 
+def unreadable(task_id: str) -> JournalCorrupt:
+    """Return the error for an entry that SQLite finds whole and that makes no sense."""
+    return JournalCorrupt(
+        f"The journal is damaged: what it says of {task_id} can't be read. Move journal.sqlite3 in Covey's folder away "
+        "and run the command again: a fresh one is started."
+    )
+
+
 @cache
 def _adapter(kind: str) -> TypeAdapter[Any]:
     return TypeAdapter(KINDS[kind])
@@ -246,7 +254,10 @@ def _event(db: sqlite3.Connection, task_id: TaskId, kind: str, body: str, now_ns
     found = json.loads(body)
     for name in FREE_TEXT & found.keys():
         found[name] = (text_of(db, found[name], now_ns, task_id) or "") if found[name] else ""
-    event: Event = _adapter(kind).validate_python(found)
+    try:
+        event: Event = _adapter(kind).validate_python(found)
+    except ValidationError as error:
+        raise unreadable(task_id) from error
     return event
 
 

@@ -346,11 +346,11 @@ class LlamaModel:
 
 
 def _sendable(constraint: Constraint) -> tuple[str, Any]:
-    """Return a constraint as it is sent. Raises ConstraintError where it is nested too deeply for that."""
+    """Return a constraint as it is sent. Raises ConstraintError where no frame can carry it."""
     try:
         framing.encode({"value": constraint.value})
     except InputError as error:
-        raise ConstraintError("The schema is nested too deeply. Make it flatter and ask again.") from error
+        raise ConstraintError(str(error)) from error
     return constraint.kind, constraint.value
 
 

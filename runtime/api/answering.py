@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from models.backend import Finish, GenerateCall, TextModel
-from models.errors import WorkerDied
+from models.errors import ContextOverflow, WorkerDied
 from models.specialist import Pool
 from models.types import Chunk, Json, RefusalCode, Usage
 from runtime.api.openai import ChatBody, as_json_text, ask_of, call_of
@@ -76,6 +76,11 @@ async def from_model(pool: Pool, body: ChatBody) -> Reply:
 
 async def _fitted(model: TextModel, body: ChatBody) -> GenerateCall:
     """Return the call, its budget cut to what the context leaves; a prompt that is too long the model refuses."""
+    if len(body.messages) > model.context_tokens:
+        raise ContextOverflow(
+            f"There are {len(body.messages)} messages, and the model reads {model.context_tokens} tokens at once. "
+            "Leave out the oldest."
+        )
     wanted = body.wanted_tokens or DEFAULT_TOKENS
     frame = TEMPLATE_START_TOKENS + TEMPLATE_TOKENS * len(body.messages)
     texts = [message.text() for message in body.messages]

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from runtime.api.errors import WRONG, Fault, Refused, fault_of
 
@@ -69,14 +70,32 @@ async def only_from_here(request: web.Request, handler: Handler) -> web.StreamRe
     return await handler(request)
 
 
+class _Answered(logging.Filter):
+    """Leaves out what a caller put so wrongly that no handler saw it: it was answered, and is no news to the owner."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+
+_ANSWERED = _Answered()
+
+
+def log_no_nonsense() -> None:
+    """Keep callers' broken HTTP out of the log and the owner's terminal, on every port of this process."""
+    logging.getLogger("aiohttp.server").addFilter(_ANSWERED)
+
+
 async def body_of(request: web.Request) -> bytes:
-    """Return the whole body. Raises Refused when it does not come in time."""
+    """Return the whole body. Raises Refused when it does not come in time, or is not packed as it says."""
     try:
         async with asyncio.timeout(BODY_S):
             return await request.read()
     except TimeoutError as error:
         message = f"The body did not arrive within {BODY_S:.0f} seconds. Send the request again."
         raise Refused(Fault(408, WRONG, "timeout", message)) from error
+    except (web.RequestPayloadError, HttpProcessingError) as error:
+        message = "The body can't be unpacked. Send it as `Content-Encoding` says, or leave that out."
+        raise Refused(Fault(400, WRONG, "bad_encoding", message)) from error
 
 
 def _of_http(error: web.HTTPException, request: web.Request) -> Fault:

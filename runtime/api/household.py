@@ -25,7 +25,7 @@ from peers.state import NodeState
 from runtime.api.chat import Chat, Way
 from runtime.api.errors import TOO_MUCH, WRONG, Fault, Refused
 from runtime.api.gate import Gate
-from runtime.api.guard import MAX_BODY_BYTES, Handler, errors_as_json
+from runtime.api.guard import MAX_BODY_BYTES, Handler, errors_as_json, log_no_nonsense
 from runtime.api.listing import Offered
 from runtime.api.openai import ORCHESTRATOR, ChatBody
 from runtime.errors import CoveyError
@@ -178,6 +178,7 @@ async def household(
             web.post("/v1/chat/completions", answer),
         ]
     )
+    log_no_nonsense()
     runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=STOP_S)
     async with AsyncExitStack() as stack:
         await runner.setup()

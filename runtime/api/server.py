@@ -14,7 +14,7 @@ from aiohttp import web
 from models.types import Json
 from runtime.api.chat import Chat
 from runtime.api.gate import Gate
-from runtime.api.guard import MAX_BODY_BYTES, Handler, errors_as_json, only_from_here
+from runtime.api.guard import MAX_BODY_BYTES, Handler, errors_as_json, log_no_nonsense, only_from_here
 from runtime.api.listing import Offered
 from runtime.api.owner import Owner, only_the_owner
 from runtime.errors import CoveyError
@@ -144,6 +144,7 @@ def _gated(gate: Gate, handler: Handler) -> Handler:
 @asynccontextmanager
 async def _listening(app: web.Application) -> AsyncIterator[web.AppRunner]:
     """Give a runner whose handlers are cancelled when their client goes."""
+    log_no_nonsense()
     runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=CANCEL_S)
     await runner.setup()
     try:

@@ -16,7 +16,7 @@ from typing import Any
 from models.types import Json, Label
 from runtime.errors import NotFound, UsageError
 from runtime.events import NO_DIGEST
-from runtime.journal import Journal, text_of
+from runtime.journal import Journal, text_of, unreadable
 from runtime.task import TaskId
 from runtime.trace.spans import TASK, Attribute, Span
 
@@ -159,10 +159,15 @@ class TraceStore:
 def _span(db: sqlite3.Connection, row: Sequence[Any], now_ns: int) -> Span:
     trace_id, span_id, parent_id, name, start_ns, end_ns, status, attributes = row
     span = Span(trace_id, span_id, parent_id, name, start_ns, end_ns, status=status)
-    for key, value in json.loads(attributes).items():
+    kept = json.loads(attributes)
+    if not isinstance(kept, dict):
+        raise unreadable(trace_id)
+    for key, value in kept.items():
         if not isinstance(value, dict):
             span.attributes[key] = value
             continue
+        if len(value) != 1:
+            raise unreadable(trace_id)
         ((form, made),) = value.items()
         text = text_of(db, made, now_ns, trace_id)
         if text is None:

@@ -152,3 +152,18 @@ def test_forget_removes_what_models_kept_of_conversations(asked: Path, capsys: p
     ConversationFiles("model").write(paths.conversations_dir(asked) / ("a" * 32), range(100), b"state")
     printed(capsys, "forget", "a1b2c3d4")
     assert not list(paths.conversations_dir(asked).glob("*.state"))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["UPDATE event SET body = '{}'", "UPDATE span SET attributes = '[]'", "UPDATE span SET attributes = '{\"a\": {}}'"],
+)
+def test_entries_that_make_no_sense_are_one_sentence(
+    asked: Path, capsys: pytest.CaptureFixture[str], damage: str
+) -> None:
+    with Database(paths.journal_file(asked)) as database, database.writing() as db:
+        db.execute(damage)
+    for words in (["list"], ["show", "last"], ["stats"]):
+        assert main(["traces", *words, "--json"]) == 1
+        said = json.loads(capsys.readouterr().out)
+        assert said["error"]["code"] == "journal_corrupt" and "Move" in said["error"]["message"]

@@ -131,6 +131,14 @@ async def test_a_prompt_beyond_the_context_is_refused_with_the_numbers(tmp_path:
     assert "256" in error["message"]
 
 
+async def test_more_messages_than_the_context_has_tokens_are_refused_with_the_numbers(tmp_path: Path) -> None:
+    messages = [{"role": "user", "content": "x"}] * 9000
+    async with door(tmp_path, ScriptedText(["x"])) as at, at.chat(messages=messages) as response:
+        status, error = await fault(response)
+    assert (status, error["code"]) == (400, "context_length_exceeded")
+    assert "9000 messages" in error["message"]
+
+
 async def test_a_client_that_leaves_frees_the_model(tmp_path: Path) -> None:
     model = ScriptedText(["word " * 1000], fault="slow")
     async with door(tmp_path, model) as at:

@@ -94,6 +94,26 @@ async def test_a_body_that_is_too_large_is_refused(tmp_path: Path) -> None:
     assert (status, error["code"]) == (413, "request_too_large")
 
 
+async def test_a_body_that_is_not_packed_as_it_says_is_the_callers_fault(tmp_path: Path) -> None:
+    async with door(tmp_path, ScriptedText()) as at:
+        headers = {"Content-Encoding": "gzip"}
+        async with at.client.post("/v1/chat/completions", data=b"\x1f\x8bno", headers=headers) as response:
+            status, error = await fault(response)
+    assert (status, error["code"]) == (400, "bad_encoding")
+
+
+async def test_nonsense_on_the_port_is_answered_and_is_no_news(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with door(tmp_path, ScriptedText()) as at:
+        for said in (b"\x16\x03\x01", b"GET / HTTP/1.1\r\nContent-Length: -1", b"GET / HTTP/1.1"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", at.server.port)
+            writer.write(said + b"\r\n\r\n")
+            assert b" 400 " in await reader.readline()
+            writer.close()
+    assert caplog.records == []
+
+
 async def test_half_a_body_does_not_hold_a_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "BODY_S", 0.1)
     gate = Gate(1)
