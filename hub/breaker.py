@@ -27,7 +27,7 @@ class Breaker:
     def failed(self, now_s: float) -> Breaker:
         """Return how it stands after a failure."""
         failures = self.failures + 1
-        if failures < FAILURES and not self.rests:
+        if failures < FAILURES:
             return replace(self, failures=failures)
         rest_s = min(FIRST_REST_S * 2**self.rests, LONGEST_REST_S)
         return Breaker(failures, min(self.rests + 1, 16), now_s + rest_s)

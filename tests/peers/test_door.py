@@ -27,6 +27,8 @@ async def is_cut(reader: asyncio.StreamReader) -> bool:
     try:
         async with asyncio.timeout(3):
             return await reader.read(1) == b""
+    except TimeoutError:  # an OSError too
+        return False
     except OSError:
         return True
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from models.types import Label
+from models.types import Digest, Label
 from peers import release
 from peers.errors import NotReleased, RecordBroken, ReleaseRefused
 from peers.ledger import Ledger
@@ -45,6 +45,17 @@ def test_a_release_has_its_entry_before_it_exists(ledger: Ledger, released: Rele
 def test_what_the_policy_refuses_leaves_no_entry(ledger: Ledger) -> None:
     with pytest.raises(ReleaseRefused, match=r"Nothing was sent to kitchen\. .*personal at most"):
         Releaser(ledger).release(b"x", Label.SENSITIVE, capability="extract", recipient=recipient(), reason="asked for")
+    assert ledger.entries() == []
+
+
+def test_what_the_policy_refuses_can_not_leave_piece_by_piece_or_as_a_file_either(ledger: Ledger) -> None:
+    releaser, sensitive = Releaser(ledger), Label.SENSITIVE
+    with pytest.raises(ReleaseRefused):
+        releaser.open_stream(sensitive, capability="extract", recipient=recipient(), reason="asked for")
+    with pytest.raises(ReleaseRefused):
+        releaser.release_artifact(
+            Digest("0" * 64), 1, sensitive, capability="peer.blob", recipient=recipient(), reason="asked for"
+        )
     assert ledger.entries() == []
 
 

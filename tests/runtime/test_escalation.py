@@ -29,6 +29,7 @@ SKIPPED = Verdict("schema", "skipped", "no schema")
         (GUESSED, [GOOD], 0.0, 0.05, 1, NotSure),
         (replace(GUESSED, calibrated=True), [GOOD], 0.0, 0.05, 1, NotSure),
         (replace(GUESSED, calibrated=True, confidence=0.96), [GOOD], 0.0, 0.05, 1, Accept),
+        (replace(GUESSED, calibrated=True, confidence=0.75), [GOOD], 0.0, 0.25, 1, Accept),
         (COMPUTED, [GOOD], 0.0, 0.05, 1, Accept),
     ],
 )
