@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from fractions import Fraction
 
 from models.errors import InputError
 from models.numerals import shown
-from models.specialist import Pool, SpecialistSpec
 from models.specialists.exact import Found, one_result
+from models.specialists.runner import Runner
 from models.specialists.table_questions import Query, from_json, understood
 from models.specialists.turn import documents_in
 from models.tables import Amount, Column, NotATable, Row, Table, column, named, read
@@ -21,14 +21,10 @@ _Part = tuple[str, list[int]]
 """A value of the column by which the rows are parted, and the places of its rows."""
 
 
-class TableQuestion:
+class TableQuestion(Runner):
     """The specialist. `input` is {"documents": [one {"name", "text"}], "query": object}."""
 
-    def __init__(self, spec: SpecialistSpec, pool: Pool) -> None:
-        self.name = spec.name
-        self.capability = spec.capability or spec.name
-
-    def run(self, request: Request) -> AsyncIterator[Chunk | Result]:
+    def run(self, request: Request) -> AsyncGenerator[Chunk | Result, None]:
         return one_result(self.name, lambda: _found(request))
 
 

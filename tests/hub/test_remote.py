@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from models.types import Chunk, Json, Label, Request, Tier, last
 from peers.policy import Place
 from tests.hub.fake_hub import Fault, running
 from tests.hub.household import MAIL, household, request
+from tests.peers.scripts import until
 from tests.socket_guard import SocketGuard
 
 
@@ -77,8 +77,7 @@ async def test_a_caller_that_leaves_hangs_up_on_the_hub(tmp_path: Path) -> None:
         stream = home.specialist().run(request("one two three four"))
         assert isinstance(await anext(stream), Chunk)
         await stream.aclose()
-        await asyncio.sleep(0.3)
-        assert hub.left == 1
+        await until(lambda: hub.left == 1)
 
 
 async def test_the_question_shows_the_exact_bytes_and_what_changed(tmp_path: Path) -> None:

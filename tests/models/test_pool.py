@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,7 @@ class Bench:
         self.broken: set[str] = set()
         self.gates: dict[str, asyncio.Event] = {}
         """A model with a gate loads only once that is open."""
+        self.at_gate: list[str] = []
         self.store = Store(folder)
         for name in ("one", "two", "three"):
             digest = self.store.add_blob(_file(folder, name))
@@ -62,6 +64,7 @@ class Bench:
     async def _open(self, manifest: Manifest, store: Store, threads: int) -> Weight:
         await asyncio.sleep(0)
         if manifest.id in self.gates:
+            self.at_gate.append(manifest.id)
             await self.gates[manifest.id].wait()
         if manifest.id in self.broken:
             raise BadArtifact(f"{manifest.id} is damaged")
@@ -71,6 +74,12 @@ class Bench:
     async def use(self, *names: str) -> str:
         async with self.pool.text(names) as model:
             return model.id
+
+
+async def until(true: Callable[[], object]) -> None:
+    async with asyncio.timeout(5):
+        while not true():  # noqa: ASYNC110  # what is waited for has no event
+            await asyncio.sleep(0)
 
 
 def _file(folder: Path, name: str) -> Path:
@@ -101,7 +110,7 @@ async def test_a_model_in_use_is_never_put_away(tmp_path: Path) -> None:
     bench = Bench(tmp_path, 150)
     async with bench.pool.text(["one"]):
         waiting = asyncio.create_task(bench.use("two"))
-        await asyncio.sleep(0.05)
+        await until(lambda: bench.pool.waiting() == 1)
         assert bench.log == ["+one"]
     assert await waiting == "two"
     assert bench.log == ["+one", "-one", "+two"]
@@ -147,12 +156,15 @@ async def test_a_model_that_is_not_here_says_how_to_get_it(tmp_path: Path) -> No
 async def test_a_lease_ends_with_its_holder(tmp_path: Path) -> None:
     bench = Bench(tmp_path, 150)
 
+    held = asyncio.Event()
+
     async def hold() -> None:
         async with bench.pool.text(["one"]):
+            held.set()
             await asyncio.sleep(60)
 
     task = asyncio.create_task(hold())
-    await asyncio.sleep(0.05)
+    await held.wait()
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
@@ -164,7 +176,7 @@ async def test_a_slow_load_keeps_nobody_else_waiting(tmp_path: Path) -> None:
     await bench.use("two")
     bench.gates["one"] = asyncio.Event()
     slow = asyncio.create_task(bench.use("one"))
-    await asyncio.sleep(0.01)
+    await until(lambda: bench.at_gate)
     assert await asyncio.wait_for(bench.use("two"), 1) == "two"
     assert bench.log == ["+two"]
     bench.gates["one"].set()
@@ -176,7 +188,7 @@ async def test_another_model_loads_beside_a_slow_load(tmp_path: Path) -> None:
     bench = Bench(tmp_path, 250)
     bench.gates["one"] = asyncio.Event()
     slow = asyncio.create_task(bench.use("one"))
-    await asyncio.sleep(0.01)
+    await until(lambda: bench.at_gate)
     assert await asyncio.wait_for(bench.use("two"), 1) == "two"
     bench.gates["one"].set()
     assert await slow == "one"
@@ -186,9 +198,9 @@ async def test_memory_of_a_model_that_is_still_loading_is_counted(tmp_path: Path
     bench = Bench(tmp_path, 150)
     bench.gates["one"] = asyncio.Event()
     slow = asyncio.create_task(bench.use("one"))
-    await asyncio.sleep(0.01)
+    await until(lambda: bench.at_gate)
     other = asyncio.create_task(bench.use("two"))
-    await asyncio.sleep(0.01)
+    await until(lambda: bench.pool.waiting() == 2)
     assert not other.done() and bench.log == []
     bench.gates["one"].set()
     assert (await slow, await other) == ("one", "two")
@@ -199,9 +211,9 @@ async def test_who_waits_for_a_load_that_is_cancelled_loads_it_instead(tmp_path:
     bench = Bench(tmp_path, 250)
     bench.gates["one"] = asyncio.Event()
     first = asyncio.create_task(bench.use("one"))
-    await asyncio.sleep(0.01)
+    await until(lambda: bench.at_gate)
     second = asyncio.create_task(bench.use("one"))
-    await asyncio.sleep(0.01)
+    await until(lambda: bench.pool.waiting() == 2)
     first.cancel()
     bench.gates["one"].set()
     assert await asyncio.wait_for(second, 1) == "one"
@@ -214,9 +226,9 @@ async def test_closing_waits_for_a_load_and_puts_it_away(tmp_path: Path) -> None
     bench = Bench(tmp_path, 250)
     bench.gates["one"] = asyncio.Event()
     slow = asyncio.create_task(bench.use("one"))
-    await asyncio.sleep(0.01)
+    await until(lambda: bench.at_gate)
     closing = asyncio.create_task(bench.pool.close())
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0)
     bench.gates["one"].set()
     await asyncio.gather(slow, closing)
     assert bench.log == ["+one", "-one"] and bench.pool.loaded() == {}
@@ -233,8 +245,7 @@ async def test_those_who_wait_for_a_model_or_a_place_in_it_are_counted(tmp_path:
     gate = bench.gates["one"] = asyncio.Event()
     assert bench.pool.waiting() == 0
     using = [asyncio.create_task(bench.use("one")) for _ in range(2)]
-    await asyncio.sleep(0.05)
-    assert bench.pool.waiting() == 2
+    await until(lambda: bench.pool.waiting() == 2)
     gate.set()
     await asyncio.gather(*using)
     assert bench.pool.waiting() == 0

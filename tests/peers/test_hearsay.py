@@ -89,7 +89,7 @@ async def test_a_ledger_put_back_whole_is_found_by_a_paired_device_and_on_the_de
             verdict = kitchen.state.ledger.verify(membership.witnesses(kitchen.state))
             assert [problem.kind for problem in verdict.problems] in (["cut"], ["rebuilt"])
             laptop.links.close()
-            await asyncio.sleep(0.2)
+            await until(lambda: not kitchen.links._open)
             kitchen.state.ledger.chain.begin_anew()
             membership.forget_witnesses(kitchen.state)
             assert kitchen.state.ledger.verify(membership.witnesses(kitchen.state)).ok

@@ -93,7 +93,7 @@ async def test_a_silent_device_gets_no_new_work_and_is_well_again_when_it_answer
             await until(lambda: laptop.links.get(kitchen.id) is not None)
             for one in (laptop, kitchen):
                 one.links.close()
-            await asyncio.sleep(0.2)
+            await until(lambda: not laptop.links._open and not kitchen.links._open)
 
 
 async def test_after_a_wake_a_half_open_link_is_given_up_and_made_anew(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ async def test_after_a_wake_a_half_open_link_is_given_up_and_made_anew(tmp_path:
             assert await until(lambda: laptop.links.get(kitchen.id) is not None, limit_s=6.0) < 5.0
             laptop.links.close()
             kitchen.links.close()
-            await asyncio.sleep(0.2)
+            await until(lambda: not laptop.links._open and not kitchen.links._open)
 
 
 async def test_work_over_a_link_that_is_replaced_goes_on_to_its_end(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from peers.messages import Done
 from peers.node_id import of_key
 from peers.replays import Replays
 from tests.peers.nodes import Clock
-from tests.peers.scripts import REQUEST, WORDS, ending_in, waiting_for
+from tests.peers.scripts import REQUEST, WORDS, ending_in, until, waiting_for
 from tests.peers.swarm import count_to_five, pair
 
 
@@ -67,8 +68,7 @@ async def test_work_ends_when_all_who_asked_have_left(tmp_path: Path) -> None:
             await anext(stream)
         for stream in streams:
             await stream.aclose()
-        await asyncio.sleep(0.5)
-        assert kitchen.ended == ["closed"]
+        await until(lambda: kitchen.ended == ["closed"])
 
 
 async def test_work_that_failed_is_done_again_under_the_same_key(tmp_path: Path) -> None:
@@ -79,6 +79,24 @@ async def test_work_that_failed_is_done_again_under_the_same_key(tmp_path: Path)
             await last(laptop.specialist(kitchen).run(keyed))
         kitchen.script = count_to_five
         assert (await last(laptop.specialist(kitchen).run(keyed))).output == WORDS
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"capability": "extract"},
+        {"input": {"prompt": "Count to six."}},
+        {"seed": 1},
+        {"resume_tokens": (100,)},
+        {"budget_tokens": 7},
+        {"idempotency_key": "twice"},
+    ],
+)
+def test_a_key_that_is_used_again_for_other_work_finds_nothing(other: dict[str, Any]) -> None:
+    replays, node, keyed = Replays(), of_key(b"laptop"), replace(REQUEST, idempotency_key="once")
+    replays.keep(node, subtask_of(keyed, "f" * 32, node), Done(output="x"))
+    assert replays.find(node, subtask_of(keyed, "e" * 32, node)) is not None
+    assert replays.find(node, subtask_of(replace(keyed, **other), "e" * 32, node)) is None
 
 
 def test_a_kept_answer_lasts_ten_minutes_and_little_memory() -> None:

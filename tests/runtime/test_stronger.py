@@ -34,6 +34,7 @@ from runtime.trace.show import lines
 from runtime.trace.spans import STEP
 from tests.hub.fake_hub import FakeHub, Fault, running
 from tests.hub.household import household
+from tests.peers.scripts import until
 from tests.runtime.scripted import Bench, Scripted, bench, pieces, spec, written
 
 UNSURE = Result(
@@ -279,8 +280,7 @@ async def test_a_caller_that_leaves_while_the_hub_speaks_stops_it(tmp_path: Path
             if not isinstance(item, Restarted):
                 break
         await stream.aclose()
-        await asyncio.sleep(0.3)
-        assert hub.left == 1
+        await until(lambda: hub.left == 1)
 
 
 async def test_a_damaged_list_of_hubs_does_not_cost_the_answer_from_here(tmp_path: Path) -> None:

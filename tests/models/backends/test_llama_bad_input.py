@@ -7,7 +7,7 @@ import contextlib
 import os
 import shutil
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -171,5 +171,19 @@ class TestLoading:
         os.mkfifo(path)
         model = LlamaModel(ModelId("slow"), path, (), LlamaSettings())
         loading = asyncio.create_task(model._start())
-        await asyncio.sleep(3)  # long enough to have begun to read
+        while not self._is_read(path):  # noqa: ASYNC110  # another process opens it
+            await asyncio.sleep(0.02)
         return loading, model
+
+    def _is_read(self, path: Path) -> bool:
+        """Return whether somebody has opened the pipe to read it; once so, its end stays open and it waits."""
+        try:
+            self._end = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:  # nobody reads
+            return False
+        return True
+
+    @pytest.fixture(autouse=True)
+    def _closed(self) -> Iterator[None]:
+        yield
+        os.close(self._end)
