@@ -9,6 +9,7 @@ form here without reading the answer: its place stands in `Origin`.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
