@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as xml
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -157,7 +157,7 @@ class Saying(Nowhere):
     def specialist(self, rung: Rung, capability: str, **_: object) -> Saying:
         return self
 
-    async def run(self, request: Request) -> AsyncIterator[Chunk | Result]:
+    async def run(self, request: Request) -> AsyncGenerator[Chunk | Result, None]:
         said = self._said.pop(0)
         if isinstance(said, Exception):
             raise said
