@@ -49,8 +49,11 @@ from peers.node_id import NodeId
 from peers.tombstones import Tombstone
 
 
-def subtask_of(request: Request, subtask_id: str, sender: NodeId) -> Subtask:
-    """Return a request as it is sent; `sender` becomes the last hop. Raises LocalProtocolError."""
+def subtask_of(request: Request, subtask_id: str, sender: NodeId, *, relay: str = "") -> Subtask:
+    """Return a request as it is sent; `sender` becomes the last hop. Raises LocalProtocolError.
+
+    `relay`: which of the receiver's hubs is to do it; empty: the receiver itself.
+    """
     if request.label >= Label.SECRET:
         raise LocalProtocolError("A secret request has no form on the wire. Ask without the secret part.")
     given: dict[str, Any] = {
@@ -67,6 +70,7 @@ def subtask_of(request: Request, subtask_id: str, sender: NodeId) -> Subtask:
         "resume_artifacts": [str(digest) for digest in request.resume_artifacts],
         "idempotency_key": request.idempotency_key,
         "traceparent": request.traceparent,
+        "relay": relay,
     }
     with _ours("request"):
         return Subtask.model_validate(given)

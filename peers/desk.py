@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from models.errors import ModelsError
+from models.errors import ModelsError, NotInstalled
 from models.types import Chunk, Label, Request, Result
 from peers import codec
 from peers.answering import Works
@@ -41,6 +41,18 @@ class Handler(Protocol):
     def __call__(self, request: Request, peer: Peer) -> AsyncGenerator[Chunk | Result, None]: ...
 
 
+class Relay(Protocol):
+    """Has one of this device's hubs do a request of a paired device. Raises ModelsError, PeersError."""
+
+    def __call__(self, request: Request, peer: Peer, hub: str) -> AsyncGenerator[Chunk | Result, None]: ...
+
+
+async def no_relay(request: Request, peer: Peer, hub: str) -> AsyncGenerator[Chunk | Result, None]:
+    """Refuse, as a device that has no hub."""
+    raise NotInstalled(f"This device has no hub {hub!r} that others may use. Ask without it.")
+    yield
+
+
 Send = Callable[[Released[bytes]], Awaitable[None]]
 """Sends the next bytes of an answer. Raises ConnectionError when the asker has left."""
 Begin = Callable[[], Awaitable[Send]]
@@ -65,6 +77,8 @@ class _Running:
 
     peer: NodeId
     subtask_id: str
+    relayed: bool
+    """Whether a hub of this device does it."""
     task: asyncio.Task[object]
 
 
@@ -76,16 +90,18 @@ class Desk:
         state: NodeState,
         handler: Handler,
         *,
+        relay: Relay = no_relay,
         clock: Callable[[], float] = time.monotonic,
         boot: str = "",
         queue: Callable[[], int] = lambda: 0,
     ) -> None:
-        """`queue`: tasks that wait here now."""
+        """`relay` does what is for a hub of this device. `queue`: tasks that wait here now."""
         self.gate = Gate(state.peers)
         self.is_draining = False
         """Whether this device is about to stop or sleep: nothing new is taken in."""
         self._state = state
         self._handler = handler
+        self._relay = relay
         self._boot = boot
         self._queue = queue
         self._replays = Replays(clock)
@@ -117,6 +133,8 @@ class Desk:
         self.gate.check(peer, subtask)
         if self._state.identity.node_id in subtask.hops:
             raise WorkLoops("This work has been here before and can't be taken back. Ask with `--tier device`.")
+        if subtask.relay and subtask.hops != [peer.node_id]:
+            raise WorkLoops("A hub is lent to the device that asks, not to others through it. Ask it from there.")
         if self.is_draining:
             raise PeerBusy("This device is about to stop or sleep. Ask again later.", DRAINING_RETRY_S)
         with self.gate.running(peer):  # nothing awaited since the check: two at once can't both take the last place
@@ -176,13 +194,22 @@ class Desk:
         """Return the devices for which something runs."""
         return frozenset(one.peer for one in self._running)
 
+    def cut_relayed(self, node: NodeId) -> None:
+        """End what this device's hubs do for a device, at once."""
+        for running in [one for one in self._running if one.peer == node and one.relayed]:
+            running.task.cancel()
+
     def _wanted(
         self, job: Job
     ) -> tuple[tuple[NodeId, str, bytes] | None, Subtask, Callable[[Request], AsyncGenerator[Chunk | Result, None]]]:
         peer, subtask = job.peer, job.subtask
         tokens = subtask.budget_tokens or peer.grant.limits.tokens_per_task
         limited = subtask.model_copy(update={"budget_tokens": tokens})
-        return key_of(peer.node_id, subtask), limited, lambda asked: self._handler(asked, peer)
+
+        def run(asked: Request) -> AsyncGenerator[Chunk | Result, None]:
+            return self._relay(asked, peer, subtask.relay) if subtask.relay else self._handler(asked, peer)
+
+        return key_of(peer.node_id, subtask), limited, run
 
     async def _opened(self, job: Job) -> Stream:
         """Write down that an answer begins."""
@@ -193,6 +220,7 @@ class Desk:
                 capability=job.subtask.capability,
                 recipient=job.peer.recipient(),
                 reason="the answer to what it asked",
+                bytes_kept=not job.subtask.relay,
             )
         )
         try:
@@ -221,7 +249,7 @@ class Desk:
     def _counted(self, job: Job) -> Iterator[None]:
         current = asyncio.current_task()
         assert current is not None
-        running = _Running(job.peer.node_id, job.subtask.id, current)
+        running = _Running(job.peer.node_id, job.subtask.id, bool(job.subtask.relay), current)
         self._running.add(running)
         self._idle.clear()
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 
 from aiolimiter import AsyncLimiter
@@ -65,6 +66,8 @@ class Gate:
         """Hold a request against the grant. Raises GrantRefused, or PeerBusy for what time cures."""
         ask = Ask(What.RUN, subtask.capability, Label[subtask.label.upper()], subtask.budget_tokens or 0)
         self._hold(peer, ask)
+        if subtask.relay:
+            self._hold(peer, replace(ask, what=What.RELAY))
 
     def check_copy(self, peer: Peer, label: Label) -> None:
         """Hold the wish to copy a file of a model against the grant. Raises as `check`."""

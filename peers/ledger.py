@@ -84,9 +84,26 @@ class Ledger:
         self._later = Later()
         self._clock_ns = clock_ns
 
-    def record(self, value: bytes, label: Label, *, capability: str, recipient: Recipient, reason: str) -> Leaving:
-        """Write down that these bytes are about to go; when this returns it is on the disk."""
-        return self._append("release", value, label, capability=capability, recipient=recipient, reason=reason)
+    def record(
+        self,
+        value: bytes,
+        label: Label,
+        *,
+        capability: str,
+        recipient: Recipient,
+        reason: str,
+        bytes_kept: bool = True,
+    ) -> Leaving:
+        """Write down that these bytes are about to go, and unless told not to keep them.
+
+        When this returns the entry is on the disk.
+        """
+        if bytes_kept:
+            return self._append("release", value, label, capability=capability, recipient=recipient, reason=reason)
+        digest = Digest(hashlib.sha256(value).hexdigest())
+        return self._write(
+            "release", digest, len(value), label, capability=capability, recipient=recipient, reason=reason
+        )
 
     def record_artifact(
         self, digest: Digest, size_bytes: int, label: Label, *, capability: str, recipient: Recipient, reason: str
@@ -105,19 +122,13 @@ class Ledger:
     ) -> Leaving:
         """Write down all that went since entry `opened`: its digest and, unless told not to, the bytes."""
         reason = f"all of the answer that was begun in entry {opened.number}"
-        if bytes_kept:
-            return self._append(
-                "release", value, opened.label, capability=opened.capability, recipient=recipient, reason=reason
-            )
-        digest = Digest(hashlib.sha256(value).hexdigest())
-        return self._write(
-            "release",
-            digest,
-            len(value),
+        return self.record(
+            value,
             opened.label,
             capability=opened.capability,
             recipient=recipient,
             reason=reason,
+            bytes_kept=bytes_kept,
         )
 
     def record_lowered(self, value: bytes, label: Label, *, recipient: Recipient, reason: str) -> Leaving:

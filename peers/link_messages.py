@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from peers.identity import MAX_CERTIFICATE_BYTES
-from peers.messages import Capability, Share
+from peers.messages import HUB_NAME, Capability, LabelName, Share
 from peers.tombstones import MAX_COUNTER
 from peers.wire import Count, DigestText, Name, NodeIdText, Seconds, WireMessage
 
@@ -18,11 +18,14 @@ MAX_HINTS = 64
 """Devices whose addresses are told at once; a household has fewer."""
 MAX_PLACES = 8
 """Addresses of one device."""
+MAX_HUB_CARDS = 64
+"""A household has one or two hubs; one has a card for each highest label."""
 
 Place = Annotated[str, Field(max_length=120)]
 """`host:port`."""
 
 Speed = Annotated[float, Field(ge=0, lt=1e9)]
+Price = Annotated[float, Field(ge=0, lt=1e9)]
 
 
 class LedgerHead(WireMessage):
@@ -86,6 +89,31 @@ class Skills(WireMessage):
 
     kind: Literal["skills"] = "skills"
     cards: Annotated[list[SkillCard], Field(max_length=MAX_CARDS)]
+
+
+class HubCard(WireMessage):
+    """A hub of the sender's that the receiver may use through it. Where it is and its key are never told."""
+
+    kind: Literal["hub"] = "hub"
+    name: Annotated[str, StringConstraints(pattern=rf"^{HUB_NAME}\z")]
+    place: Literal["home", "away"]
+    """A machine of the sender's owner, or anybody else's."""
+    label: LabelName
+    """The highest label that it takes."""
+    capabilities: Annotated[list[Capability], Field(max_length=64)]
+    """Work of that label that the sender's owner lets go there without being asked."""
+    model: Name = ""
+    price_in: Price = 0.0
+    """In the sender's owner's money, per million tokens read."""
+    price_out: Price = 0.0
+    """The same, written."""
+
+
+class HubCards(WireMessage):
+    """All hubs that the receiver may use through the sender; it replaces what was said before."""
+
+    kind: Literal["hubs"] = "hubs"
+    cards: Annotated[list[HubCard], Field(max_length=MAX_HUB_CARDS)]
 
 
 class Revocation(WireMessage):

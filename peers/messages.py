@@ -29,6 +29,8 @@ Sentence = Annotated[str, StringConstraints(max_length=MAX_SENTENCE)]
 Token = Annotated[int, Field(ge=0, lt=2**31)]
 Tokens = Annotated[list[Token], Field(max_length=MAX_CHUNK_TOKENS)]
 Share = Annotated[float, Field(ge=0, le=1)]
+HUB_NAME = r"[a-z0-9][a-z0-9_-]{0,31}"
+"""What an owner may call a hub."""
 LabelName = Literal["public", "personal", "sensitive"]
 """`secret` is not a word of the wire."""
 TierName = Literal["process", "device", "home", "hub"]
@@ -69,6 +71,8 @@ class Subtask(WireMessage):
     idempotency_key: Annotated[str, Field(max_length=128)] = ""
     traceparent: Annotated[str, Field(max_length=64)] = ""
     """W3C trace context, or empty."""
+    relay: Annotated[str, StringConstraints(pattern=rf"^({HUB_NAME})?\z")] = ""
+    """Which of its hubs the receiver is to ask, in place of doing the work itself; empty: none."""
 
 
 class Accepted(WireMessage):

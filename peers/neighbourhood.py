@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from peers.link_messages import Beat, SkillCard
+from peers.link_messages import Beat, HubCard, SkillCard
 from peers.liveness import Health
 from peers.node_id import NodeId
 
@@ -25,6 +25,8 @@ class Neighbour:
     """None until it has said how it is."""
     cards: Sequence[SkillCard] | None = None
     """None until it has said what it can do."""
+    hubs: Sequence[HubCard] = ()
+    """Its hubs that this node may use through it."""
 
     @property
     def is_known(self) -> bool:

@@ -70,15 +70,25 @@ class Releaser:
         self._ledger = ledger
 
     def release(
-        self, value: bytes, label: Label, *, capability: str, recipient: Recipient, reason: str
+        self,
+        value: bytes,
+        label: Label,
+        *,
+        capability: str,
+        recipient: Recipient,
+        reason: str,
+        bytes_kept: bool = True,
     ) -> Released[bytes]:
         """Return the value as one that may be sent to the recipient.
 
-        The call blocks for the disk: the entry is there before the first byte can go.
+        The call blocks for the disk: the entry is there before the first byte can go. Without `bytes_kept` it has
+        their digest and number only: somebody else's words.
         Raises ReleaseRefused when the policy says no, RecordError when it can't be written down.
         """
         _check(label, capability, recipient)
-        written = self._ledger.record(value, label, capability=capability, recipient=recipient, reason=reason)
+        written = self._ledger.record(
+            value, label, capability=capability, recipient=recipient, reason=reason, bytes_kept=bytes_kept
+        )
         return Released(_SEAL, value, recipient, label, written.number)
 
     def release_artifact(

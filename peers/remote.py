@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import replace
 
-from models.types import Chunk, Request, Result, Tier
-from peers import codec
-from peers.audit import Act, Happening
-from peers.book import Peer, is_expired, with_peer
+from models.types import Chunk, Request, Result
 from peers.client import PeerClient
-from peers.conversions import chunk_of, result_of, subtask_of
-from peers.errors import LinkError, PeerLost, PeersError, PeerUnreachable, WrongPeer
-from peers.messages import Accepted, Delta, Done, Failed, Progress, Streamed
-from peers.node_id import NodeId, short
-from peers.release import Released, Releaser
+from peers.courier import Courier
+from peers.errors import LinkError, PeersError
+from peers.node_id import NodeId
+from peers.release import Releaser
 from peers.state import NodeState
-from peers.wire_errors import error_of
 
 
 class RemoteSpecialist:
@@ -29,23 +22,23 @@ class RemoteSpecialist:
         self, node: NodeId, capability: str, *, state: NodeState, client: PeerClient, reason: str = "it is placed there"
     ) -> None:
         """`reason`: why the work goes there, for the ledger."""
-        self._node = node
         self._capability = capability
-        self._state = state
-        self._client = client
+        self._courier = Courier(node, state=state, client=client)
         self._releaser = Releaser(state.ledger)
         self._reason = reason
-        self.bytes_out = 0
-        """Bytes of requests that left this device for it so far."""
 
     @property
     def name(self) -> str:
-        peer = self._state.peers.book().peers.get(self._node)
-        return f"{self._capability}@{peer.name if peer else short(self._node)}"
+        return f"{self._capability}@{self._courier.name}"
 
     @property
     def capability(self) -> str:
         return self._capability
+
+    @property
+    def bytes_out(self) -> int:
+        """Bytes of requests that left this device for it so far."""
+        return self._courier.bytes_out
 
     async def run(self, request: Request) -> AsyncGenerator[Chunk | Result, None]:
         """Send the request and yield what comes back.
@@ -63,79 +56,16 @@ class RemoteSpecialist:
             raise LinkError(str(error)) from error
 
     async def _run(self, request: Request) -> AsyncGenerator[Chunk | Result, None]:
-        peer = self._peer()
-        subtask = subtask_of(replace(request, ceiling=Tier.DEVICE), secrets.token_hex(16), self._state.identity.node_id)
-        body = codec.frames(self._client.hello().pack()) + codec.frames(subtask.pack())
-        released = await asyncio.to_thread(self._release, body, request, peer)
-        noting = asyncio.ensure_future(asyncio.to_thread(self._note, body, request, peer))  # while it is on its way
-        try:
-            order = _Order(len(request.resume_tokens), peer.name)
-            async with aclosing(self._sent(peer, released, len(body))) as messages:
-                async for message in messages:
-                    match message:
-                        case Accepted() | Progress():
-                            continue
-                        case Delta():
-                            yield order.next(chunk_of(message))
-                        case Done():
-                            yield result_of(message)
-                            return
-                        case Failed():
-                            raise error_of(message, peer.name)
-        finally:
-            await asyncio.shield(noting)
-
-    async def _sent(self, peer: Peer, released: Released[bytes], size_bytes: int) -> AsyncGenerator[Streamed, None]:
-        """Yield what comes back; what did not go out is not counted as sent."""
-        self.bytes_out += size_bytes
-        try:
-            async with aclosing(self._client.work(peer, released)) as messages:
-                async for message in messages:
-                    yield message
-        except (PeerUnreachable, WrongPeer):
-            self.bytes_out -= size_bytes
-            raise
-
-    def _release(self, body: bytes, request: Request, peer: Peer) -> Released[bytes]:
-        """Let the request go and write down that it goes; blocks for the disk."""
-        return self._releaser.release(
-            body, request.label, capability=request.capability, recipient=peer.recipient(), reason=self._reason
+        peer = self._courier.peer()
+        body = self._courier.packed(request)
+        released = await asyncio.to_thread(
+            self._releaser.release,
+            body,
+            request.label,
+            capability=request.capability,
+            recipient=peer.recipient(),
+            reason=self._reason,
         )
-
-    def _note(self, body: bytes, request: Request, peer: Peer) -> None:
-        """Write down that work went out, in audit log and book; blocks for the disk."""
-        self._state.audit.record(Happening(Act.TASK_OUT, peer.node_id, request.capability, len(body), request.label))
-        self._count(peer, len(body))
-
-    def _count(self, peer: Peer, size_bytes: int) -> None:
-        def counted(known: Peer) -> Peer:
-            figures = known.figures
-            more = replace(figures, tasks_out=figures.tasks_out + 1, bytes_out=figures.bytes_out + size_bytes)
-            return replace(known, figures=more)
-
-        self._state.peers.change(
-            lambda book: with_peer(book, counted(book.peers.get(peer.node_id, peer))), synced=False
-        )
-
-    def _peer(self) -> Peer:
-        """Return the device as it is paired now. Raises LinkError when it is not any more, or its time is over."""
-        peer = self._state.peers.book().peers.get(self._node)
-        if peer is None:
-            raise LinkError("That device is no longer paired. Run `covey peers list` to see those that are.")
-        if is_expired(peer, self._state.peers.now_ns()):
-            raise LinkError(f"The time for which {peer.name} was paired is over. Pair it again, if it should go on.")
-        return peer
-
-
-class _Order:
-    """Sees to it that no token of an answer comes twice or is lost."""
-
-    def __init__(self, first: int, name: str) -> None:
-        self._next = first
-        self._name = name
-
-    def next(self, chunk: Chunk) -> Chunk:
-        if chunk.index < self._next or (chunk.token_ids and chunk.index != self._next):
-            raise PeerLost(f"{self._name} left out or repeated a part of its answer. Update Covey on it.")
-        self._next = chunk.index + len(chunk.token_ids)
-        return chunk
+        async with aclosing(self._courier.carried(request, released, peer)) as pieces:
+            async for piece in pieces:
+                yield piece

@@ -75,4 +75,6 @@ def key_of(peer: NodeId, subtask: Subtask) -> Key | None:
     if not subtask.idempotency_key:
         return None
     asked = [subtask.capability, subtask.input, subtask.seed, subtask.resume_tokens, subtask.budget_tokens]
+    if subtask.relay:  # what a hub says is another answer than this device's own
+        asked.append(subtask.relay)
     return peer, subtask.idempotency_key, hashlib.sha256(codec.encode({"asked": asked})).digest()

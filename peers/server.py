@@ -19,7 +19,7 @@ from models.errors import ModelsError
 from peers import codec, tls
 from peers.blob_serving import BlobServing
 from peers.book import Book, Peer
-from peers.desk import Desk, Handler, Job, Send
+from peers.desk import Desk, Handler, Job, Relay, Send, no_relay
 from peers.door import Door, host_of, listen, peer_certificate
 from peers.errors import PeersError
 from peers.hints import Hints
@@ -61,6 +61,7 @@ class PeerServer:
         state: NodeState,
         handler: Handler,
         *,
+        relay: Relay = no_relay,
         pairing: PairingAnswer | None = None,
         facts: Facts | None = None,
         shelf: Shelf | None = None,
@@ -73,7 +74,7 @@ class PeerServer:
         self._pairing = pairing
         self._checks = checks
         self.facts = facts or NoFacts()
-        self._desk = Desk(state, handler, clock=clock, boot=boot, queue=lambda: self.facts.beat().queued)
+        self._desk = Desk(state, handler, relay=relay, clock=clock, boot=boot, queue=lambda: self.facts.beat().queued)
         self._gate = self._desk.gate
         self.links = Links(Station(state, self._desk, Neighbourhood(), self.facts, Hints()), clock=clock)
         self._blobs = None if shelf is None else BlobServing(state, self._gate, shelf, pace=pace)
@@ -137,9 +138,12 @@ class PeerServer:
                     seen = book
                     door.keep_only([peer.certificate for peer in book.peers.values()])
                 for node in self._desk.askers():
-                    if self._gate.paired(node) is None:
+                    peer = self._gate.paired(node)
+                    if peer is None:
                         logger.info("a device was revoked or its time is over: its work here was ended")
                         self.cut(node)
+                    elif not peer.grant.relay:
+                        self._desk.cut_relayed(node)
             except PeersError as error:  # the list can't be read now; who is revoked once it can be must still be cut
                 logger.warning("%s", error)
 

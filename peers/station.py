@@ -8,7 +8,7 @@ from typing import Protocol
 
 from peers.desk import Desk
 from peers.hints import Hints
-from peers.link_messages import Beat, SkillCard
+from peers.link_messages import Beat, HubCard, SkillCard
 from peers.neighbourhood import Neighbourhood
 from peers.state import NodeState
 
@@ -24,6 +24,10 @@ class Facts(Protocol):
         """Return what it can do, as measured here."""
         ...
 
+    def hubs(self) -> Sequence[HubCard]:
+        """Return its hubs as others may use them; each device is told those that its grant covers."""
+        ...
+
     def addresses(self) -> Sequence[str]:
         """Return where it can be found, `host:port`."""
         ...
@@ -36,6 +40,9 @@ class NoFacts:
         return Beat()
 
     def cards(self) -> Sequence[SkillCard]:
+        return ()
+
+    def hubs(self) -> Sequence[HubCard]:
         return ()
 
     def addresses(self) -> Sequence[str]:

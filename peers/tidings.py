@@ -21,14 +21,18 @@ from peers.channels import MAX_OWN_BYTES
 from peers.codes import Address, parse_address
 from peers.conversions import head_of, ledger_head_of, revocation_of, tombstone_of
 from peers.errors import BadCode, RecordError
+from peers.grants import Grant
 from peers.identity import PublicIdentity
 from peers.link_messages import (
     MAX_CARDS,
     MAX_HINTS,
+    MAX_HUB_CARDS,
     MAX_PLACES,
     MAX_STONES,
     Addresses,
     Beat,
+    HubCard,
+    HubCards,
     LedgerHead,
     Remembered,
     Revocations,
@@ -67,6 +71,7 @@ class Tidings:
         self._beat_s = -LONGEST_S
         self._full_s = -BEAT_S
         self._cards: Sequence[SkillCard] | None = None
+        self._hubs: Sequence[HubCard] = []
         self._stones: set[tuple[str, str, int]] = set()
         self._hints: Sequence[Whereabouts] | None = None
         self._head: Head | None = None
@@ -99,6 +104,10 @@ class Tidings:
         if cards != self._cards:
             self._cards = cards
             found.append(Skills(cards=cards))
+        hubs = lent(facts.hubs(), peer.grant)
+        if hubs != self._hubs:
+            self._hubs = hubs
+            found.append(HubCards(cards=hubs))
         hints = self._whereabouts(book, peer)
         if hints != self._hints:
             self._hints = hints
@@ -118,6 +127,8 @@ class Tidings:
                 return replace(neighbour, beat=beat)
             case "skills":
                 return replace(neighbour, cards=tuple(check(message, Skills).cards))
+            case "hubs":
+                return replace(neighbour, hubs=tuple(check(message, HubCards).cards))
             case "revocations":
                 stones = check(message, Revocations).stones
                 for stone in map(tombstone_of, stones):
@@ -229,6 +240,19 @@ class Tidings:
     def _warn(self, peer: Peer, note: str) -> None:
         logger.warning("%s: %s (`covey ledger verify`)", peer.name, note)
         self._station.state.audit.record(Happening(Act.WARNED, peer.node_id, "ledger", note=note))
+
+
+def lent(cards: Sequence[HubCard], grant: Grant) -> list[HubCard]:
+    """Return the hubs that a device with this grant may use, no card above what it was granted."""
+    if not grant.relay:
+        return []
+    found = []
+    for card in cards:
+        label = min(Label[card.label.upper()], grant.label, Label.SENSITIVE)
+        work = [capability for capability in card.capabilities if covers(grant.capabilities, capability)]
+        if work:
+            found.append(card.model_copy(update={"label": label.name.lower(), "capabilities": work}))
+    return found[:MAX_HUB_CARDS]
 
 
 def is_insider(peer: Peer) -> bool:

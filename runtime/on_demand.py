@@ -6,14 +6,18 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from models.errors import ModelsError
 from models.types import Specialist
 from runtime.config import Settings
-from runtime.others import Nobody, Others
+from runtime.others import Lender, Nobody, Others
 from runtime.reach import reach
 from runtime.seats import Seat
 from runtime.speeds import Speed
+
+if TYPE_CHECKING:
+    from peers.courier import Courier
 
 BOOK = Path("node") / "peers.json"
 """Where paired devices stand; a device that was never paired has none, and then nothing is opened."""
@@ -44,6 +48,14 @@ class OnDemand:
     def failed(self, node: str, error: ModelsError) -> None:
         """See `runtime.others.Others`."""
         self._others.failed(node, error)
+
+    def lenders(self) -> Sequence[Lender]:
+        """See `runtime.others.Others`. For a hub of theirs alone nobody is called."""
+        return self._others.lenders()
+
+    def courier(self, node: str) -> Courier:
+        """See `runtime.others.Others`."""
+        return self._others.courier(node)
 
     async def close(self) -> None:
         """Hang up."""

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from models.errors import ModelsError
 from models.types import Specialist
 from runtime.seats import Seat
 from runtime.speeds import Speed
+
+if TYPE_CHECKING:  # a node without other devices imports nothing of theirs
+    from peers.book import Peer
+    from peers.courier import Courier
+    from peers.link_messages import HubCard
+
+
+@dataclass(frozen=True, slots=True)
+class Lender:
+    """A paired device and a hub that this one may use through it."""
+
+    peer: Peer
+    card: HubCard
 
 
 class Others(Protocol):
@@ -30,6 +44,14 @@ class Others(Protocol):
         """Take note that a device could not do what it was given."""
         ...
 
+    def lenders(self) -> Sequence[Lender]:
+        """Return the hubs that can be used now through a device which has a link to this one."""
+        ...
+
+    def courier(self, node: str) -> Courier:
+        """Return what brings a released request to a device."""
+        ...
+
     async def close(self) -> None:
         """Hang up, where this opened anything."""
         ...
@@ -46,6 +68,12 @@ class Nobody:
 
     def failed(self, node: str, error: ModelsError) -> None:
         return
+
+    def lenders(self) -> Sequence[Lender]:
+        return ()
+
+    def courier(self, node: str) -> Courier:
+        raise AssertionError("nothing is brought to nobody")
 
     async def close(self) -> None:
         return

@@ -11,11 +11,14 @@ from models.errors import BackendError, ModelsError, StoreError
 from models.types import Specialist
 from peers.book import is_expired
 from peers.client import PeerClient
+from peers.courier import Courier
 from peers.errors import LinkError, PeerBusy, PeersError
+from peers.liveness import Health
 from peers.neighbourhood import Neighbourhood
 from peers.node_id import NodeId
 from peers.remote import RemoteSpecialist
 from peers.state import NodeState
+from runtime.others import Lender
 from runtime.peer_seats import seat_of
 from runtime.recovery import what_failed
 from runtime.seats import Seat
@@ -89,6 +92,24 @@ class PairedDevices:
                 self._rest(NodeId(node), REST_S, f"it {what_failed(error)} a moment ago: {error}")
             case _:
                 return
+
+    def lenders(self) -> Sequence[Lender]:
+        """See `runtime.others.Others`."""
+        try:
+            peers, now_ns = self._state.peers.book().peers, self._state.peers.now_ns()
+        except PeersError as error:  # as above
+            logger.warning("no hub of another device is used: %s", error)
+            return []
+        return [
+            Lender(peers[node], card)
+            for node, known in self._around.neighbours.items()
+            if node in peers and not is_expired(peers[node], now_ns) and known.health is Health.UP
+            for card in known.hubs
+        ]
+
+    def courier(self, node: str) -> Courier:
+        """See `runtime.others.Others`."""
+        return Courier(NodeId(node), state=self._state, client=self._client)
 
     async def close(self) -> None:
         """See `runtime.others.Others`: what opened the client closes it."""

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from models.errors import ModelsError
 from models.types import Specialist
 from runtime import paths
 from runtime.node import Node, open_node
+from runtime.others import Lender
 from runtime.running import RunningNode
 from runtime.seats import Seat
 from runtime.speeds import Speed
+
+if TYPE_CHECKING:
+    from peers.courier import Courier
 
 
 class AsTheNodeKnows:
@@ -30,6 +35,13 @@ class AsTheNodeKnows:
 
     def failed(self, node: str, error: ModelsError) -> None:
         """Nothing is tried, so nothing fails."""
+
+    def lenders(self) -> Sequence[Lender]:
+        """What a hub of another device would be sent is shown when the owner is asked, not here."""
+        return ()
+
+    def courier(self, node: str) -> Courier:
+        raise AssertionError("a plan that is only shown is not run")
 
     async def close(self) -> None:
         """Nothing was opened."""

@@ -37,6 +37,7 @@ V1: dict[str, WireMessage] = {
         resume_artifacts=[DIGEST],
         idempotency_key="key-1",
         traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        relay="big-box",
     ),
     "accepted": m.Accepted(queue=2),
     "progress": m.Progress(tokens=17),
@@ -83,6 +84,19 @@ V1: dict[str, WireMessage] = {
                 context_tokens=4096,
                 prefixes=[DIGEST],
                 success=0.875,
+            )
+        ]
+    ),
+    "hubs": links.HubCards(
+        cards=[
+            links.HubCard(
+                name="big-box",
+                place="away",
+                label="public",
+                capabilities=["answer", "generate"],
+                model="qwen2.5-coder-0.5b",
+                price_in=0.5,
+                price_out=1.5,
             )
         ]
     ),

@@ -17,7 +17,7 @@ from peers import membership
 from peers.audit import Act
 from peers.errors import LinkError, PeerBusy, PeerLost, VersionMismatch
 from peers.grants import Limits, guest_device, own_device
-from peers.link_messages import Beat, SkillCard
+from peers.link_messages import Beat, HubCard, SkillCard
 from peers.liveness import Health
 from tests.peers.scripts import REQUEST, WORDS, ending_in, slowly, until, waiting_for
 from tests.peers.swarm import count_to_five, linked_pair, pair, running
@@ -30,12 +30,16 @@ class Kitchen:
     def __init__(self) -> None:
         self.how = Beat(running=1, free_bytes=2**30)
         self.skills = [SkillCard(capability="generate", model="smollm2-135m", decode_tps=40.0)]
+        self.lends: list[HubCard] = []
 
     def beat(self) -> Beat:
         return self.how
 
     def cards(self) -> Sequence[SkillCard]:
         return self.skills
+
+    def hubs(self) -> Sequence[HubCard]:
+        return self.lends
 
     def addresses(self) -> Sequence[str]:
         return ("127.0.0.1:4489",)

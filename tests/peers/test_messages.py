@@ -80,6 +80,15 @@ def test_unknown_keys_are_ignored_so_that_versions_can_grow(name: str) -> None:
     assert read(codec.encode(message), type(V1[name])) == V1[name]
 
 
+def test_a_subtask_that_names_no_hub_is_for_the_device_itself() -> None:
+    message = codec.decode(golden("subtask"))
+    del message["relay"]
+    assert read(codec.encode(message), Subtask).relay == ""
+    for wrong in ("far@attic", "../far", "FAR", "x" * 33):
+        with pytest.raises(RemoteProtocolError, match="relay"):
+            read(codec.encode({**message, "relay": wrong}), Subtask)
+
+
 @pytest.mark.parametrize("name", list(V1))
 def test_a_message_of_another_kind_is_refused(name: str) -> None:
     for kind in ("", "other", 7, None):
