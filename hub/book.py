@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 from urllib.parse import SplitResult, urlsplit
 
 from hub.errors import BadHub
@@ -43,6 +43,38 @@ class Price:
 FREE = Price(0.0, 0.0)
 
 
+class Destination(Protocol):
+    """A hub as the way there needs to know it: the owner's own, or one behind a paired device."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def via(self) -> str:
+        """Node id of the paired device that it is behind; empty: it is the owner's own."""
+        ...
+
+    @property
+    def model(self) -> str: ...
+
+    @property
+    def place(self) -> PlaceName: ...
+
+    @property
+    def ceiling(self) -> Label:
+        """The highest label that may go there as it is."""
+        ...
+
+    @property
+    def price(self) -> Price | None:
+        """What its model costs; None where nobody said so."""
+        ...
+
+    def recipient(self) -> Recipient:
+        """Return whom the bytes are given to."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Hub:
     """One server that speaks the OpenAI chat API."""
@@ -62,6 +94,10 @@ class Hub:
     """Price table, by model."""
     pin: str = ""
     """SHA-256 of the certificate (64 hexadecimal digits) where it is not one that browsers know."""
+
+    @property
+    def via(self) -> str:
+        return ""
 
     @property
     def price(self) -> Price | None:

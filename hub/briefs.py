@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hub.errors import HubNonsense, KeptHere
+from hub.placeholders import lookalikes
 from models.backend import Message
 from models.types import Json
 
@@ -32,6 +33,9 @@ _SYSTEM = {
     "classify": "Choose the one label that fits the document. Answer with the label alone.",
     "call": 'Choose the function to call and its arguments. Answer with JSON: {"function": NAME, "arguments": {...}}.',
 }
+_ASKS = {"generate": "prompt", "code": "prompt", "call": "prompt", "answer": "question"}
+"""Under which name a capability's input has the question; else `instruction`."""
+_FRAME = ("schema", "fields", "labels", "functions")
 _FENCED = re.compile(r"```[\w+-]*\n(.*?)```", re.DOTALL)
 
 
@@ -41,7 +45,7 @@ class Repair:
 
     draft: str
     fault: str
-    """Which check it failed, and why."""
+    """Which check it failed, and why; it may quote the answer or the text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +68,13 @@ class Brief:
     @property
     def texts(self) -> tuple[str, ...]:
         """Everything of the owner's that goes out, in order: what redaction has to look at."""
-        draft = (self.repair.draft,) if self.repair else ()
-        return (self.question, *self.documents, *draft)
+        repair = (self.repair.draft, self.repair.fault) if self.repair else ()
+        return (self.question, *self.documents, *repair)
 
     def with_texts(self, texts: Sequence[str]) -> Brief:
         """Return the brief with these texts in the place of its own."""
         count = len(self.documents)
-        repair = replace(self.repair, draft=texts[1 + count]) if self.repair else None
+        repair = Repair(texts[1 + count], texts[2 + count]) if self.repair else None
         return replace(self, question=texts[0], documents=tuple(texts[1 : 1 + count]), repair=repair)
 
 
@@ -100,8 +104,34 @@ def brief_of(
             return base
 
 
-def messages_of(brief: Brief, *, hidden: int = 0) -> list[Message]:
-    """Return the two messages that a hub reads. `hidden`: pieces that are placeholders now."""
+def input_of(brief: Brief, given: Mapping[str, Json]) -> dict[str, Json]:
+    """Return the input of a request from which another device makes this same brief.
+
+    `given`: what the brief was made from; of it go labels, fields and functions, and no name of a file.
+    """
+    asks = _ASKS.get(brief.capability, "instruction")
+    documents: list[Json] = [{"name": "", "text": text} for text in brief.documents]
+    whole: dict[str, Json] = {name: given[name] for name in _FRAME if name in given}
+    if brief.question:
+        whole[asks] = brief.question
+    if documents:
+        whole["documents"] = documents
+    if brief.repair:
+        whole["repair"] = {"draft": brief.repair.draft, "fault": brief.repair.fault}
+    return whole
+
+
+def repair_of(given: Mapping[str, Json]) -> Repair | None:
+    """Return the answer that is to be put right, where another device sent one along."""
+    found = given.get("repair")
+    if not isinstance(found, dict):
+        return None
+    return Repair(str(found.get("draft", "")), str(found.get("fault", "")))
+
+
+def messages_of(brief: Brief) -> list[Message]:
+    """Return the two messages that a hub reads."""
+    hidden = any(True for text in brief.texts for _ in lookalikes(text))
     rules = [_SYSTEM[brief.capability], *([MATERIAL] if brief.documents else []), *([PLACEHOLDERS] if hidden else [])]
     parts = [f"<document>\n{_unclosed(text)}\n</document>" for text in brief.documents]
     if brief.repair:

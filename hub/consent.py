@@ -44,6 +44,8 @@ class Rule:
     """Kind of work; empty: every kind."""
     hub: str
     """Name of the hub; empty: every hub."""
+    via: str = ""
+    """Node id of the paired device that it is behind: another device of the same name is asked about anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ class Wish:
     capability: str
     hub: str
     place: Place
+    via: str = ""
+    """Node id of the paired device that the hub is behind; empty: it is the owner's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +100,24 @@ def standing(rules: tuple[Rule, ...], wish: Wish) -> Word | None:
     return "allow" if "allow" in words and wish.label < Label.SENSITIVE else None
 
 
+def permission(rules: tuple[Rule, ...], wish: Wish, ceiling: Label) -> Word | None:
+    """Return whether a wish is settled without asking; None: ask.
+
+    A machine of the owner's may be given what it may see (`ceiling`) without a word, as the other devices may.
+    """
+    word = standing(rules, wish)
+    return "allow" if word is None and wish.place is Place.HOME and wish.label <= ceiling else word
+
+
 def _applies(rule: Rule, wish: Wish) -> bool:
-    """A `never` holds for its label and all above, an `allow` for its label and all below."""
-    fits = wish.label >= rule.label if rule.word == "never" else wish.label <= rule.label
-    return fits and rule.capability in (ANY, wish.capability) and rule.hub in (ANY, wish.hub)
+    """A `never` holds for its label and all above, an `allow` for its label and all below.
+
+    What was allowed of every hub is not allowed of those behind other devices.
+    """
+    never = rule.word == "never"
+    fits = wish.label >= rule.label if never else wish.label <= rule.label
+    way = rule.via == wish.via or (never and rule.via == ANY and rule.hub == ANY)
+    return fits and way and rule.capability in (ANY, wish.capability) and rule.hub in (ANY, wish.hub)
 
 
 def with_rule(book: RuleBook, rule: Rule) -> RuleBook:
@@ -110,7 +128,7 @@ def with_rule(book: RuleBook, rule: Rule) -> RuleBook:
 
 def without(book: RuleBook, hub: str) -> RuleBook:
     """Return the book without what was said about a hub; one that comes back under its name is asked about anew."""
-    return RuleBook(tuple(rule for rule in book.rules if rule.hub != hub))
+    return RuleBook(tuple(rule for rule in book.rules if rule.hub != hub or rule.via))
 
 
 async def nobody(question: Question) -> Reply:
@@ -143,4 +161,4 @@ def rule_of(reply: Reply, wish: Wish) -> Rule | None:
     """Return the rule that a reply makes; None where it is for once."""
     words: dict[Reply, Word] = {Reply.THIS_KIND: "allow", Reply.NEVER: "never"}
     word = words.get(reply)
-    return None if word is None else Rule(word, wish.label, wish.capability, wish.hub)
+    return None if word is None else Rule(word, wish.label, wish.capability, wish.hub, wish.via)

@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from hub import chat
-from hub.book import PLACES, Hub, Price
+from hub.book import PLACES, Destination, Price
 from hub.briefs import Brief, messages_of
 from hub.budget import Budget, Reservation, Spent
 from hub.consent import Asker, Question, Reply, Rules, Wish, rule_of, standing
@@ -28,6 +29,9 @@ from peers.release import Released, Releaser
 NameSeeker = Callable[[Sequence[str]], Awaitable[NameFinder]]
 """Looks for names in texts and returns what finds them there again."""
 
+Form = Callable[[Brief, Label], bytes]
+"""Returns a brief as the bytes that would go, under the label that they would go with."""
+
 TEMPLATE_TOKENS = 64
 """What a hub's chat template may add; a token of the body has at least one byte."""
 
@@ -36,7 +40,7 @@ TEMPLATE_TOKENS = 64
 class Letter:
     """What would go to one hub: shown to the owner, and sent only after `let_go`."""
 
-    hub: Hub
+    hub: Destination
     brief: Brief
     """As it would go, with placeholders."""
     wish: Wish
@@ -81,31 +85,39 @@ class Door:
         *,
         words: Sequence[str] = (),
         seek: NameSeeker | None = None,
+        bytes_kept: bool = True,
     ) -> None:
-        """`words`: the owner's own list of what to hide. `seek` looks for people and places in some texts."""
+        """`words`: the owner's own list of what to hide. `seek` looks for people and places in some texts.
+
+        Without `bytes_kept` the ledger has digest and number of what went only: somebody else's words.
+        """
         self._ledger = ledger
         self._releaser = Releaser(ledger)
         self._rules = rules
         self._budget = budget
         self._words = words
         self._seek = seek
+        self._bytes_kept = bytes_kept
 
-    async def prepared(self, hub: Hub, brief: Brief, *, label: Label, capability: str, seed: int = 0) -> Letter:
-        """Return what would go. Takes a second for a long text.
+    async def prepared(
+        self, hub: Destination, brief: Brief, *, label: Label, capability: str, seed: int = 0, form: Form | None = None
+    ) -> Letter:
+        """Return what would go. Takes a second for a long text. `form`: other than a request to the hub itself.
 
         Raises KeptHere in all its kinds, RedactionError, and what looking for names raises.
         """
         names = None
         if self._seek is not None and hub.ceiling < label < Label.SECRET:
             names = await self._seek([text for text in (*brief.texts, brief.frame) if text])
+        as_chat = partial(_as_chat, hub.model, seed)
         return await asyncio.to_thread(
-            self._prepared, hub, brief, label=label, capability=capability, seed=seed, names=names
+            self._prepared, hub, brief, label=label, capability=capability, names=names, form=form or as_chat
         )
 
     def _prepared(
-        self, hub: Hub, brief: Brief, *, label: Label, capability: str, seed: int, names: NameFinder | None
+        self, hub: Destination, brief: Brief, *, label: Label, capability: str, names: NameFinder | None, form: Form
     ) -> Letter:
-        wish = Wish(label, capability, hub.name, PLACES[hub.place])
+        wish = Wish(label, capability, hub.name, PLACES[hub.place], hub.via)
         if standing(self._rules.all(), wish) == "never":
             raise NoConsent(f"You said never for this kind with {hub.name}. `covey hub rules` shows and changes that.")
         price, plain = _price(hub), label <= hub.ceiling
@@ -117,9 +129,7 @@ class Door:
             vault, after, hidden = self._as_it_is(wish, brief), brief, 0
         else:
             vault, after, hidden = self._redacted(brief, names)
-        body = chat.body(
-            hub.model, messages_of(after, hidden=hidden), max_tokens=after.max_tokens, schema=after.schema, seed=seed
-        )
+        body = form(after, goes_as)
         most = _most(price, body, after)
         return Letter(hub, after, wish, goes_as, brief.texts, body, vault, hidden, most)
 
@@ -155,7 +165,12 @@ class Door:
             pieces = f"{letter.hidden} piece{'' if letter.hidden == 1 else 's'} hidden, and you agreed"
             self._ledger.record_lowered(letter.body, letter.label, recipient=recipient, reason=f"redacted: {pieces}")
         released = self._releaser.release(
-            letter.body, letter.label, capability=letter.wish.capability, recipient=recipient, reason=why
+            letter.body,
+            letter.label,
+            capability=letter.wish.capability,
+            recipient=recipient,
+            reason=why,
+            bytes_kept=self._bytes_kept,
         )
         return Sealed(letter, released, reservation)
 
@@ -188,11 +203,16 @@ def _check_meaning(question: str, redaction: Redaction) -> None:
         raise MeaningLost(f"Nothing was sent. {lost}")
 
 
-def _price(hub: Hub) -> Price:
+def _as_chat(model: str, seed: int, brief: Brief, label: Label) -> bytes:
+    """Return a brief as a hub reads it; nothing in it says under which label it goes."""
+    return chat.body(model, messages_of(brief), max_tokens=brief.max_tokens, schema=brief.schema, seed=seed)
+
+
+def _price(hub: Destination) -> Price:
     if hub.price is None:
         raise NoPrice(
             f"What {hub.model!r} costs at {hub.name} is not known, so it is not used. Say it with "
-            f"`covey hub add {hub.name} {hub.url} --price-in P --price-out P` (0 where it is free)."
+            f"`covey hub add {hub.name} ... --price-in P --price-out P` (0 where it is free)."
         )
     return hub.price
 

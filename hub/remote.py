@@ -47,10 +47,14 @@ class RemoteHub:
         task: str,
         reason: str,
         repair: Repair | None = None,
+        still: Callable[[Hub], None] = lambda hub: None,
         chance: Callable[[], float] = random.random,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """`task` names whose budget it is; `reason` is why the work goes there, for the ledger and the owner."""
+        """`task` names whose budget it is; `reason` is why the work goes there, for the ledger and the owner.
+
+        `still` is called before each sending, in a thread, and raises KeptHere when it may not go any more.
+        """
         self._hub_name = name
         self._capability = capability
         self._hubs = hubs
@@ -60,12 +64,15 @@ class RemoteHub:
         self._task = task
         self._reason = reason
         self._repair = repair
+        self._still = still
         self._chance = chance
         self._sleep = sleep
         self._agreed: set[bytes] = set()
         """Bodies that the owner has agreed to for this run; a second try of the same is no second question."""
         self.bytes_out = 0
         """Bytes that left this device for it."""
+        self.money = 0.0
+        """What it cost, as far as the hub says; the most that it could where it does not."""
 
     @property
     def name(self) -> str:
@@ -98,6 +105,7 @@ class RemoteHub:
     async def _once(self, request: Request) -> AsyncGenerator[Chunk | Result, None]:
         began = time.monotonic()
         hub = await asyncio.to_thread(self._hubs.get, self._hub_name)  # anew: it may have been removed meanwhile
+        await asyncio.to_thread(self._still, hub)
         self._client.check_ready(hub)
         key = await asyncio.to_thread(self._hubs.key, hub)
         letter = await self._prepared(hub, request)
@@ -116,7 +124,7 @@ class RemoteHub:
                         counted = event
                     case Ended():
                         reason = event.reason
-        await asyncio.to_thread(_settle, sealed, counted)
+        self.money += await asyncio.to_thread(settle, sealed, counted)
         usage = Usage(counted.tokens_in, 0, counted.tokens_out, time.monotonic() - began)
         yield await asyncio.to_thread(self._result, request, letter, text, reason, usage)
 
@@ -135,40 +143,57 @@ class RemoteHub:
         )
 
     def _result(self, request: Request, letter: Letter, text: str, reason: str, usage: Usage) -> Result:
-        notes = (_note(letter),)
-        try:
-            restored = letter.vault.restore(text)
-        except PlaceholderInvented as error:
-            raise HubNonsense(f"The answer of {letter.hub.name} was not taken. {error}") from error
+        notes = (note(letter),)
+        restored = put_back(letter, text)
         if reason == "length":
             why = f"The answer of {letter.hub.name} did not end within {letter.brief.max_tokens} tokens."
             refusal = Refusal(RefusalCode.TRUNCATED, why, found=restored)
             return Result(refusal=refusal, usage=usage, specialist=self.name, model=letter.hub.model, notes=notes)
         if reason not in ("stop", "tool_calls"):
             raise HubCut(f"The answer of {letter.hub.name} was cut off ({reason[:20]}), so it was not taken.")
-        output, shown = output_of(letter.brief, restored)
-        return Result(
-            output=output,
-            text=shown,
-            confidence=CONFIDENCE,
-            evidence=quotes(restored, request.input) if letter.brief.capability == "answer" else (),
-            usage=usage,
-            specialist=self.name,
-            model=letter.hub.model,
-            notes=notes,
-        )
+        return taken(request, letter, restored, specialist=self.name, usage=usage)
 
 
-def _settle(sealed: Sealed, counted: Counted) -> None:
-    """Put right what was taken off; a hub that does not say what it took keeps it all."""
+def taken(request: Request, letter: Letter, text: str, *, specialist: str, usage: Usage) -> Result:
+    """Return an answer that ended properly, `text` with all in it again. Raises HubNonsense for another form."""
+    output, shown = output_of(letter.brief, text)
+    return Result(
+        output=output,
+        text=shown,
+        confidence=CONFIDENCE,
+        evidence=quotes(text, request.input) if letter.brief.capability == "answer" else (),
+        usage=usage,
+        specialist=specialist,
+        model=letter.hub.model,
+        notes=(note(letter),),
+    )
+
+
+def put_back(letter: Letter, text: str) -> str:
+    """Return an answer with what was hidden in the letter put in again. Raises HubNonsense.
+
+    Where nothing was to be hidden, what looks like a placeholder is a text like any other.
+    """
+    if not letter.is_redacted:
+        return text
+    try:
+        return letter.vault.restore(text)
+    except PlaceholderInvented as error:
+        raise HubNonsense(f"The answer of {letter.hub.name} was not taken. {error}") from error
+
+
+def settle(sealed: Sealed, counted: Counted) -> float:
+    """Put right what was taken off, and return what it cost; a hub that does not say what it took keeps it all."""
     price, most = sealed.letter.hub.price, sealed.letter.most
     if price is None or not (counted.tokens_in or counted.tokens_out):
-        return
-    tokens = counted.tokens_in + counted.tokens_out
-    sealed.reservation.settle(Spent(price.cost(counted.tokens_in, counted.tokens_out), tokens, most.bytes, 1))
+        return most.money
+    tokens, money = counted.tokens_in + counted.tokens_out, price.cost(counted.tokens_in, counted.tokens_out)
+    sealed.reservation.settle(Spent(money, tokens, most.bytes, 1))
+    return money
 
 
-def _note(letter: Letter) -> str:
+def note(letter: Letter) -> str:
+    """Return what the owner is told of a letter that went."""
     hidden = f", {letter.hidden} pieces of it hidden" if letter.hidden else ""
     return (
         f"{letter.hub.name} was asked: {len(letter.body)} bytes {letter.wish.place.words}{hidden}. "

@@ -24,6 +24,7 @@ def question_to_json(question: Question) -> dict[str, Json]:
         "capability": wish.capability,
         "hub": wish.hub,
         "place": wish.place.value,
+        "via": wish.via,
         "before": list(question.before),
         "after": list(question.after),
         "body": base64.b64encode(question.body).decode(),
@@ -36,7 +37,11 @@ def question_from_json(given: Mapping[str, Json]) -> Question:
     """Return the question. Raises ValueError where it is none: then nobody is asked, which is no."""
     try:
         wish = Wish(
-            Label[_text(given, "label")], _text(given, "capability"), _text(given, "hub"), Place(_text(given, "place"))
+            Label[_text(given, "label")],
+            _text(given, "capability"),
+            _text(given, "hub"),
+            Place(_text(given, "place")),
+            _text(given, "via") if "via" in given else "",
         )
         before, after = given["before"], given["after"]
         if not isinstance(before, list) or not isinstance(after, list) or len(before) != len(after):

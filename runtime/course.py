@@ -12,7 +12,7 @@ from runtime.outlet import Outlet
 from runtime.scheduler import Placement
 from runtime.stronger import Rejected
 from runtime.trace.spans import Span
-from runtime.workload import bytes_out
+from runtime.workload import bytes_out, money
 
 RETRIES = 1
 """A step is run once more after a lost worker or a failed check; a third try seldom helps and doubles the wait."""
@@ -79,7 +79,7 @@ class Course:
         self.bytes_out += sent
         if sent or not self.placement.id:  # where nothing went to, nothing was
             self.tier = max(self.tier, self.placement.tier)
-        span.set("covey.bytes_out", sent)
+        span.update({"covey.bytes_out": sent, "covey.money": money(specialist)})
 
     def outcome(self, result: Result, verdicts: tuple[Verdict, ...]) -> StepOutcome:
         return StepOutcome(result, verdicts, self.attempt, self.tier, self.placement.node, self.bytes_out, self.moves)

@@ -10,7 +10,7 @@ from dataclasses import replace
 import psutil
 
 from models.specialist import Queues
-from peers.link_messages import Beat, SkillCard
+from peers.link_messages import Beat, HubCard, SkillCard
 from runtime import outcomes
 from runtime.errors import JournalError
 from runtime.node import NAME, Node
@@ -38,6 +38,7 @@ class OwnFacts:
         self._addresses = addresses
         self._running = running
         self._cards: Sequence[SkillCard] = ()
+        self._hubs: Sequence[HubCard] = ()
         self._machine = Beat()
         self._success: Mapping[str, float] = {}
         self._counted = -1
@@ -53,6 +54,10 @@ class OwnFacts:
         """Return what this device can do."""
         return self._cards
 
+    def hubs(self) -> Sequence[HubCard]:
+        """Return the owner's hubs as others may use them."""
+        return self._hubs
+
     def addresses(self) -> Sequence[str]:
         """Return where it can be found, `host:port`."""
         return self._addresses()
@@ -65,9 +70,11 @@ class OwnFacts:
 
     async def look(self) -> None:
         """Look once."""
-        known = await self._node.workload.known()
+        known, far = await self._node.workload.known(), self._node.far
         await self._count()
-        self._cards, self._machine = await asyncio.to_thread(lambda: (self._seen_cards(known), machine()))
+        self._cards, self._hubs, self._machine = await asyncio.to_thread(
+            lambda: (self._seen_cards(known), far.offers(), machine())
+        )
 
     async def _count(self) -> None:
         """Learn how this device's own work went lately; where the journal can't be read, nothing is said of it."""

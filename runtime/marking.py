@@ -35,13 +35,18 @@ class Height(IntEnum):
     PEER = 1
     """A paired device with a better model."""
     HOME_HUB = 2
-    AWAY_HUB = 3
+    LENT_HOME_HUB = 3
+    """A hub at home that a paired device lends: one more device sees the request than with one of the owner's own."""
+    AWAY_HUB = 4
+    LENT_AWAY_HUB = 5
 
 
 HEIGHTS = {
     Height.PEER: ("a paired device", Tier.HOME),
     Height.HOME_HUB: ("a hub at home", Tier.HOME),
+    Height.LENT_HOME_HUB: ("a hub at home, through a paired device", Tier.HOME),
     Height.AWAY_HUB: ("a hub away from home", Tier.HUB),
+    Height.LENT_AWAY_HUB: ("a hub away from home, through a paired device", Tier.HUB),
 }
 
 Permission = Literal["never", "ask", "allowed"]
@@ -91,6 +96,8 @@ class Rung:
     permission: Permission = "allowed"
     why_not: str = ""
     """Why it can't be tried, whatever the owner says; empty when it can."""
+    via: str = ""
+    """Node id of the paired device that lends it; empty: it is the owner's own."""
 
 
 @dataclass(frozen=True, slots=True)

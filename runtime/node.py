@@ -32,7 +32,7 @@ from runtime.db import Database, DatabaseThread
 from runtime.errors import CoveyError, UsageError
 from runtime.hardness import Hardness
 from runtime.journal import Journal
-from runtime.on_demand import OnDemand
+from runtime.on_demand import BOOK, OnDemand
 from runtime.orchestrator import Orchestrator
 from runtime.others import Others
 from runtime.prepare import Prepared, Preparer, SimilarStage
@@ -136,9 +136,11 @@ class Node:
 
     @property
     def far(self) -> Far:
-        """The owner's hubs. Without one, nothing of their code is imported."""
-        if self._far is None and has_hubs(self.home):
-            self._far = import_module(HUBS).open_hubs(self.home, self.settings, asker_here, self.pool)
+        """The owner's hubs, and those that paired devices lend. Without any, nothing of their code is imported."""
+        if self._far is None and (has_hubs(self.home) or self.others.lenders()):
+            self._far = import_module(HUBS).open_hubs(
+                self.home, self.settings, asker_here, self.pool, others=lambda: self.others
+            )
         return self._far or Nowhere()
 
     async def close_far(self) -> None:
@@ -230,6 +232,11 @@ class Node:
 def has_hubs(home: Path) -> bool:
     """Return whether the owner ever added a hub."""
     return (home / HUBS_FILE).is_file()
+
+
+def may_reach_hubs(home: Path) -> bool:
+    """Return whether a request may come to a hub from here: the owner's own, or one that a paired device lends."""
+    return has_hubs(home) or (home / BOOK).is_file()
 
 
 @asynccontextmanager

@@ -62,7 +62,14 @@ async def peering(
         yield None
         return
     state = await asyncio.to_thread(own_state, node.home, node.settings)
-    hosting = Hosting(node.registry, build=node.surroundings.own, journal=node.journal, thread=node.thread, node=NAME)
+    hosting = Hosting(
+        node.registry,
+        build=node.surroundings.own,
+        far=lambda: node.far,
+        journal=node.journal,
+        thread=node.thread,
+        node=NAME,
+    )
     hosts: list[PairingHost] = []
 
     async def pair(data: bytes) -> Released[bytes] | None:
@@ -81,7 +88,15 @@ async def peering(
         listens=lambda: bool(found) and found[0].listens,
     )
     server = PeerServer(
-        state, hosting.run, pairing=pair, facts=facts, shelf=shelf, pace=pace, checks=checkup.answer, boot=boot
+        state,
+        hosting.run,
+        relay=hosting.relay,
+        pairing=pair,
+        facts=facts,
+        shelf=shelf,
+        pace=pace,
+        checks=checkup.answer,
+        boot=boot,
     )
     await facts.look()
     async with AsyncExitStack() as stack:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from models.types import Label, Result, Specialist, Tier
+from models.errors import NotInstalled
+from models.types import Label, Request, Result, Specialist, Tier
 from runtime.db import DatabaseThread
 from runtime.eligibility import refusal
 from runtime.errors import JournalError
@@ -23,6 +24,10 @@ from runtime.scheduler import Placement
 from runtime.seats import Need, Seat, skill_for
 from runtime.speeds import HERE
 from runtime.task import TaskId
+
+if TYPE_CHECKING:  # a node without other devices imports nothing of theirs
+    from peers.book import Peer
+    from peers.link_messages import HubCard
 
 QUESTIONS = ("question", "prompt", "instruction", "text")
 """Inputs that say what is asked, the most telling first."""
@@ -64,6 +69,14 @@ class Far(Protocol):
         """Return the hub as a specialist. `reason` is for the ledger and for the owner who is asked."""
         ...
 
+    def offers(self) -> Sequence[HubCard]:
+        """Return what paired devices may be told of the owner's own hubs. Blocks for the disk."""
+        ...
+
+    def lent(self, hub: str, request: Request, peer: Peer, *, task: TaskId) -> Specialist:
+        """Return one of the owner's own hubs as it works for a paired device. Raises NotInstalled."""
+        ...
+
     async def close(self) -> None: ...
 
 
@@ -77,6 +90,12 @@ class Nowhere:
         self, rung: Rung, capability: str, *, task: TaskId, reason: str, rejected: Rejected | None
     ) -> Specialist:
         raise AssertionError("nothing is sent nowhere")
+
+    def offers(self) -> Sequence[HubCard]:
+        return ()
+
+    def lent(self, hub: str, request: Request, peer: Peer, *, task: TaskId) -> Specialist:
+        raise NotInstalled("This device has no hub. Ask without it.")
 
     async def close(self) -> None:
         return

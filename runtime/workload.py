@@ -161,6 +161,11 @@ def bytes_out(specialist: Specialist) -> int:
     return int(getattr(specialist, "bytes_out", 0))
 
 
+def money(specialist: Specialist) -> float | None:
+    """Return what a specialist cost so far, in its owner's money; None where it costs nothing."""
+    return float(getattr(specialist, "money", 0.0)) or None
+
+
 def _nobody_listens() -> None:
     """A node without links tells nobody."""
 

@@ -27,7 +27,7 @@ from runtime.api.errors import WRONG, Fault, Refused
 from runtime.api.guard import Handler, body_of
 from runtime.asker import asked_by
 from runtime.errors import CoveyError
-from runtime.node import Node, has_hubs
+from runtime.node import Node, may_reach_hubs
 from runtime.running import ATTENDED
 from runtime.seats import seats_to_json
 from runtime.wire import NodeError, ask_from_json, to_line
@@ -84,7 +84,7 @@ class Owner:
             async with whole:  # a question comes from another task than the answer does
                 await response.write(line)
 
-        attended = ATTENDED in request.headers and has_hubs(self._node.home)
+        attended = ATTENDED in request.headers and may_reach_hubs(self._node.home)
         asker = self.questions.asker(send) if attended else None
         try:
             with asked_by(asker):
@@ -152,4 +152,8 @@ def linked_json(one: Neighbour) -> dict[str, Json]:
         "free_bytes": beat.free_bytes,
         "skills": None if one.cards is None else [*sorted({card.capability for card in one.cards})],
         "success": {card.capability: card.success for card in one.cards or () if card.success is not None},
+        "hubs": [
+            {"name": hub.name, "place": hub.place, "label": hub.label, "capabilities": [*hub.capabilities]}
+            for hub in one.hubs
+        ],
     }

@@ -23,7 +23,7 @@ from runtime.cli.paper import aside, streamed
 from runtime.cli.planning import planning_node
 from runtime.cli.running import run
 from runtime.cli.starter import Starter
-from runtime.node import has_hubs
+from runtime.node import has_hubs, may_reach_hubs
 from runtime.running import nearest_node
 from runtime.task import Status
 
@@ -78,7 +78,7 @@ async def _answered(home: Path, starter: Starter, asked: Ask, *, as_json: bool) 
             await starter.ensure(computed=computed)
         if starter.failure and computed:
             aside(f"The models could not be fetched ({starter.failure.rstrip('.')}); this is computed without them.")
-        if asked.ceiling is Tier.HUB and not has_hubs(home):
+        if asked.ceiling is Tier.HUB and not may_reach_hubs(home):
             aside("No hub is set up, so nothing leaves your home: covey hub add")
         try:
             answer = await (node.ask(asked) if as_json else streamed(node, asked))

@@ -13,6 +13,7 @@ from hub.book import CEILINGS, PLACES, Hub, PlaceName, Price
 from hub.consent import Rule, Rules
 from hub.hubs import Hubs
 from models.types import Json, Label
+from peers.book import find
 from peers.secret import Secret
 from runtime import paths
 from runtime.cli import hub_serving
@@ -122,7 +123,7 @@ def remove(name: Name, as_json: AsJson = False) -> None:
 def allow(name: Name, label: Highest = "personal", kind: For = "", as_json: AsJson = False) -> None:
     """Let a kind of thing go without being asked each time. Example: covey hub allow big-box --for answer
 
-    It is redacted all the same, and written down.
+    It is redacted all the same, and written down. One that a paired device lends is called like far@kitchen.
     """
     _say("allow", name, label, kind, as_json=as_json)
 
@@ -147,7 +148,8 @@ def rules(as_json: AsJson = False) -> None:
 
 
 def _say(word: Literal["allow", "never"], name: str, label: str, kind: str, *, as_json: bool) -> None:
-    rule = Rule(word, label_of(label), kind, _hubs().get(name).name)
+    hub, via = _named(name)
+    rule = Rule(word, label_of(label), kind, hub, via)
     if word == "allow" and rule.label >= Label.SENSITIVE:
         raise UsageError("What is sensitive is asked about each time. Allow public or personal.")
     _rules().add(rule)
@@ -155,6 +157,15 @@ def _say(word: Literal["allow", "never"], name: str, label: str, kind: str, *, a
         _print_json(_rule_json(rule))
         return
     print(_sentence(rule))
+
+
+def _named(name: str) -> tuple[str, str]:
+    """Return the hub of that name and the node id of the device that lends it; none where it is the owner's own."""
+    hub, at, device = name.partition("@")
+    if not at:
+        return _hubs().get(name).name, ""
+    peer = find(opened().peers.book(), device)
+    return f"{hub}@{peer.name}", peer.node_id
 
 
 async def _models(hub: Hub) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runtime.node import has_hubs
+from runtime.node import may_reach_hubs
 
 if TYPE_CHECKING:
     from hub.consent import Asker
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def owner_here(home: Path) -> Asker | None:
     """Return what puts questions to the owner here; None without a terminal, or without a hub to ask about."""
-    if not has_hubs(home):
+    if not may_reach_hubs(home):
         return None
     from runtime.cli.consenting import asker  # only where there are hubs
 

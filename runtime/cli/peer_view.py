@@ -60,6 +60,17 @@ def success_words(linked: Linked | None, node: NodeId) -> str:
     return ", ".join(f"{kind} {share:.0%}" for kind, share in sorted(shares.items()) if isinstance(share, float))
 
 
+def lent_words(linked: Linked | None, node: NodeId) -> Iterator[str]:
+    """Yield the hubs that a device lends to this one, as a person reads them."""
+    hubs = (linked or {}).get(node, {}).get("hubs")
+    for hub in hubs if isinstance(hubs, list) else []:
+        if isinstance(hub, dict):
+            works = hub["capabilities"]
+            work = ", ".join(map(str, works)) if isinstance(works, list) else ""
+            where = "at its home" if hub["place"] == "home" else "away from home"
+            yield f"{hub['name']}, a hub {where}: {hub['label']} things, for {work}"
+
+
 def peer_json(peer: Peer, now_ns: int) -> dict[str, Json]:
     """Return a device for programs."""
     return {
@@ -141,6 +152,8 @@ def lines(peer: Peer, now_ns: int, linked: Linked | None = None) -> Iterator[str
         yield f"now        {words}"
     if words := success_words(linked, peer.node_id):
         yield f"was sure   {words} (as it says of its last answers)"
+    for hub in lent_words(linked, peer.node_id):
+        yield f"lends      {hub}"
     yield f"may        {grant_words(peer.grant, peer.figures.tasks_in)}"
     yield f"limits     {_limit_words(peer.grant.limits)}"
     if is_expired(peer, now_ns):
@@ -162,7 +175,7 @@ def happening_words(one: Happening) -> str:
 def grant_words(granted: Grant, asked: int = 0) -> str:
     """Return a grant as a person reads it. `asked`: the tasks that the device has had done."""
     work = "any work" if granted.capabilities is None else ", ".join(sorted(granted.capabilities)) or "no work"
-    powers = {"copies models": granted.copy_models, "uses the hub": granted.relay, "admin": granted.admin}
+    powers = {"copies models": granted.copy_models, "uses your hubs": granted.relay, "admin": granted.admin}
     words = [f"sees {granted.label.name.lower()}", work, *(word for word, held in powers.items() if held)]
     if granted.quiet is not None:
         words.append(f"quiet {clock(granted.quiet.start)}-{clock(granted.quiet.end)}")

@@ -93,9 +93,7 @@ def grant(
     label: Annotated[str, typer.Option(help="Highest label it may see: public, personal or sensitive.")] = "",
     may: Annotated[str, typer.Option(help="Work it may do and ask for, like extract,embed; `all` for any.")] = "",
     copy_models: Annotated[bool | None, typer.Option("--copy-models/--no-copy-models", help="Copy models.")] = None,
-    relay: Annotated[
-        bool | None, typer.Option("--relay/--no-relay", help="Use the hub through this device (not done yet).")
-    ] = None,
+    relay: Annotated[bool | None, typer.Option("--relay/--no-relay", help="Use this device's hubs through it.")] = None,
     admin: Annotated[bool | None, typer.Option("--admin/--no-admin", help="Revoke other devices here.")] = None,
     quiet: Annotated[str, typer.Option(help="Hours without work for it, like 22:00-07:00; `none` ends them.")] = "",
     lasts: Annotated[str, typer.Option("--for", help="How long from now, like 2h or 7d; `ever` for no end.")] = "",

@@ -132,8 +132,10 @@ def _work(spans: Sequence[Span], entries: Sequence[Entry]) -> Iterator[str]:
         again = f", attempt {attempt}" if attempt > 1 else ""
         failed = step.status == "error"
         by = f" (model {model})" if model else "" if failed else " (computed, no model)"
-        if _text(step, "covey.tier") in ("home", "hub") and not _text(step, "covey.asker"):
-            where += " (hub)" if step.attributes.get("covey.hub") else " (paired device)"
+        if step.attributes.get("covey.hub"):
+            where += " (hub)"
+        elif _text(step, "covey.tier") in ("home", "hub") and not _text(step, "covey.asker"):
+            where += " (paired device)"
         yield _row("Tried by" if failed else "Done by", f"{_text(step, 'covey.specialist')}{by} on {where}{again}")
         yield from _placement(step)
         if failed:
@@ -160,6 +162,8 @@ def _placement(step: Span) -> Iterator[str]:
         yield from (_row("", f"not {_plain(str(other))}") for other in considered[1:])
     if sent := int(number(step, "covey.bytes_out")):
         yield _row("", f"{sent} bytes were sent there; `covey ledger list` has them")
+    if cost_there := number(step, "covey.money"):
+        yield _row("", f"it cost {cost_there:.6f}, by the price that is set for it")
 
 
 def _marked(step: Span) -> Iterator[str]:

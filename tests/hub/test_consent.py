@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.consent import Reply, Rule, Rules, Wish, rule_of, standing
+from hub.consent import Reply, Rule, Rules, Wish, permission, rule_of, standing
 from models.types import Label
 from peers.policy import Place
 
@@ -55,3 +55,25 @@ def test_a_changed_mind_replaces_the_rule_and_a_forgotten_hub_is_asked_about_ane
     assert [rule.word for rule in rules.all()] == ["never", "allow"]
     rules.forget("far")
     assert rules.all() == (Rule("allow", Label.PERSONAL, "", "near"),)
+
+
+def test_a_rule_about_a_lent_hub_is_about_that_device_and_none_about_own_hubs_lets_it_have_anything() -> None:
+    lent = Wish(Label.PUBLIC, "generate", "far@kitchen", Place.AWAY, "K")
+    assert rule_of(Reply.THIS_KIND, lent) == Rule("allow", Label.PUBLIC, "generate", "far@kitchen", "K")
+    for rule, word in (
+        (Rule("allow", Label.PERSONAL, "", "far@kitchen", "K"), "allow"),
+        (Rule("allow", Label.PERSONAL, "", "far@kitchen", "L"), None),
+        (Rule("allow", Label.PERSONAL, "", ""), None),
+        (Rule("never", Label.PUBLIC, "", ""), "never"),
+        (Rule("never", Label.PUBLIC, "", "far"), None),
+    ):
+        assert standing((rule,), lent) == word, rule
+    assert standing((Rule("allow", Label.PERSONAL, "", "far", "K"),), WISH) is None
+
+
+def test_a_machine_of_the_owners_needs_no_word_for_what_it_may_see() -> None:
+    home = Wish(Label.PERSONAL, "generate", "big-box", Place.HOME)
+    assert permission((), home, Label.PERSONAL) == "allow"
+    assert permission((), home, Label.PUBLIC) is None
+    assert permission((), WISH, Label.SENSITIVE) is None
+    assert permission((Rule("never", Label.PUBLIC, "", ""),), home, Label.PERSONAL) == "never"

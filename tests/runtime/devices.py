@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +15,12 @@ from peers.client import PeerClient
 from peers.codes import Address
 from peers.grants import Grant, own_device
 from peers.ledger import Leaving
-from peers.link_messages import Beat, SkillCard
+from peers.link_messages import Beat, HubCard, SkillCard
 from peers.neighbourhood import Neighbour, Neighbourhood
 from peers.node_id import NodeId
 from peers.pairing import Paired
 from peers.state import NodeState
+from peers.tidings import lent
 from runtime import paths
 from runtime.asking import Answer, Ask, Restarted
 from runtime.facts import OwnFacts
@@ -91,6 +92,7 @@ class Device:
         grant: Grant | None = None,
         theirs: Grant | None = None,
         cards: tuple[SkillCard, ...] | None = None,
+        hubs: Sequence[HubCard] | None = None,
         beat: Beat | None = None,
         rtt_s: float = 0.001,
         boot: str = "",
@@ -100,7 +102,10 @@ class Device:
         membership.admit(self.state, mine, grant or own_device())
         membership.admit(other.state, Paired(self.state.identity.public, self.name, (), 1), theirs or own_device())
         told = cards if cards is not None else await other.cards()
-        self.around.note(Neighbour(other.id, rtt_s=rtt_s, boot=boot, beat=beat or Beat(), cards=told))
+        offered = hubs if hubs is not None else lent(other.node.far.offers(), theirs or own_device())
+        self.around.note(
+            Neighbour(other.id, rtt_s=rtt_s, boot=boot, beat=beat or Beat(), cards=told, hubs=tuple(offered))
+        )
 
 
 @asynccontextmanager

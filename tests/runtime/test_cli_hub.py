@@ -13,14 +13,17 @@ from typing import Any
 
 import pytest
 
-from hub.consent import Question, Reply, Wish, nobody
+from hub.consent import Question, Reply, Rules, Wish, nobody
 from hub.errors import NoConsent
 from models.types import Label
+from peers import membership
+from peers.grants import own_device
 from peers.policy import Place
 from runtime.cli import consenting
 from runtime.cli.main import main
 from runtime.cli.node_state import opened
 from tests.hub.fake_hub import FakeHub, running
+from tests.peers.nodes import new_identity, paired_with
 
 ADD = ("hub", "add", "far", "https://hub.example/v1", "--model", "big")
 
@@ -128,6 +131,16 @@ def test_rules_are_said_shown_and_forgotten_with_the_hub(home: Path, capsys: pyt
     assert "asked about each time" in run(capsys, "hub", "allow", "far", "--label", "sensitive", code=2)
     run(capsys, "hub", "remove", "far")
     assert one_object(capsys, "hub", "rules") == {"rules": []}
+
+
+def test_a_rule_about_a_lent_hub_names_hub_and_device(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kitchen = new_identity(home / "kitchen")
+    membership.admit(opened(), paired_with(kitchen, "Kitchen"), own_device())
+    assert "far@Kitchen is never given" in run(capsys, "hub", "never", "far@kitchen")
+    (rule,) = one_object(capsys, "hub", "rules")["rules"]
+    assert rule["hub"] == "far@Kitchen"
+    assert Rules(home).all()[0].via == kitchen.node_id
+    assert "No paired device is called" in run(capsys, "hub", "allow", "far@attic", code=2)
 
 
 def test_a_budget_is_shown_and_changed(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -76,6 +76,13 @@ def test_list_and_show_say_who_and_what(kitchen: Identity, capsys: pytest.Captur
     assert [one["act"] for one in found["lately"]] == ["paired"]
 
 
+def test_a_device_that_lends_a_hub_is_shown_with_it(kitchen: Identity) -> None:
+    hub: dict[str, Json] = {"name": "far", "place": "away", "label": "public", "capabilities": ["answer", "code"]}
+    said = peer_view.lent_words({kitchen.node_id: {"hubs": [hub]}}, kitchen.node_id)
+    assert list(said) == ["far, a hub away from home: public things, for answer, code"]
+    assert list(peer_view.lent_words(None, kitchen.node_id)) == []
+
+
 def test_an_unknown_device_is_wrong_use(kitchen: Identity, capsys: pytest.CaptureFixture[str]) -> None:
     error = one_object(capsys, "show", "garage", code=2)["error"]
     assert error["code"] == "unknown_peer"

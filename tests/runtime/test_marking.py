@@ -61,6 +61,14 @@ def test_the_nearest_is_tried_first() -> None:
     assert found.rungs == (PEER, HOME, AWAY) and found.left_out == ()
 
 
+def test_a_hub_that_is_lent_comes_after_an_own_one_as_near() -> None:
+    home, away = replace(HOME, height=Height.LENT_HOME_HUB, id="1"), replace(AWAY, height=Height.LENT_AWAY_HUB, id="2")
+    found = ladder([away, AWAY, home, HOME, PEER], ceiling=Tier.HUB, label=Label.PERSONAL)
+    assert found.rungs == (PEER, HOME, home, AWAY, away)
+    found = ladder([away, home], ceiling=Tier.HOME, label=Label.PERSONAL)
+    assert found.rungs == (home,) and "through a paired device" in found.left_out[0]
+
+
 @pytest.mark.parametrize(
     ("ceiling", "kept"),
     [(Tier.HUB, (PEER, HOME, AWAY)), (Tier.HOME, (PEER, HOME)), (Tier.DEVICE, ()), (Tier.PROCESS, ())],
