@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import sqlite3
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +29,7 @@ from runtime.trace.store import TraceStore
 from tests.hub.fake_hub import Fault, running
 from tests.hub.household import request
 from tests.peers.test_remote import until
+from tests.runtime import household
 from tests.runtime.devices import device, writer
 from tests.runtime.lending import LENDS, QUESTION, UNSURE, lending, subtask_in
 
@@ -170,3 +174,26 @@ async def test_both_budgets_count_what_it_took(tmp_path: Path) -> None:
             spent = Budget(node.home).account().today
             assert (spent.tokens, spent.requests) == (30, 1)
             assert spent.money == pytest.approx((20 * 1 + 10 * 4) / 1e6)
+
+
+async def test_two_running_nodes_lend_a_hub_by_their_owners_commands(tmp_path: Path) -> None:
+    async with running(answer="Rayleigh.") as hub:
+        answer, there = await asyncio.to_thread(_lent_by_commands, tmp_path, hub.url)
+    assert (answer["answer"], answer["node"], answer["tier"]) == ("Rayleigh.", "big-box@kitchen", "home")
+    assert [(one["recipient"]["name"], one["act"]) for one in there][:2] == [
+        ("of-kitchen", "release"),
+        ("big-box", "release"),
+    ]
+
+
+def _lent_by_commands(folder: Path, url: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return what a laptop without any model or hub answers, and the kitchen's ledger."""
+    with household.device(folder / "kitchen") as kitchen, household.device(folder / "laptop") as laptop:
+        household.pair(kitchen, laptop, "kitchen")
+        kitchen.run("hub", "add", "big-box", url, "--model", "big", "--home")
+        kitchen.run("peers", "grant", "of-kitchen", "--relay")
+        began = time.monotonic()
+        while not (laptop.run("peers", "show", "kitchen")["link"] or {}).get("hubs"):
+            assert time.monotonic() - began < 30, "the laptop was told of no hub"
+        answer = laptop.run("ask", QUESTION, "--as", "generate")
+        return answer, kitchen.run("ledger", "list")["entries"]

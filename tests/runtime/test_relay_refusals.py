@@ -12,7 +12,7 @@ from typing import Literal
 import pytest
 
 from hub.budget import Budget
-from hub.consent import Reply, Rule, Rules
+from hub.consent import Question, Reply, Rule, Rules
 from hub.hubs import Hubs
 from hub.lending import LentOut
 from models.errors import ModelsError
@@ -25,12 +25,14 @@ from peers.node_id import of_key
 from peers.policy import RecipientKind
 from runtime.asker import asked_by
 from runtime.asking import Ask
+from runtime.config import Settings
+from runtime.own_hubs import OwnHubs
 from runtime.task import TaskId
 from tests.hub.fake_hub import Fault
 from tests.hub.household import request
 from tests.peers.test_remote import until
 from tests.runtime.devices import Device, device, writer
-from tests.runtime.lending import LENDS, QUESTION, UNSURE, asked_directly, lending
+from tests.runtime.lending import LENDS, QUESTION, UNSURE, asked_directly, lending, no_names
 
 MAIL = "Write to ada.lovelace@example.org and thank her."
 CARD = HubCard(name="far", place="home", label="personal", capabilities=["generate"], model="big")
@@ -87,13 +89,28 @@ async def test_a_grant_that_ends_between_two_tries_lets_no_second_one_go(tmp_pat
 async def test_a_grant_that_ends_while_the_owner_reads_sends_nothing(tmp_path: Path) -> None:
     async with lending(tmp_path) as house:
 
-        async def owner(question: object) -> Reply:
+        async def owner(question: Question) -> Reply:
             membership.revoke(house.laptop.state, "kitchen")
             return Reply.ONCE
 
         with asked_by(owner):
             answer = await house.laptop.ask(Ask(QUESTION, capability="generate", ceiling=Tier.HUB))
         assert answer.result.abstained and (house.hub.bodies, house.released(house.laptop)) == ([], [])
+
+
+async def test_a_device_that_may_see_less_while_the_owner_reads_is_sent_nothing(tmp_path: Path) -> None:
+    told = CARD.model_copy(update={"place": "away"})
+    async with lending(tmp_path, told=[told]) as house:
+
+        async def owner(question: Question) -> Reply:
+            assert MAIL in question.after
+            membership.set_grant(house.laptop.state, "kitchen", replace(own_device(), label=Label.PUBLIC))
+            return Reply.ONCE
+
+        with asked_by(owner):
+            answer = await house.laptop.ask(Ask(MAIL, capability="generate", ceiling=Tier.HUB))
+        assert answer.result.abstained and any("under other terms" in note for note in answer.notes)
+        assert house.released(house.laptop) == []
 
 
 @pytest.mark.parametrize("label", [Label.PERSONAL, Label.SENSITIVE])
@@ -103,6 +120,9 @@ async def test_a_label_above_the_grant_or_above_what_the_hub_takes_is_refused(
 ) -> None:
     grant = replace(LENDS, label=Label(granted))
     async with lending(tmp_path, place="home", ceiling=Label(ceiling), grant=grant) as house:
+        there = house.kitchen.node
+        Rules(there.home).add(Rule("allow", Label.PERSONAL, "", "far"))  # of its own it would go redacted
+        there._far = OwnHubs(there.home, Settings(), lambda: None, seek=no_names)
         with pytest.raises(ModelsError, match="only public things were granted" if above == "grant" else "not lent"):
             await asked_directly(house, request(QUESTION, label=label))
         assert house.hub.bodies == []
