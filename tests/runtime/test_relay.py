@@ -28,7 +28,7 @@ from runtime.trace.show import lines
 from runtime.trace.store import TraceStore
 from tests.hub.fake_hub import Fault, running
 from tests.hub.household import request
-from tests.peers.test_remote import until
+from tests.peers.scripts import until
 from tests.runtime import household
 from tests.runtime.devices import device, writer
 from tests.runtime.lending import LENDS, QUESTION, UNSURE, lending, subtask_in

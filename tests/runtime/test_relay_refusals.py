@@ -30,7 +30,7 @@ from runtime.own_hubs import OwnHubs
 from runtime.task import TaskId
 from tests.hub.fake_hub import Fault
 from tests.hub.household import request
-from tests.peers.test_remote import until
+from tests.peers.scripts import until
 from tests.runtime.devices import Device, device, writer
 from tests.runtime.lending import LENDS, QUESTION, UNSURE, asked_directly, lending, no_names
 
