@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 from hub.book import Hub
 from hub.errors import KeyUnusable
-from peers.private_files import make_folder, write_whole
+from peers.private_files import cure, make_folder, write_whole
 from peers.secret import Secret
 
 SERVICE = "covey hub"
@@ -68,7 +68,9 @@ class Credentials:
             make_folder(self._folder)
             write_whole(self._folder / name, text.encode())
         except OSError as error:
-            raise KeyUnusable(f"The key can't be kept in {self._folder} ({error.strerror}).") from error
+            raise KeyUnusable(
+                f"The key can't be kept in {self._folder} ({error.strerror}). {cure(error, 'Make it writable.')}"
+            ) from error
         return "file"
 
     def get(self, hub: Hub) -> Secret | None:

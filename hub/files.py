@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from hub.errors import HubBookError
-from peers.private_files import alone, make_folder, write_whole
+from peers.private_files import alone, cure, make_folder, write_whole
 
 FOLDER = "hubs"
 MAX_FILE_BYTES = 2**20
@@ -57,4 +57,6 @@ class Kept(Generic[T]):
             raise self._unusable(error) from error
 
     def _unusable(self, error: OSError) -> HubBookError:
-        return HubBookError(f"{self.path} can't be used ({error.strerror}). Make it readable and writable.")
+        return HubBookError(
+            f"{self.path} can't be used ({error.strerror}). {cure(error, 'Make it readable and writable.')}"
+        )

@@ -13,7 +13,6 @@ append brings the head up to them. Lines of threads that append at the same mome
 
 from __future__ import annotations
 
-import errno
 import json
 import threading
 import time
@@ -28,12 +27,10 @@ from peers.chain_check import Verdict, check
 from peers.chain_entry import NO_HASH, Entry, Head, Signer, canonical, decode, encode, hash_of, is_signed, signed
 from peers.errors import RecordBroken, RecordBusy, RecordError, RecordFull
 from peers.later import Later
-from peers.private_files import alone, append_synced, write_whole
+from peers.private_files import NO_ROOM, alone, append_synced, write_whole
 
 MAX_LINE_BYTES = 64 * 1024
 """An entry holds figures and names, a few hundred bytes; a longer line is damage, and is not read into memory."""
-NO_ROOM = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
-"""The disk is full, or the owner's share of it."""
 
 
 @dataclass(eq=False, slots=True)

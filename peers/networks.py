@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from peers.errors import PeerBookError
 from peers.interfaces import Interface
-from peers.private_files import alone, write_whole
+from peers.private_files import alone, cure, write_whole
 
 FILE = "networks.json"
 MAX_NETWORKS = 100
@@ -99,4 +99,6 @@ class Networks:
         except TimeoutError as error:
             raise PeerBookError(f"Another program holds {self._path}. Try again in a moment.") from error
         except OSError as error:
-            raise PeerBookError(f"{self._path} can't be written ({error.strerror}). Make it writable.") from error
+            raise PeerBookError(
+                f"{self._path} can't be written ({error.strerror}). {cure(error, 'Make it writable.')}"
+            ) from error

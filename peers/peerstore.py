@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from peers.book import FORMAT, Book
 from peers.errors import PeerBookError
-from peers.private_files import alone, write_whole
+from peers.private_files import alone, cure, write_whole
 
 MAX_FILE_BYTES = 16 * 2**20
 """A thousand devices take less than 2 MB; a larger file is some other file."""
@@ -74,4 +74,6 @@ class PeerStore:
         return book
 
     def _unusable(self, error: OSError) -> PeerBookError:
-        return PeerBookError(f"{self.path} can't be used ({error.strerror}). Make it readable and writable.")
+        return PeerBookError(
+            f"{self.path} can't be used ({error.strerror}). {cure(error, 'Make it readable and writable.')}"
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import threading
@@ -15,6 +16,8 @@ FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 LOCK_LOOK_S = 0.002
 """How often a lock that another one holds is tried: a write takes a few of these."""
+NO_ROOM = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+"""The disk is full, or the owner's share of it."""
 LOCK_TIMEOUT_S = 10.0
 """Longer than any write here takes; past it, something else holds the file."""
 
@@ -72,6 +75,15 @@ def sync_folder(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def cure(error: OSError, otherwise: str) -> str:
+    """Return what to do about a file that can't be used; where the disk is full no permission helps.
+
+    >>> cure(OSError(errno.ENOSPC, "No space left on device"), "Make it writable.")
+    'Free some space on that disk, and try again.'
+    """
+    return "Free some space on that disk, and try again." if error.errno in NO_ROOM else otherwise
 
 
 @contextmanager

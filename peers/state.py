@@ -18,7 +18,7 @@ from peers.identity import Identity
 from peers.ledger import KEEP_DAYS, Ledger
 from peers.node_id import short
 from peers.peerstore import PeerStore
-from peers.private_files import alone, make_folder, sync_folder, write_whole
+from peers.private_files import alone, cure, make_folder, sync_folder, write_whole
 
 FOLDER = "node"
 MACHINE_FILE = "machine"
@@ -58,7 +58,8 @@ def open_state(home: Path, *, machine: str, ledger_days: int = KEEP_DAYS) -> Nod
         raise IdentityError(f"Another program holds {folder}. Try again in a moment.") from error
     except OSError as error:
         raise IdentityError(
-            f"This device's key can't be kept in {folder} ({error.strerror}). Make that folder writable."
+            f"This device's key can't be kept in {folder} ({error.strerror}). "
+            f"{cure(error, 'Make that folder writable.')}"
         ) from error
     own = identity.load(folder)
     return NodeState(

@@ -137,8 +137,11 @@ def add(file: Path, folder: Path, name: str = "") -> SpecialistSpec:
         raise UsageError(f"{file} describes {spec.name!r}, not {name!r}. Change its field `name`, or the command.")
     folder.mkdir(parents=True, exist_ok=True)
     fresh = folder / f".{spec.name}.new"
-    shutil.copyfile(file, fresh)
-    fresh.replace(folder / f"{spec.name}.toml")
+    try:
+        shutil.copyfile(file, fresh)
+        fresh.replace(folder / f"{spec.name}.toml")
+    finally:
+        fresh.unlink(missing_ok=True)
     return spec
 
 

@@ -7,6 +7,7 @@ error itself: here alone errors become a sentence on stderr and, with `--json`, 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -137,6 +138,8 @@ def _sentence(error: BaseException) -> str:
             return "Interrupted."
         case ModuleNotFoundError():
             return f"A part of the installation is missing ({error.name}). Run scripts/covey: it repairs the set-up."
+        case OSError() if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return "The disk is full. Free some space and run the command again."
         case OSError() if error.strerror:
             where = f": {error.filename}" if error.filename else ""
             return f"{error.strerror}{where}. Mend that and run the command again."

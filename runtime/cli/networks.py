@@ -28,7 +28,7 @@ def ask_once(folder: Path, far: Reach, *, may_ask: bool) -> None:
     """Ask about each network that was never spoken of; where nobody can answer, say how it is done."""
     unknown = around(folder).unknown if far == "auto" else ()
     for interface in unknown:
-        if not (may_ask and sys.stdin.isatty()):
+        if not (may_ask and sys.stdin and sys.stdin.isatty()):
             print(
                 f"Other devices are not looked for on {networks.shown(interface)}: it was never said to be your home. "
                 "If it is: covey peers home --yes",

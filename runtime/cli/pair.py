@@ -77,7 +77,7 @@ def pair(
     state = opened()
     ask_once(state.folder, reach(), may_ask=not as_json)
     called = name or platform.node() or "a Covey device"
-    whose = _granted(state, guest, ask=not (own or guest or as_json or not sys.stdin.isatty()))
+    whose = _granted(state, guest, ask=not (own or guest or as_json or not (sys.stdin and sys.stdin.isatty())))
     place = _place(state, host, port)
     if known is None:
         _show(state, called, whose, place, name, qr=qr, as_json=as_json)

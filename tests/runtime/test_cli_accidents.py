@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -152,3 +153,39 @@ def test_a_bound_that_is_no_number_is_wrong_use(capsys: pytest.CaptureFixture[st
 def test_what_an_error_quotes_does_not_steer_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = _sentence(capsys, "ask", "x", "--file", f"{tmp_path}/a\x1b[2J\nb")
     assert "\x1b" not in said and "There is no file" in said
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A home on a disk without room."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only root may make a disk")
+    try:
+        monkeypatch.setenv("COVEY_HOME", str(folder / "home"))
+        (folder / "home" / "hubs").mkdir(parents=True)
+        with suppress(OSError):
+            (folder / "fill").write_bytes(b"x" * 10**6)
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=False)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["ask", SUM],
+        ["peers", "list"],
+        ["ledger", "list"],
+        ["hub", "token", "kitchen"],
+        ["budget", "--day", "--tokens", "5"],
+        ["specialists", "add", "docs/examples/chores.toml"],
+    ],
+)
+def test_on_a_full_disk_the_next_step_is_to_make_room(
+    words: list[str], full_disk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = _sentence(capsys, *words, code=1)
+    assert "ree some space" in said or "ree space" in said, said
