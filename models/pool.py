@@ -13,10 +13,11 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 from models.backend import Classifier, Encoder, Loaded, Remembers, Reranker, Seated, Tagger, TextModel
 from models.errors import BadArtifact, NotInstalled, OutOfMemory, TemplateError
@@ -123,35 +124,25 @@ class ModelPool:
         seated = [(entry.leases, entry.model.places) for entry in entries if isinstance(entry.model, Seated)]
         return self._state.taking + sum(max(0, leases - places) for leases, places in seated)
 
-    @contextlib.asynccontextmanager
-    async def text(self, models: Sequence[str]) -> AsyncIterator[TextModel]:
+    def text(self, models: Sequence[str]) -> AbstractAsyncContextManager[TextModel]:
         """See `models.specialist.Pool.text`."""
-        async with self._lease(models, "text") as model:
-            yield cast(TextModel, model)
+        return self._lease(models, "text")
 
-    @contextlib.asynccontextmanager
-    async def encoder(self, models: Sequence[str]) -> AsyncIterator[Encoder]:
+    def encoder(self, models: Sequence[str]) -> AbstractAsyncContextManager[Encoder]:
         """See `models.specialist.Pool.encoder`."""
-        async with self._lease(models, "encoder") as model:
-            yield cast(Encoder, model)
+        return self._lease(models, "encoder")
 
-    @contextlib.asynccontextmanager
-    async def reranker(self, models: Sequence[str]) -> AsyncIterator[Reranker]:
+    def reranker(self, models: Sequence[str]) -> AbstractAsyncContextManager[Reranker]:
         """See `models.specialist.Pool.reranker`."""
-        async with self._lease(models, "reranker") as model:
-            yield cast(Reranker, model)
+        return self._lease(models, "reranker")
 
-    @contextlib.asynccontextmanager
-    async def classifier(self, models: Sequence[str]) -> AsyncIterator[Classifier]:
+    def classifier(self, models: Sequence[str]) -> AbstractAsyncContextManager[Classifier]:
         """See `models.specialist.Pool.classifier`."""
-        async with self._lease(models, "classifier") as model:
-            yield cast(Classifier, model)
+        return self._lease(models, "classifier")
 
-    @contextlib.asynccontextmanager
-    async def tagger(self, models: Sequence[str]) -> AsyncIterator[Tagger]:
+    def tagger(self, models: Sequence[str]) -> AbstractAsyncContextManager[Tagger]:
         """See `models.specialist.Pool.tagger`."""
-        async with self._lease(models, "tagger") as model:
-            yield cast(Tagger, model)
+        return self._lease(models, "tagger")
 
     async def forget(self, conversation: Path | None = None) -> None:
         """See `models.backend.Remembers`."""
@@ -168,7 +159,8 @@ class ModelPool:
             await entry.model.close()
 
     @contextlib.asynccontextmanager
-    async def _lease(self, models: Sequence[str], kind: str) -> AsyncIterator[Loaded]:
+    async def _lease(self, models: Sequence[str], kind: str) -> AsyncIterator[Any]:
+        """Give a model of the kind; that it has what its kind promises is for the opener of the kind to see to."""
         self._state.taking += 1
         try:
             entry = await self._take(models, kind)
