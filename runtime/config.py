@@ -77,7 +77,7 @@ def load(path: Path) -> Settings:
     try:
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # that there is no folder is said when it is made
         return Settings()
     except OSError as error:
         raise ConfigError(f"{path} can't be read ({error.strerror}). Make it readable, or move it away.") from error

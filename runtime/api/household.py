@@ -7,7 +7,9 @@ On loopback it is plain HTTP; on any other address it is TLS with this node's ow
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
+import os
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -186,12 +188,21 @@ async def household(
         try:
             await web.TCPSite(runner, host, port, ssl_context=_context(state.identity) if secured else None).start()
         except OSError as error:
-            raise HubPortInUse(
-                f"Port {port} of {host} can't be used ({error.strerror}). Choose another: covey hub serve --port 4600"
-            ) from error
+            raise HubPortInUse(_why_not(host, port, error)) from error
         pin = hashlib.sha256(state.identity.certificate_der).hexdigest() if secured else ""
         yield Household(host, runner.addresses[0][1], pin)
         gate.close()
+
+
+def _why_not(host: str, port: int, error: OSError) -> str:
+    """Return why nothing can listen there, and what to choose instead."""
+    if error.errno in (errno.EADDRINUSE, errno.EACCES):
+        why = os.strerror(error.errno)
+        return f"Port {port} of {host} can't be used ({why}). Choose another: covey hub serve --port 4600"
+    return (
+        f"{host} is no address of this device. Choose one of its own, 127.0.0.1, or 0.0.0.0 for all: "
+        "covey hub serve --host 0.0.0.0"
+    )
 
 
 class _Models(Offered):

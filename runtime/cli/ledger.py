@@ -111,7 +111,11 @@ def export(
     if to is None:
         sys.stdout.write(text)
         return
-    write_whole(to, text.encode())
+    try:
+        write_whole(to, text.encode())
+    except (OSError, ValueError) as error:  # ValueError: a folder's own name, as in `/`
+        why = (error.strerror if isinstance(error, OSError) else "") or "it is no file's name"
+        raise UsageError(f"{to} can't be written ({why}). Choose another file with --to.") from error
     if as_json:
         _print_json({"exported": len(entries), "file": str(to)})
     else:

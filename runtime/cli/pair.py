@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import platform
 import secrets
@@ -28,13 +29,14 @@ from peers.codes import (
     parse_code,
     terminal,
 )
+from peers.door import listen
 from peers.errors import DiscoveryError, PeerUnreachable, WindowClosed
 from peers.grants import Grant, guest_device, own_device
 from peers.ground import NOWHERE
 from peers.node_id import readable
 from peers.offer import Offer
 from peers.pairing import WINDOW_S
-from peers.served import is_taken, serving_at
+from peers.served import serving_at
 from peers.state import NodeState
 from peers.wire import MAX_NAME
 from runtime.addresses import texts_of
@@ -108,8 +110,8 @@ def _show(state: NodeState, called: str, grant: Grant, place: Address, sign: str
     served = serving_at(state.folder) == place
     if as_json and not served:
         raise UsageError("No node runs here that could wait for the other device. Start one first: `covey up`.")
-    if not served and is_taken(place):
-        raise UsageError(f"Port {place.port} is in use by another program. Choose another: `covey pair --port 4500`.")
+    if not served:
+        _check_free(place)
     places = tuple(parse_address(text) for text in texts_of(place.host, place.port)[:MAX_ADDRESSES])
     pin, invitation = new_pin(), new_invitation(state.identity.node_id, places)
     offer.write(state.folder, Offer((pin, invitation), grant, state.peers.now_ns(), called, sign))
@@ -134,6 +136,20 @@ def _show(state: NodeState, called: str, grant: Grant, place: Address, sign: str
     if not paired:
         raise WindowClosed("The window is closed and no device was paired. Run `covey pair` again for a new code.")
     _print_paired(paired[0])
+
+
+def _check_free(place: Address) -> None:
+    """Raise UsageError where this device can't wait."""
+    try:
+        listen(place.host, place.port).close()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            why = f"Port {place.port} is in use by another program. Choose another: `covey pair --port 4500`."
+        else:
+            why = (
+                f"This device can't wait at {place} ({error.strerror}). Leave --host and --port out, or choose others."
+            )
+        raise UsageError(why) from error
 
 
 async def _wait(state: NodeState, called: str, place: Address, sign: str, *, served: bool) -> None:

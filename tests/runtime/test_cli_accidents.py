@@ -189,3 +189,34 @@ def test_on_a_full_disk_the_next_step_is_to_make_room(
 ) -> None:
     said = _sentence(capsys, *words, code=1)
     assert "ree some space" in said or "ree space" in said, said
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["ledger", "export", "--to", "/nonexistent/x.jsonl"], "/nonexistent/x.jsonl can't be written"),
+        (["ledger", "export", "--to", "/"], "Choose another file"),
+        (["pair", "--own", "--host", "999.1.1.1"], "can't wait at 999.1.1.1"),
+        (["pair", "--own", "--host", "192.0.2.1"], "can't wait at 192.0.2.1"),
+    ],
+)
+def test_a_place_that_is_none_is_named_as_it_was_typed(
+    words: list[str], says: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COVEY_DISCOVERY", "off")
+    assert main([*words]) == 2
+    said = capsys.readouterr()
+    assert says in said.err and (said.out, said.err.count("\n")) == ("", 1)
+
+
+def test_a_hub_at_an_address_of_another_device_says_which_it_may_have(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["hub", "serve", "--host", "192.0.2.1", "--port", "0"]
+    assert "is no address of this device" in _sentence(capsys, *words, code=1)
+
+
+def test_a_home_that_is_a_file_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("x")
+    monkeypatch.setenv("COVEY_HOME", str(tmp_path / "file"))
+    assert f"folder {tmp_path / 'file'} can't be" in _sentence(capsys, "ask", SUM, code=1)
