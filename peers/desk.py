@@ -164,7 +164,8 @@ class Desk:
                         await say(Accepted())
                         await say(known)
                     elif work is not None and (done := await work.tell(say, queue)) is not None:
-                        self._replays.keep(job.peer.node_id, job.subtask, done)
+                        if not job.subtask.relay:  # what a hub said for another device is kept nowhere here
+                            self._replays.keep(job.peer.node_id, job.subtask, done)
             finally:
                 await asyncio.shield(asyncio.to_thread(opened.close))
 

@@ -136,6 +136,8 @@ def _work(spans: Sequence[Span], entries: Sequence[Entry]) -> Iterator[str]:
             where += " (hub)"
         elif _text(step, "covey.tier") in ("home", "hub") and not _text(step, "covey.asker"):
             where += " (paired device)"
+        if asker := _text(step, "covey.asker"):
+            where += f", for {asker}"
         yield _row("Tried by" if failed else "Done by", f"{_text(step, 'covey.specialist')}{by} on {where}{again}")
         yield from _placement(step)
         if failed:

@@ -106,6 +106,10 @@ async def test_the_trace_says_which_device_which_hub_and_what_it_cost(tmp_path: 
         shown = "\n".join(lines(answer.task_id, spans, entries, request=None, answer=None))
         assert "tried next: far@kitchen" in shown and "generate@far@kitchen (model big) on far@kitchen (hub)" in shown
         assert f"{answer.bytes_out} bytes were sent there" in shown and "it cost 0.000060" in shown
+        there = house.kitchen.node.journal
+        (task,) = there.tasks(1)
+        shown = "\n".join(lines(task, TraceStore(there).load(task), there.events(task), request=None, answer=None))
+        assert "generate@far (model big) on far (hub), for laptop" in shown and "it cost 0.000060" in shown
 
 
 async def test_a_hub_at_home_of_an_own_device_is_asked_as_an_own_one_would_be(tmp_path: Path) -> None:

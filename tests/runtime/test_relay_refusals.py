@@ -241,6 +241,7 @@ async def test_a_device_answers_the_same_request_itself_and_by_its_hub_apart(tmp
         given = replace(request(QUESTION, label=Label.PUBLIC), idempotency_key="key")
         assert await asked_directly(house, given, relay="") == "From the kitchen itself."
         assert await asked_directly(house, given) == "Rayleigh."
+        assert await asked_directly(house, given) == "Rayleigh." and len(house.hub.bodies) == 2  # no answer was kept
 
 
 @pytest.mark.parametrize("ceiling", [Tier.DEVICE, Tier.HOME])
