@@ -98,7 +98,9 @@ class PeerServer:
         app.router.add_get("/peer/1/blobs/{sha256}", self._blob, allow_head=False)
         app.router.add_get("/peer/1/blobs/{sha256}/chunks", self._blob, allow_head=False)
         app.router.add_post("/peer/1/check", self._check)
-        runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
+        runner = web.AppRunner(
+            app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0, auto_decompress=False
+        )  # nothing of the wire is packed, and what a stranger packs would have to be unpacked first
         await runner.setup()
         assert runner.server is not None
         door = Door(runner.server, self._context)
@@ -256,7 +258,7 @@ class PeerServer:
 
 
 async def _body(request: web.Request, limit: int) -> bytes | None:
-    """Return the body; None when it is longer than the limit or does not come in time."""
+    """Return the body; None when it is longer than the limit, broken, or does not come in time."""
     data = bytearray()
     try:
         async with asyncio.timeout(BODY_S):
@@ -264,6 +266,6 @@ async def _body(request: web.Request, limit: int) -> bytes | None:
                 data += part
                 if len(data) > limit:
                     return None
-    except TimeoutError:
+    except (TimeoutError, web.RequestPayloadError):
         return None
     return bytes(data)

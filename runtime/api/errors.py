@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+from hub.errors import HubError
 from models.errors import (
     ConstraintError,
     ContextOverflow,
@@ -17,12 +18,17 @@ from models.errors import (
     WorkerDied,
 )
 from models.types import Json
+from peers.errors import PeersError
 from runtime.errors import CoveyError, DocumentError, JournalError, UsageError
 
 WRONG = "invalid_request_error"
 """OpenAI's type for whatever the client can put right."""
 BROKEN = "server_error"
 TOO_MUCH = "rate_limit_error"
+NOT_IN_ORDER = (
+    "This device's own files are not in order, so nothing is given out. On it, run `covey ledger verify` and "
+    "`covey hub tokens` to see what is wrong."
+)
 
 logger = logging.getLogger(__name__)
 
@@ -83,5 +89,8 @@ def fault_of(error: Exception) -> Fault:
             return Fault(status, of_type, code or getattr(error, "code", None), str(error), param)
     if isinstance(error, CoveyError | ModelsError):
         return Fault(500, BROKEN, error.code, str(error))
+    if isinstance(error, HubError | PeersError):  # tokens, ledger or peers: what they say names this device's files
+        logger.warning("a request was not served: %s", error)
+        return Fault(503, BROKEN, error.code, NOT_IN_ORDER)
     logger.error("a request failed in a way that it should not", exc_info=error)
     return Fault(500, BROKEN, "internal", "Covey failed in a way that it should not; its log says where.")

@@ -25,9 +25,7 @@ class Offered:
     def check(self, name: str) -> None:
         """Raise UnknownModel for a name that is no text model. Whether it is installed, the pool says."""
         if name not in self._known():
-            raise UnknownModel(
-                f"There is no chat model {name!r} here. Use {ORCHESTRATOR!r}, or a name from /v1/models."
-            )
+            raise UnknownModel(f"There is no chat model {name!r} here. The names are at /v1/models.")
 
     def names(self) -> list[str]:
         """Return what can be used now, best known first."""

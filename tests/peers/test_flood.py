@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import zlib
 from collections import Counter
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from models.types import last
 from peers import codec, tls
@@ -66,6 +68,26 @@ async def test_after_garbage_of_strangers_paired_devices_are_served(tmp_path: Pa
                 writer.write(chance.randbytes(chance.randrange(400)))
                 writer.transport.abort()
         await still_serves(laptop, kitchen)
+
+
+@pytest.mark.parametrize(
+    ("head", "sent"),
+    [
+        (b"Content-Encoding: gzip\r\nContent-Length: 4", b"\x1f\x8bno"),
+        (b"Content-Encoding: deflate\r\nContent-Length: 400", zlib.compress(b"x" * 300_000)[:400].ljust(400)),
+        (b"Transfer-Encoding: chunked", b"zz\r\nno\r\n"),
+    ],
+)
+async def test_a_stranger_who_packs_or_cuts_what_it_says_is_no_news(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, head: bytes, sent: bytes
+) -> None:
+    async with running(tmp_path, "kitchen") as kitchen:
+        context = tls.client_context(None, kitchen.state.identity.certificate_der)
+        reader, writer = await asyncio.open_connection("127.0.0.1", kitchen.server.port, ssl=context)
+        writer.write(b"POST /pair/1 HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n\r\n" + sent)
+        assert b" 500 " not in await reader.readline()
+        writer.transport.abort()
+    assert [record.getMessage() for record in caplog.records if record.name == "aiohttp.server"] == []
 
 
 async def test_broken_requests_are_refused_and_nothing_falls(tmp_path: Path) -> None:

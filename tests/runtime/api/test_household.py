@@ -79,6 +79,16 @@ async def test_without_a_token_there_is_no_answer_and_no_list(tmp_path: Path, he
                 assert (status, error["code"]) == (401, "invalid_api_key")
 
 
+@pytest.mark.parametrize("damaged", ["hubs/tokens.json", "node/ledger.head"])
+async def test_a_hub_whose_files_are_damaged_says_so_and_not_where_they_are(tmp_path: Path, damaged: str) -> None:
+    async with box(tmp_path) as hub:
+        (hub.node.home / damaged).write_text("{")
+        async with hub.chat() as response:
+            status, error = await fault(response)
+    assert status == 503
+    assert "covey ledger verify" in error["message"] and str(tmp_path) not in error["message"]
+
+
 async def test_health_is_open_and_tells_a_stranger_nothing(tmp_path: Path) -> None:
     async with box(tmp_path) as hub, hub.client.get("/health") as response:
         assert await response.json() == {"status": "ok"}
