@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -13,21 +13,21 @@ LINE_EVERY_S = 10.0
 
 
 @contextmanager
-def progress_to(stream: TextIO, title: str) -> Iterator[Progress]:
+def progress_to(stream: TextIO, title: str, *, clock: Callable[[], float] = time.monotonic) -> Iterator[Progress]:
     """Give where the progress of one piece of work goes; what was drawn is gone at the end of the block."""
     if stream.isatty():
         with _bar(title) as show:
             yield show
     else:
-        yield _lines(stream, title)
+        yield _lines(stream, title, clock)
 
 
-def _lines(stream: TextIO, title: str) -> Progress:
-    started = shown = time.monotonic()
+def _lines(stream: TextIO, title: str, clock: Callable[[], float]) -> Progress:
+    started = shown = clock()
 
     def show(done: int, total: int) -> None:
         nonlocal shown
-        now = time.monotonic()
+        now = clock()
         if now - shown >= LINE_EVERY_S:
             shown = now
             stream.write(f"{title}: {done} of {total} rows, {now - started:.0f} s\n")

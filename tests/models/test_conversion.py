@@ -138,11 +138,17 @@ def test_conversion_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytes
     assert store.recorded_ids() == [] and list(store.partial.iterdir()) == [] and not store.blobs.exists()
 
 
+class SmallDisk(Store):
+    """A store on a disk with one MB of room."""
+
+    def free_bytes(self) -> int:
+        return 1_000_000
+
+
 def test_full_disk_is_a_sentence_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conversion, "EXTRA", ())
-    monkeypatch.setattr(Store, "free_bytes", lambda self: 1_000_000)
     with pytest.raises(StoreFull, match=r"has 1 MB free and converting m takes"):
-        add_checkpoint(write(tmp_path / "m"), Store(tmp_path / "models"))
+        add_checkpoint(write(tmp_path / "m"), SmallDisk(tmp_path / "models"))
 
 
 @pytest.mark.parametrize(

@@ -157,10 +157,16 @@ def test_what_a_killed_run_left_is_cleared_away(store: Store) -> None:
     assert not left.exists()
 
 
-def test_low_disk_is_a_sentence_before_anything_is_made(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Store, "free_bytes", lambda self: 1_000_000)
+class SmallDisk(Store):
+    """A store on a disk with one MB of room."""
+
+    def free_bytes(self) -> int:
+        return 1_000_000
+
+
+def test_low_disk_is_a_sentence_before_anything_is_made(store: Store) -> None:
     with pytest.raises(StoreFull, match=r"free some space and tune again\.$"):
-        run(store, ScriptedMeasures())
+        run(SmallDisk(store.root), ScriptedMeasures())
     assert list(store.partial.iterdir()) == []
 
 
