@@ -13,8 +13,8 @@ from runtime.running import RunningNode
 
 
 async def streamed(node: Node | RunningNode, asked: Ask) -> Answer:
-    """Print an answer as it comes and return it. Raises CoveyError, ModelsError, BrokenPipeError."""
-    paper = _Paper()
+    """Print an answer and return it: on a terminal as it comes. Raises CoveyError, ModelsError, BrokenPipeError."""
+    paper = Paper(live=sys.stdout.isatty())
     async with aclosing(node.stream(asked)) as items:
         async for item in items:
             match item:
@@ -35,16 +35,18 @@ def aside(*lines: str) -> None:
         print(f"\x1b[2m{text}\x1b[0m" if sys.stderr.isatty() else text, file=sys.stderr, flush=True)
 
 
-class _Paper:
-    """Standard output, and what stands on it."""
+class Paper:
+    """Standard output, and what stands on it. What is not a terminal gets the answer alone, never one that was void."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, live: bool) -> None:
+        self._live = live
         self._text = ""
 
     def write(self, text: str) -> None:
-        text = render.harmless(text)
-        self._text += text
-        print(text, end="", flush=True)
+        if self._live:
+            text = render.harmless(text)
+            self._text += text
+            print(text, end="", flush=True)
 
     def void(self, reason: str) -> None:
         self._new_line()
@@ -52,10 +54,11 @@ class _Paper:
         aside(f"That was void and begins again: {reason}")
 
     def end(self, answer: Answer) -> None:
-        """Complete what was streamed: all of it, nothing yet, or the beginning of what is not sure."""
+        """Complete what was streamed: all of it, nothing yet, the beginning of what is not sure, or another try's."""
         self._new_line()
-        if answer.result.abstained or not self._text:
-            print(render.spoken(answer.result, self._text), flush=True)
+        said = render.spoken(answer.result, self._text)
+        if said.strip() != self._text.strip():
+            print(said, flush=True)
 
     def _new_line(self) -> None:
         if self._text and not self._text.endswith("\n"):

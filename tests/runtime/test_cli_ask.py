@@ -19,7 +19,7 @@ from models.types import Evidence, Refusal, RefusalCode, Result
 from runtime.asking import Answer, Ask
 from runtime.cli import render
 from runtime.cli.main import main
-from runtime.cli.paper import streamed
+from runtime.cli.paper import Paper, streamed
 from runtime.cli.starter import BETTER, Starter
 from runtime.node import open_node
 from runtime.router import route
@@ -261,6 +261,36 @@ async def test_what_a_model_writes_can_not_command_the_terminal(
     assert "\x1b" not in said
     assert "\x07" not in said
     assert "softly." in said
+
+
+def _ended(paper: Paper, text: str) -> None:
+    paper.end(_answer(Result(text=text, confidence=0.8)))
+
+
+def test_the_answer_is_the_last_thing_on_a_terminal_even_when_a_later_try_was_worse(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    paper = Paper(live=True)
+    paper.write("At noon.")
+    paper.void("it looks hard")
+    paper.write("At one, or")
+    _ended(paper, "At noon.")
+    assert capsys.readouterr().out == "At noon.\nAt one, or\nAt noon.\n"
+
+
+def test_what_stood_on_the_terminal_already_is_not_printed_again(capsys: pytest.CaptureFixture[str]) -> None:
+    paper = Paper(live=True)
+    paper.write("At noon.")
+    _ended(paper, "At noon.")
+    assert capsys.readouterr().out == "At noon.\n"
+
+
+def test_a_file_or_a_pipe_gets_the_answer_and_nothing_that_was_void(capsys: pytest.CaptureFixture[str]) -> None:
+    paper = Paper(live=False)
+    paper.write("At one, or")
+    paper.void("it looks hard")
+    _ended(paper, "At noon.")
+    assert capsys.readouterr().out == "At noon.\n"
 
 
 def _answer(result: Result, specialists: Sequence[str] = ("writer",)) -> Answer:
