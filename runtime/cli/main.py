@@ -29,13 +29,9 @@ INTERRUPTED = 130
 def main(argv: Sequence[str] | None = None, table: Sequence[commands.Command] = commands.COMMANDS) -> int:
     """Run one command line and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    _complete_handles()
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a terminal without UTF-8 shows `?` instead of ending the answer
-    if commands.wants_json(arguments) and hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(encoding="utf-8")  # JSON is UTF-8 whatever the terminal is, so nothing is lost in it
     try:
+        _complete_handles()
+        _choose_encodings(as_object=commands.wants_json(arguments))
         code = _run(arguments, table)
         sys.stdout.flush()
         return code
@@ -43,6 +39,14 @@ def main(argv: Sequence[str] | None = None, table: Sequence[commands.Command] = 
         return _reader_left()
     except (Exception, KeyboardInterrupt) as error:
         return _report(_leaf(error), as_object=commands.wants_json(arguments))
+
+
+def _choose_encodings(*, as_object: bool) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal without UTF-8 shows `?` instead of ending the answer
+    if as_object and hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(encoding="utf-8")  # JSON is UTF-8 whatever the terminal is, so nothing is lost in it
 
 
 def _complete_handles() -> None:

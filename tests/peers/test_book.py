@@ -25,7 +25,7 @@ from peers.book import (
 from peers.errors import PeerBookError, UnknownPeer
 from peers.grants import guest_device, own_device
 from peers.identity import Identity
-from peers.node_id import of_key
+from peers.node_id import NodeId, of_key
 from peers.peerstore import PeerStore
 from peers.policy import Place, RecipientKind
 from peers.tombstones import Tombstone, is_genuine
@@ -187,6 +187,21 @@ def test_a_tombstone_is_genuine_only_as_it_was_signed(home: Home) -> None:
     ):
         assert not is_genuine(changed)
     assert not is_genuine(revoked(home.phone, home.kitchen, counter=2**52 + 1))
+
+
+class Liar:
+    """Signs with its own key, and shows its own certificate, under another device's name."""
+
+    def __init__(self, real: Identity, name: NodeId) -> None:
+        self.node_id = name
+        self.certificate_der = real.certificate_der
+        self.sign = real.sign
+
+
+def test_nobody_revokes_in_the_name_of_another_device(home: Home) -> None:
+    """The statement and its signature fit together; only the key is not the one of the device that it names."""
+    stone = tombstones.sign(Liar(home.phone, home.me.node_id), home.kitchen.node_id, 50, now_ns=1)  # type: ignore[arg-type]
+    assert not is_genuine(stone)
 
 
 def test_the_book_is_the_same_after_a_restart(home: Home, book: Book, tmp_path: Path) -> None:

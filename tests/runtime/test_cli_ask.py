@@ -309,6 +309,11 @@ def _answer(result: Result, specialists: Sequence[str] = ("writer",)) -> Answer:
             "writer · smollm2-135m · confidence 0.61 (uncalibrated)",
         ),
         (Result(text="x", confidence=0.613, model="m", calibrated=True), "writer · m · confidence 0.61"),
+        (
+            Result(text="x", confidence=0.18, model="m"),
+            "writer · m · unsure, check it: confidence 0.18 (uncalibrated)",
+        ),
+        (Result(text="x", confidence=0.5, model="m", calibrated=True), "writer · m · confidence 0.50"),
         (Result(text="x", confidence=1.0), "writer · computed, not guessed"),
         (Result(text="x", confidence=0.9), "writer · confidence 0.90 (uncalibrated)"),
         (Result(refusal=Refusal(RefusalCode.NOT_FOUND, "no"), model="m"), "writer · m · not sure"),
@@ -324,6 +329,19 @@ def test_evidence_and_findings_are_in_the_object() -> None:
     assert made["evidence"] == [{"source": "a", "start": 0, "end": 1, "quote": "x"}]
     assert (made["found"], made["reason"], made["refusal"]) == ("maybe 4", "weak", "not_sure")
     json.dumps(made)
+
+
+@pytest.mark.parametrize(
+    ("result", "unsure"),
+    [
+        (Result(text="x", confidence=0.49, model="m"), True),
+        (Result(text="x", confidence=0.5, model="m"), False),
+        (Result(text="x", confidence=0.1), False),
+        (Result(refusal=Refusal(RefusalCode.NOT_SURE, "weak"), confidence=0.1, model="m"), False),
+    ],
+)
+def test_an_answer_that_is_as_likely_wrong_as_right_is_called_unsure(result: Result, unsure: bool) -> None:
+    assert render.answer_object(_answer(result))["unsure"] is unsure
 
 
 def test_what_was_streamed_is_not_said_twice() -> None:

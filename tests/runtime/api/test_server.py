@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import socket
 import stat
+import struct
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,10 @@ import pytest
 from models.backends.scripted import ScriptedPool, ScriptedText
 from runtime import paths
 from runtime.api import guard
+from runtime.api.errors import Refused
 from runtime.api.gate import Gate
 from runtime.api.guard import MAX_BODY_BYTES, is_own, is_own_page
+from runtime.api.owner import only_the_owner
 from runtime.api.server import PortInUse, serving
 from runtime.node import open_node
 from runtime.running import SOCKET
@@ -134,6 +138,31 @@ async def test_a_wrong_address_is_said_in_the_same_shape(tmp_path: Path, method:
         found, error = await fault(response)
     assert found == status
     assert path in error["message"]
+
+
+class FromUser:
+    """A connection on the socket by a program of this user, as the system tells of it."""
+
+    def __init__(self, user: int) -> None:
+        self.transport = self
+        self._user = user
+
+    def get_extra_info(self, name: str) -> FromUser:
+        return self
+
+    def getsockopt(self, level: int, option: int, size: int) -> bytes:
+        return struct.pack("3i", 1, self._user, 1)
+
+
+@pytest.mark.skipif(not hasattr(socket, "SO_PEERCRED"), reason="this system does not tell who is at the other end")
+async def test_another_user_of_this_device_is_turned_away_also_where_the_socket_is_open_to_all() -> None:
+    async def handler(request: object) -> str:
+        return "let in"
+
+    for user in (os.getuid(), 0):
+        assert await only_the_owner(FromUser(user), handler) == "let in"  # type: ignore[arg-type, comparison-overlap]
+    with pytest.raises(Refused, match="another user"):
+        await only_the_owner(FromUser(os.getuid() + 1), handler)  # type: ignore[arg-type]
 
 
 async def test_the_owners_door_is_not_on_the_network_port(tmp_path: Path) -> None:
