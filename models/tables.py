@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
@@ -17,6 +17,10 @@ from models.numerals import literal_at
 DELIMITERS = ",;\t|"
 MISSING = frozenset({"", "-", "–", "—", "n/a", "na", "null", "none", "?"})
 """What people write into a cell that has no value, in lower case."""
+
+PLAIN_DIGITS = 18
+MAX_AMOUNT_CHARS = 100
+"""Nothing that is measured has more; Python itself reads no number of several thousand digits."""
 
 Kind = Literal["number", "date", "text"]
 _AMOUNT = re.compile(r"(?P<sign>[-+−]?)\s*(?P<front>[$€£¥₹]?)\s*(?P<digits>[\d.][\d.,  '’]*)\s*(?P<back>[$€£¥₹%]?)")
@@ -107,15 +111,23 @@ def _fitted(row: Row, width: int, line: int) -> Row:
 def column(table: Table, index: int) -> Column:
     """Return what a column measures: numbers of one unit, dates, or neither."""
     cells = [row.cell(index) for row in table.rows]
-    there = [cell for cell in cells if not is_missing(cell)]
-    for kind, reading in (("number", amount), ("date", _day)):
-        found = [reading(cell) for cell in there]
-        units = {one.unit for one in found if one is not None}
-        if found and None not in found and len(units) == 1:
-            values = iter(found)
-            filled = tuple(None if is_missing(cell) else next(values) for cell in cells)
-            return Column("number" if kind == "number" else "date", filled, units.pop())
+    for kind, reading in _READINGS:
+        amounts = _all_read(cells, reading)
+        units = {one.unit for one in amounts or () if one is not None}
+        if amounts is not None and len(units) == 1:
+            return Column(kind, amounts, units.pop())
     return Column("text", (None,) * len(cells))
+
+
+def _all_read(cells: Sequence[str], reading: Callable[[str], Amount | None]) -> tuple[Amount | None, ...] | None:
+    """Return what the cells measure, None for the empty ones; None as a whole when one measures nothing."""
+    amounts: list[Amount | None] = []
+    for cell in cells:
+        found = None if is_missing(cell) else reading(cell)
+        if found is None and not is_missing(cell):
+            return None
+        amounts.append(found)
+    return tuple(amounts)
 
 
 def is_missing(cell: str) -> bool:
@@ -128,7 +140,9 @@ def amount(cell: str) -> Amount | None:
     >>> amount("€ 1,250.50")
     Amount(value=Fraction(2501, 2), unit='€')
     """
-    match = _AMOUNT.fullmatch(cell)
+    if len(cell) <= PLAIN_DIGITS and cell.isascii() and cell.isdigit():  # most cells, and ten times as fast
+        return Amount(Fraction(int(cell)))
+    match = _AMOUNT.fullmatch(cell) if len(cell) <= MAX_AMOUNT_CHARS else None
     if match is None or (match["front"] and match["back"]):
         return None
     digits = match["digits"].rstrip()
@@ -145,6 +159,10 @@ def _day(cell: str) -> Amount | None:
         return Amount(Fraction(date.fromisoformat(cell).toordinal()))
     except ValueError:
         return None
+
+
+_READINGS: Sequence[tuple[Kind, Callable[[str], Amount | None]]] = (("number", amount), ("date", _day))
+"""In this order: a year is a number."""
 
 
 def named(columns: Sequence[str], words: str) -> int | None:

@@ -40,7 +40,7 @@ def test_numbers_are_read_exactly(cell: str, value: Fraction, unit: str) -> None
     assert amount(cell) == Amount(Fraction(value), unit)
 
 
-@pytest.mark.parametrize("cell", ["", "12,5", "3 km", "12-05-2026", "$3€", "nan", "1e", "--4", "0x10"])
+@pytest.mark.parametrize("cell", ["", "9" * 5000, "12,5", "3 km", "12-05-2026", "$3€", "nan", "1e", "--4", "0x10"])
 def test_what_could_be_two_numbers_or_none_is_not_read(cell: str) -> None:
     assert amount(cell) is None
 
