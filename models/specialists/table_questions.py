@@ -162,10 +162,13 @@ def _measured(parts: Mapping[str, str | None], table: Table) -> tuple[Measure, i
 
 
 def _count(counted: str, bounds: Mapping[str, str], table: Table) -> Query | None:
-    """Rows are counted by that name, or by the name of what a row is about; a column of numbers is added up."""
+    """Rows are counted by that name, or by the name of what a row is about.
+
+    `How many apples are there?` over a column of numbers may mean its sum or its rows, and is left alone.
+    """
     place = named(table.columns, counted)
     if place is not None and column(table, place).kind == "number":
-        return Query("total", table.columns[place], **bounds)
+        return None
     if place is None and counted.lower() not in _ROWS and not bounds:
         return None
     return Query("count", **bounds)
