@@ -40,6 +40,11 @@ _ADJECTIVES: Mapping[str, tuple[Measure, tuple[str, ...]]] = {
 }
 """An adjective that names the column by itself, and the columns that it means."""
 _ROWS = frozenset("row rows entry entries record records line lines".split())
+_ANYTHING = frozenset(
+    "row entry record line one item person people thing student pupil player employee customer client member "
+    "participant patient product article order team company city country".split()
+)
+"""What a row may be called whatever its columns are. Any other word (`women`, `winners`) may leave rows out."""
 _ENDS = frozenset({"highest", "lowest"})
 _QUOTES = " '\"“”‘’"
 
@@ -138,7 +143,10 @@ def _meant(parts: Mapping[str, str | None], table: Table) -> Query | None:
     if measured is None or not _measurable(*measured, bounds, table):
         return None
     measure, index = measured
-    show = _shown(parts.get("entity") or "", index, table) if measure in (*_ENDS, "value") else None
+    entity = parts.get("entity") or ""
+    if entity and named(table.columns, entity) is None and not _is_anything(entity):
+        return None
+    show = _shown(entity, index, table) if measure in (*_ENDS, "value") else None
     return Query(measure, table.columns[index], "" if show is None else table.columns[show], **bounds)
 
 
@@ -169,9 +177,13 @@ def _count(counted: str, bounds: Mapping[str, str], table: Table) -> Query | Non
     place = named(table.columns, counted)
     if place is not None and column(table, place).kind == "number":
         return None
-    if place is None and counted.lower() not in _ROWS and not bounds:
+    if place is None and counted.lower() not in _ROWS and not (bounds and _is_anything(counted)):
         return None
     return Query("count", **bounds)
+
+
+def _is_anything(noun: str) -> bool:
+    return bool(_ANYTHING & {noun.lower(), noun.lower().removesuffix("s"), re.sub("ies$", "y", noun.lower())})
 
 
 def _bounds(parts: Mapping[str, str | None], table: Table) -> dict[str, str] | None:
@@ -189,8 +201,8 @@ def _bounds(parts: Mapping[str, str | None], table: Table) -> dict[str, str] | N
         for place, name in enumerate(table.columns)
         if (found := _spelling(table, place, words) or _spelling(table, place, _after(words, name)))
     ]
-    if not holding and parts.get("all"):
-        return {}  # "of all pupils": what a row is about may be called anything
+    if not holding and parts.get("all") and _is_anything(words):
+        return {}  # "of all pupils"
     return {"where": holding[0][0], "equals": holding[0][1]} if len(holding) == 1 else None
 
 
