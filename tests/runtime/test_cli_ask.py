@@ -83,6 +83,36 @@ def test_json_is_one_object_with_all_that_programs_rely_on(capsys: pytest.Captur
     assert len(answer["trace_id"]) == 32
 
 
+SCORES = b"name,score\nAnn,9.5\nBob,7\n"
+
+
+def test_a_question_about_a_table_is_worked_out_without_a_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "s.csv").write_bytes(SCORES)
+    assert main(["ask", "Who has the highest score?", "--file", str(tmp_path / "s.csv"), "--json"]) == 0
+    answer = _object(capsys)
+    assert (answer["answer"], answer["capability"], answer["model"]) == (
+        "Ann has the highest score: 9.5 (of 2 rows).",
+        "table",
+        None,
+    )
+    assert answer["evidence"] == [{"source": "s.csv", "start": 11, "end": 18, "quote": "Ann,9.5"}]
+
+
+def test_a_table_may_be_piped_in() -> None:
+    run = _covey("ask", "what is the average score?", stdin=SCORES)
+    assert run.stdout == b"The average score is 8.25 (2 rows).\n", run.stderr
+
+
+def test_a_table_that_is_asked_for_something_else_says_how_to_ask(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "s.csv").write_bytes(SCORES)
+    assert main(["ask", "why?", "--as", "table", "--file", str(tmp_path / "s.csv")]) == 2
+    assert "Name the columns as the table does" in capsys.readouterr().err
+
+
 def test_not_sure_is_an_answer(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ask", "What is 1/0?", "--json"]) == 0
     answer = _object(capsys)

@@ -9,6 +9,7 @@ import pytest
 
 from models.tables import read
 from models.types import Json
+from runtime.stages import choices
 from runtime.stages.rules import Seen, claim, field_names, is_question
 
 TODAY = date(2026, 3, 2)
@@ -154,6 +155,10 @@ def test_a_question_that_a_table_answers_is_worked_out() -> None:
         {"query": {"measure": "highest", "column": "score", "show": "name"}},
     )
     assert claim(replace(seen, text="Who has the highest grade?")).capability == "answer"
+
+
+def test_a_novel_is_no_choice_and_costs_no_time() -> None:
+    assert choices.labels("is this " + "aa bb, " * 50_000 + "or not") == ()
 
 
 def test_functions_and_schemas_say_what_is_wanted() -> None:
