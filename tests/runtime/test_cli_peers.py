@@ -268,6 +268,22 @@ def test_a_row_says_how_a_device_is_now(kitchen: Identity) -> None:
     assert "seen 20" in row
 
 
+def test_how_often_a_device_was_sure_is_shown_as_its_own_word(kitchen: Identity) -> None:
+    (peer,) = opened().peers.book().peers.values()
+    up: dict[str, Json] = {
+        "health": "up",
+        "rtt_s": 0.002,
+        "running": 0,
+        "queued": 0,
+        "draining": False,
+        "battery": None,
+    }
+    told = "\n".join(peer_view.lines(peer, 0, {peer.node_id: {**up, "success": {"extract": 0.95, "answer": 0.6}}}))
+    assert "was sure   answer 60%, extract 95% (as it says of its last answers)" in told
+    for nothing in ({}, {"success": {}}, {"success": None}):  # too few runs, or an older device
+        assert "was sure" not in "\n".join(peer_view.lines(peer, 0, {peer.node_id: {**up, **nothing}}))
+
+
 def test_without_a_running_node_nothing_is_said_of_links(kitchen: Identity, capsys: pytest.CaptureFixture[str]) -> None:
     assert one_object(capsys, "list")["peers"][0]["link"] is None
     (opened().folder.parent / "node.sock").write_text("what a crash left")
