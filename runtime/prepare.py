@@ -19,7 +19,7 @@ from runtime import planner
 from runtime.asking import Ask, Source
 from runtime.claims import Claim, Stage
 from runtime.compile import Clearance, compile_plan
-from runtime.errors import UsageError
+from runtime.errors import DocumentError, UsageError
 from runtime.plan import Plan
 from runtime.recorder import Recorder
 from runtime.registry import Entry, Registry
@@ -139,16 +139,17 @@ class Preparer:
         return await asyncio.to_thread(rules.claim, seen)
 
     def _table(self, ask: Ask) -> Table | None:
-        """Return the one table that came along with what may be a question about it. Raises DocumentError."""
-        if len(ask.names) != 1 or not may_ask(ask.text):
+        """Return the one table that came along with what may be a question about it.
+
+        A file that can't be read is no table here; that it can't is said when it is needed.
+        """
+        if len(ask.names) != 1 or not may_ask(ask.text) or any(not _may_be_table(file) for file in ask.files):
             return None
-        if ask.files and ask.files[0].suffix.lower() not in TABLE_ENDS:
-            return None
-        source = ask.sources[0] if ask.sources else self._read(ask.files[0], ask.label)
-        text = source.raw or source.text
         try:
+            source = ask.sources[0] if ask.sources else self._read(ask.files[0], ask.label)
+            text = source.raw or source.text
             return tables.read(text) if len(text) <= MAX_TABLE_CHARS else None
-        except NotATable:
+        except (NotATable, DocumentError):
             return None
 
     async def _similar(self, ask: Ask) -> Claim:
@@ -195,6 +196,15 @@ class Preparer:
             today=self._today(),
             clearance=clearance,
         )
+
+
+def _may_be_table(file: Path) -> bool:
+    """Return whether it is worth while to read a file before it is known what for."""
+    try:
+        size = file.expanduser().stat().st_size
+    except OSError:
+        return False
+    return file.suffix.lower() in TABLE_ENDS and size <= MAX_TABLE_CHARS
 
 
 async def _observed(

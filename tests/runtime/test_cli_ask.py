@@ -113,6 +113,18 @@ def test_a_table_that_is_asked_for_something_else_says_how_to_ask(
     assert "Name the columns as the table does" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [(b"a,b\n1,2,3\n", "document_invalid"), (b"", "document_empty"), (b"PK\x03\x04", "document_binary")],
+)
+def test_a_table_that_can_not_be_read_says_why(
+    content: bytes, code: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "s.csv").write_bytes(content)
+    assert main(["ask", "Who has the highest score?", "--file", str(tmp_path / "s.csv"), "--json"]) == 1
+    assert _object(capsys)["error"]["code"] == code
+
+
 def test_not_sure_is_an_answer(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ask", "What is 1/0?", "--json"]) == 0
     answer = _object(capsys)
