@@ -16,14 +16,16 @@ _CLASSIFY = re.compile(
 )
 _MODALS = frozenset("can could should must may will would might".split())
 _VERB = rf"(?:is|are|was|{'|'.join(sorted(_MODALS))}|(?:does|do)(?=.*?\s(?:sound|seem|look|need|require)s?\s))"
-_THIS = (
-    r"(?:(?:this|these|the|that|my|following|attached|given|above|below)\s+){1,3}"
+_TEXTS = (
     r"(?:files?|documents?|texts?|pages?|letters?|e-?mails?|mails?|messages?|articles?|reports?|notes?|sentences?|"
     r"comments?|posts?|tweets?|tickets?|requests?|questions?|answers?|invoices?|receipts?|passages?|paragraphs?|reviews?)"
-    r"|it|this|these|that|they"
+)
+_THIS = (
+    r"(?:(?:this|these|the|that|my|following|attached|given|above|below)\s+){1,3}"
+    rf"{_TEXTS}|(?:it|this|these|that|they)(?!\s+{_TEXTS}\b)"
 )
 """What came along with the question. `Is the deposit refundable or not?` asks what a text says, not what it is."""
-_SIDE = r"(?!(?:in|at|on|from|by|for|to|before|after|between|within|about)\b)[\w-]+(?:\s[\w-]+){0,2}"
+_SIDE = r"(?!(?:in|at|on|from|by|for|to|before|after|between|within)\b)[\w-]+(?:\s[\w-]+){0,2}"
 """What may be a label. `Is it in Berlin or in Hamburg?` asks what a text says."""
 _CLAUSE = re.compile(rf"(?P<verb>{_VERB})\s+(?:it|this|that|they)\s+(?P<rest>{_SIDE})$", re.IGNORECASE)
 _SIDES = (
@@ -36,7 +38,8 @@ _EITHER = re.compile(
     re.IGNORECASE,
 )
 _LIST = re.compile(r",\s*(?:or\s+|and\s+)?|\s+or\s+|\s+and\s+", re.IGNORECASE)
-_ARTICLE = re.compile(r"^(?:an?|the)\s+", re.IGNORECASE)
+_ARTICLE = re.compile(r"^(?:an?|the|about)\s+", re.IGNORECASE)
+_YES_OR_NO = re.compile(r",?\s+yes\s+or\s+no\s*\?*$", re.IGNORECASE)
 
 
 def labels(head: str) -> tuple[str, ...]:
@@ -51,7 +54,7 @@ def labels(head: str) -> tuple[str, ...]:
     if listed:
         found = [_ARTICLE.sub("", part.strip(" '\"")) for part in _LIST.split(listed["labels"])]
     else:
-        asked = _EITHER.match(head)
+        asked = _EITHER.match(_YES_OR_NO.sub(" or not", head))
         parts = _LIST.split(asked["labels"]) if asked else []
         verb = (asked["verb"] or "") if asked else ""
         found = [_alternative(part, verb if not place else "") for place, part in enumerate(parts)]

@@ -126,6 +126,9 @@ def test_labels_are_read_from_the_words() -> None:
         ("Can this wait or is it urgent: the server is down", ["can wait", "urgent"]),
         ("Is this mail urgent, important or can it wait?\nThe server is down.", ["urgent", "important", "can wait"]),
         ("Is this spam or not? You won a prize.", ["spam", "not spam"]),
+        ("Is this text about sports, politics or business: the minister resigned", ["sports", "politics", "business"]),
+        ("Is this text about sport or about politics?\nThe minister resigned.", ["sport", "politics"]),
+        ("Is this tweet hate speech, yes or no: I like these people", ["hate speech", "not hate speech"]),
         ("Tell me whether this is spam or not spam: You won a prize.", ["spam", "not spam"]),
     ],
 )
