@@ -29,6 +29,7 @@ from peers.neighbourhood import Neighbourhood
 from peers.node_id import NodeId
 from peers.pace import Pace
 from peers.pairing_messages import MAX_PAIRING_BYTES, PairRefused
+from peers.quiet_log import log_no_nonsense
 from peers.release import Released, sending
 from peers.shelf import Shelf
 from peers.state import NodeState
@@ -98,6 +99,7 @@ class PeerServer:
         app.router.add_get("/peer/1/blobs/{sha256}", self._blob, allow_head=False)
         app.router.add_get("/peer/1/blobs/{sha256}/chunks", self._blob, allow_head=False)
         app.router.add_post("/peer/1/check", self._check)
+        log_no_nonsense()
         runner = web.AppRunner(
             app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0, auto_decompress=False
         )  # nothing of the wire is packed, and what a stranger packs would have to be unpacked first

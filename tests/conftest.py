@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+import signal
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ GRACE_S = 1.0
 
 def pytest_configure(config: pytest.Config) -> None:
     GUARD.install()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # run in the background, where commands could not be stopped
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)

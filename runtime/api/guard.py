@@ -9,7 +9,6 @@ form here without reading the answer: its place stands in `Origin`.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
@@ -69,21 +68,6 @@ async def only_from_here(request: web.Request, handler: Handler) -> web.StreamRe
         message = "Pages from elsewhere may not use this node. Call it from a program instead."
         raise Refused(Fault(403, WRONG, "forbidden_origin", message))
     return await handler(request)
-
-
-class _Answered(logging.Filter):
-    """Leaves out what a caller put so wrongly that no handler saw it: it was answered, and is no news to the owner."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
-
-
-_ANSWERED = _Answered()
-
-
-def log_no_nonsense() -> None:
-    """Keep callers' broken HTTP out of the log and the owner's terminal, on every port of this process."""
-    logging.getLogger("aiohttp.server").addFilter(_ANSWERED)
 
 
 async def body_of(request: web.Request) -> bytes:

@@ -22,12 +22,13 @@ from hub.book import is_loopback
 from hub.tokens import Device, Tokens
 from models.types import Label
 from peers.identity import Identity
+from peers.quiet_log import log_no_nonsense
 from peers.release import Releaser, Stream, sending
 from peers.state import NodeState
 from runtime.api.chat import Chat, Way
 from runtime.api.errors import TOO_MUCH, WRONG, Fault, Refused
 from runtime.api.gate import Gate
-from runtime.api.guard import MAX_BODY_BYTES, Handler, errors_as_json, log_no_nonsense
+from runtime.api.guard import MAX_BODY_BYTES, Handler, errors_as_json
 from runtime.api.listing import Offered
 from runtime.api.openai import ORCHESTRATOR, ChatBody
 from runtime.errors import CoveyError

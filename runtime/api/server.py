@@ -12,9 +12,10 @@ from importlib import metadata
 from aiohttp import web
 
 from models.types import Json
+from peers.quiet_log import log_no_nonsense
 from runtime.api.chat import Chat
 from runtime.api.gate import Gate
-from runtime.api.guard import MAX_BODY_BYTES, Handler, errors_as_json, log_no_nonsense, only_from_here
+from runtime.api.guard import MAX_BODY_BYTES, Handler, errors_as_json, only_from_here
 from runtime.api.listing import Offered
 from runtime.api.owner import Owner, only_the_owner
 from runtime.errors import CoveyError

@@ -13,7 +13,7 @@ from scripts.swarms.lan import missing
 from scripts.swarms.nodes import SwarmNode, pair, share_models, swarm
 
 MODEL = "smollm2-135m"
-BACK_S = 5.0
+BACK_S = 20.0
 COMMAND_S = 3.0
 """What it takes to ask a node how things are, on a machine that has other work."""
 
