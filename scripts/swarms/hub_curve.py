@@ -36,8 +36,20 @@ PAGE = ROOT / "docs" / "evaluation.md"
 SECTION = "hub_share_live"
 AT_ONCE = 4
 """Rows under way: this device tries one while the hub answers another."""
-COLUMNS = ("suite", "rows", "all here", "all hub", "oracle", "apgr (at random .5)", "marked", "quality", "at random")
-"""`marked`: the share that Covey hands over with the bounds it has; then its quality, and that of as many at random."""
+COLUMNS = (
+    "suite",
+    "rows",
+    "all here",
+    "all hub",
+    "oracle",
+    "apgr (at random .5)",
+    "the least sure first",
+    "marked",
+    "quality",
+    "at random",
+)
+"""`apgr` and that of the answer's confidence alone; `marked`: the share that Covey hands over with the bounds it has,
+then its quality, and that of as many at random."""
 PLENTY = ("--per-minute", "6000", "--per-day", "1000000000")
 UNBOUND = ("--money", "none", "--tokens", "none", "--bytes", "none", "--requests", "none")
 
@@ -150,11 +162,13 @@ def section(found: Sequence[Figures], where: str) -> str:
 
 def _cells(suite: str, metrics: Figures) -> list[str]:
     value = {name: figure["value"] for name, figure in metrics.items()}
-    low, high = metrics["apgr"]["interval"]
     random = value["marked_quality"] - value["marked_over_random"]
     numbers = [f"{value[name]:.3f}" for name in ("all_local", "all_hub", "oracle")]
-    numbers += [f"{value['apgr']:.3f} ({low:.3f} to {high:.3f})", f"{value['marked_share']:.0%}"]
-    return [suite, str(metrics["apgr"]["rows"]), *numbers, f"{value['marked_quality']:.3f}", f"{random:.3f}"]
+    for name in ("apgr", "unsure_apgr"):
+        low, high = metrics[name]["interval"]
+        numbers.append(f"{value[name]:.3f} ({low:.3f} to {high:.3f})")
+    numbers += [f"{value['marked_share']:.0%}", f"{value['marked_quality']:.3f}", f"{random:.3f}"]
+    return [suite.removeprefix(f"{SECTION}_"), str(metrics["apgr"]["rows"]), *numbers]
 
 
 def _sentences(found: Sequence[Figures]) -> list[str]:
@@ -162,6 +176,7 @@ def _sentences(found: Sequence[Figures]) -> list[str]:
     judged = (
         ("The hub is", "than this device", "gap", 0.0),
         ("Marking is", "than random over all shares", "apgr", RANDOM),
+        ("Handing over the least sure first is", "than random over all shares", "unsure_apgr", RANDOM),
         ("What Covey hands over as it stands is", "chosen than at random", "marked_over_random", 0.0),
     )
     out = []

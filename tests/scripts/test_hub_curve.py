@@ -14,7 +14,7 @@ from scripts.swarms.hub_curve import Wanted, families, measured, section
 
 def figures(suite: str, **at: tuple[float, float, float]) -> dict[str, Any]:
     """One suite as `covey eval --json` prints it: value and interval of each metric."""
-    flat = ("all_local", "all_hub", "oracle", "marked_share", "marked_quality")
+    flat = ("all_local", "all_hub", "oracle", "unsure_apgr", "marked_share", "marked_quality")
     metrics = {name: {"value": 0.5, "interval": [0.4, 0.6], "rows": 200} for name in flat}
     for name, (value, low, high) in at.items():
         metrics[name] = {"value": value, "interval": [low, high], "rows": 200}
@@ -33,7 +33,10 @@ def test_each_suite_stands_where_its_intervals_put_it() -> None:
     assert "- Marking is worse than random over all shares on: bad." in text
     assert "- The hub is better than this device on: good, level." in text
     assert "- What Covey hands over as it stands is not shown to be better chosen than at random on: level." in text
-    assert "0.700 (0.600 to 0.800) | 50% | 0.500 | 0.400 |" in text and "The hub was somewhere." in text
+    assert (
+        "0.700 (0.600 to 0.800) | 0.500 (0.400 to 0.600) | 50% | 0.500 | 0.400 |" in text
+        and "The hub was somewhere." in text
+    )
 
 
 def test_there_are_at_least_four_families() -> None:
