@@ -29,7 +29,7 @@ from models.engine.weighing import weigh
 from models.errors import BackendError, ContextOverflow, DeadlineExceeded, ModelsError
 from models.types import PROGRAMS, Usage
 
-SHOW_S = 0.03
+SHOW_S = 0.05
 """Between two pieces of one answer: a reader sees no difference, and each piece wakes the node on a core that the
 model needs."""
 
