@@ -15,8 +15,8 @@ from peers.ground import Ground
 from peers.mdns import WINDOW, Multicast, Opening, Plate
 from peers.sightings import places
 
-FIND_S = 2.0
-"""Time in which a device at home has answered, twice over."""
+FIND_S = 6.0
+"""Time in which a device at home has answered, even a busy one that lost the first question."""
 MORE_S = 0.6
 """After the first was found: another one that waits has answered by then."""
 MAX_WINDOWS = 8
@@ -42,7 +42,7 @@ async def shown(
 
 
 async def found(here: Ground, opening: Opening = mdns.multicast) -> list[OpenWindow]:
-    """Return the windows that are open on these networks, after two seconds at most. Raises DiscoveryError."""
+    """Return the windows that are open on these networks, soon after the first was found. Raises DiscoveryError."""
     names: dict[str, None] = {}
     windows: dict[str, OpenWindow] = {}
     heard = asyncio.Event()

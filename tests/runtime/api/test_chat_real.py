@@ -41,6 +41,8 @@ async def test_a_real_model_streams_counts_reuses_and_keeps_to_a_schema(tmp_path
     form = {"type": "json_schema", "json_schema": {"name": "ok", "schema": schema}}
     async with _real_door(tmp_path, models_home) as at:
         fields = {"messages": messages, "temperature": 0, "max_tokens": 24}
+        async with at.chat(**fields) as response:  # computes the prompt; the next two find it, and are computed alike
+            await response.read()
         async with at.chat(**fields) as response:
             whole = await response.json()
         async with at.chat(**fields, stream=True, stream_options={"include_usage": True}) as response:
