@@ -90,14 +90,14 @@ async def measure(folder: Path, rounds: int) -> tuple[list[float], list[float]]:
             one.append(seconds)
         await link(laptop, kitchen, place)
         for _ in range(rounds):
+            await _free(laptop)
             seconds, board = await both(laptop)
             assert {outcome.node for outcome in board.values()} == {"this device", "kitchen"}
             two.append(seconds)
-            await _free_again(laptop)
     return one, two
 
 
-async def _free_again(node: Node) -> None:
+async def _free(node: Node) -> None:
     """Wait until the other device has said that it has nothing to do."""
     assert node.links is not None
     await asyncio.sleep(SETTLE_S)
