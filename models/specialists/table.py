@@ -17,6 +17,7 @@ from models.types import Chunk, Evidence, Json, Request, Result
 
 SHOWN_ROWS = 10
 """Rows that are named; of more, the number is said."""
+_DATES = {"highest": "latest", "lowest": "earliest"}
 _Part = tuple[str, list[int]]
 """A value of the column by which the rows are parted, and the places of its rows."""
 
@@ -75,12 +76,13 @@ def _end(query: Query, table: Table, measured: Column, there: list[int], left_ou
     winners = [row for row in there if _amount(measured, row).value == best]
     cell = table.rows[winners[0]].cell(place)
     who = _names(query, table, winners)
+    end = _DATES[query.measure] if measured.kind == "date" else query.measure
     of = f"{_number(len(there))}{_without(left_out)}"
     verb = "have" if len(winners) > 1 else "has"
     if who:
-        sentence = f"{who} {verb} the {query.measure} {query.column}{_of(query)}: {cell} (of {of})."
+        sentence = f"{who} {verb} the {end} {query.column}{_of(query)}: {cell} (of {of})."
     else:
-        sentence = f"The {query.measure} {query.column}{_of(query)} is {cell} (of {of})."
+        sentence = f"The {end} {query.column}{_of(query)} is {cell} (of {of})."
     output: dict[str, Json] = {**query.to_json(), "value": cell, "rows": [_row(table, row) for row in winners]}
     return Found(output, sentence, _quotes(name, text, [table.rows[row] for row in winners]))
 

@@ -46,6 +46,12 @@ _ANYTHING = frozenset(
 )
 """What a row may be called whatever its columns are. Any other word (`women`, `winners`) may leave rows out."""
 _ENDS = frozenset({"highest", "lowest"})
+_PEOPLE = frozenset(
+    "name person people who student pupil child member employee worker player runner customer client guest visitor "
+    "owner author user contact teacher patient tenant friend driver candidate applicant colleague volunteer".split()
+)
+"""Names of columns that hold people, if one is called so; `first name` and `full name` are `name`."""
+_NAMES = frozenset("first last full given family sur user".split())
 _QUOTES = " '\"“”‘’"
 
 _MEASURE = "|".join(sorted(_MEASURES, key=len, reverse=True))
@@ -54,7 +60,7 @@ _ASK = (
     r"(?:please |(?:can|could) you )?"
     r"(?:tell me |show me |give me |find |calculate |compute |what(?:'s|’s| is| are| was) )?"
 )
-_WHO = r"(?:who|(?:which|what)(?: one| (?P<entity>[\w -]{1,40}?))?)"
+_WHO = r"(?:(?P<who>who)|(?:which|what)(?: one| (?P<entity>[\w -]{1,40}?))?)"
 _WHERE = (
     r"(?: (?P<joint>of|for|in|from|at|by|per|with|among|on|have|has)(?: (?P<each>each|every))?"
     r"(?: (?P<all>all))?(?: the)? (?P<rest>[^?]{1,60}))?"
@@ -147,6 +153,10 @@ def _meant(parts: Mapping[str, str | None], table: Table) -> Query | None:
     if entity and named(table.columns, entity) is None and not _is_anything(entity):
         return None
     show = _shown(entity, index, table) if measure in (*_ENDS, "value") else None
+    if parts.get("who"):
+        show = _person(index, table)
+    if measure in _ENDS and (entity or parts.get("who")) and (show is None or not _each_once(table, show)):
+        return None  # nobody to name; or one has several rows, of which the sum may be meant
     return Query(measure, table.columns[index], "" if show is None else table.columns[show], **bounds)
 
 
@@ -229,6 +239,24 @@ def _shown(entity: str, measured: int, table: Table) -> int | None:
     ]
     names = [place for place in texts if "name" in table.columns[place].casefold()]
     return next(iter(names or texts), None)
+
+
+def _person(measured: int, table: Table) -> int | None:
+    """Return the column that says who a row is about: one called so, or the only one of text."""
+    texts = [place for place in range(len(table.columns)) if place != measured and column(table, place).kind == "text"]
+    called = [place for place in texts if _PEOPLE & {word.rstrip("s") for word in _words(table.columns[place])}]
+    called = [place for place in called if not (set(_words(table.columns[place])) - _PEOPLE - _NAMES)]
+    found = called or texts
+    return found[0] if len(found) == 1 else None
+
+
+def _words(name: str) -> list[str]:
+    return re.findall(r"[a-z]+", name.casefold())
+
+
+def _each_once(table: Table, place: int) -> bool:
+    values = [row.cell(place).casefold() for row in table.rows]
+    return len(set(values)) == len(values)
 
 
 def _has_values(table: Table, place: int) -> bool:
