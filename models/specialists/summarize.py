@@ -5,11 +5,13 @@ Nothing is cut off silently: every sentence of the documents is read by some cal
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator
 
 from models.backend import Constraint, Finish, Message, TextModel
 from models.errors import InputError
 from models.passages import Passage, passages, sentences
+from models.specialists.central import central
 from models.specialists.runner import Runner
 from models.specialists.turn import Turn, between, documents_in, prompt_tokens
 from models.types import Chunk, RefusalCode, Request, Result, Signals
@@ -67,8 +69,15 @@ class Summarize(Runner):
         there = len(sentences(text))
         finish = await self._ask(turn, model, text, wanted and min(wanted, there))
         summary = kept(finish, wanted)
-        if not summary:
-            return turn.truncated(finish)
+        why = "did not come to an end" if not summary else "had a number that the text does not have"
+        if not summary and len(finish.token_ids) < _budget(wanted):
+            return turn.truncated(finish)  # the asker allows no more
+        if not summary or not _numbers(summary) <= _numbers(text):
+            quoted = central(text, wanted or PART_SENTENCES)
+            if not quoted:
+                return turn.truncated(finish)
+            turn.notes.append(f"These are sentences of the text itself: the model's own summary {why}.")
+            return turn.result(quoted, quoted, Signals())
         if wanted is not None and (count := len(sentences(summary))) < wanted:
             turn.notes.append(f"The summary has {count} sentences, not {wanted}: the text gave no more.")
         return turn.result(summary, summary, finish.signals if finish.reason == "stop" else Signals())
@@ -87,6 +96,10 @@ class Summarize(Runner):
         asked = f"{between(text)}\nSummarize the text {how}.{also}"
         system = [Message("system", self._spec.system)] if self._spec.system else []
         return [*system, Message("user", asked)]
+
+
+def _numbers(text: str) -> set[str]:
+    return {number.lstrip("0") for number in re.findall(r"\d+", text)}
 
 
 def _budget(wanted: int | None) -> int:

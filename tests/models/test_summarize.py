@@ -103,3 +103,11 @@ async def test_instruction_is_the_owner_s_and_the_text_stays_fenced() -> None:
 async def test_bad_input_is_refused_in_a_sentence(bad: dict[str, Json]) -> None:
     with pytest.raises(InputError):
         await told(over("summarize", ScriptedText([])), bad)
+
+
+async def test_a_summary_that_does_not_end_or_makes_up_a_number_gives_way_to_sentences_of_the_text() -> None:
+    letter = "We found a grey scarf in room 12. The scarf is kept in room 12 for you. Regards."
+    for said in ("word " * 2000, "It was found on 3 May 2022."):
+        _, result = await told(over("summarize", ScriptedText([said])), {"documents": [document(letter)]})
+        assert result.output == "We found a grey scarf in room 12. The scarf is kept in room 12 for you."
+        assert "sentences of the text itself" in " ".join(result.notes)
