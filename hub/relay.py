@@ -83,8 +83,8 @@ class RelayedHub:
         repair: Repair | None = None,
     ) -> None:
         """`find` returns the hub as it is lent now and raises KeptHere when it is not. The rest as in `RemoteHub`."""
-        self._hub_name = name
-        self._capability = capability
+        self.name = f"{capability}@{name}"
+        self.capability = capability
         self._find = find
         self._courier = courier
         self._door = door
@@ -94,14 +94,6 @@ class RelayedHub:
         self._repair = repair
         self.money = 0.0
         """What it cost by what that device says, in its owner's money."""
-
-    @property
-    def name(self) -> str:
-        return f"{self._capability}@{self._hub_name}"
-
-    @property
-    def capability(self) -> str:
-        return self._capability
 
     @property
     def bytes_out(self) -> int:

@@ -56,7 +56,8 @@ class RemoteHub:
         `still` is called before each sending, in a thread, and raises KeptHere when it may not go any more.
         """
         self._hub_name = name
-        self._capability = capability
+        self.name = f"{capability}@{name}"
+        self.capability = capability
         self._hubs = hubs
         self._door = door
         self._client = client
@@ -73,14 +74,6 @@ class RemoteHub:
         """Bytes that left this device for it."""
         self.money = 0.0
         """What it cost, as far as the hub says; the most that it could where it does not."""
-
-    @property
-    def name(self) -> str:
-        return f"{self._capability}@{self._hub_name}"
-
-    @property
-    def capability(self) -> str:
-        return self._capability
 
     async def run(self, request: Request) -> AsyncGenerator[Chunk | Result, None]:
         """See `models.types.Specialist.run`. Raises HubUnusable, which is a ModelsError."""

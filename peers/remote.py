@@ -22,18 +22,14 @@ class RemoteSpecialist:
         self, node: NodeId, capability: str, *, state: NodeState, client: PeerClient, reason: str = "it is placed there"
     ) -> None:
         """`reason`: why the work goes there, for the ledger."""
-        self._capability = capability
+        self.capability = capability
         self._courier = Courier(node, state=state, client=client)
         self._releaser = Releaser(state.ledger)
         self._reason = reason
 
     @property
     def name(self) -> str:
-        return f"{self._capability}@{self._courier.name}"
-
-    @property
-    def capability(self) -> str:
-        return self._capability
+        return f"{self.capability}@{self._courier.name}"
 
     @property
     def bytes_out(self) -> int:

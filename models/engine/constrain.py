@@ -107,11 +107,6 @@ class Matcher:
         """True when nothing but the end may follow."""
         return bool(self._matcher.is_stopped())
 
-    @property
-    def complete(self) -> bool:
-        """True when the text so far satisfies the constraint."""
-        return bool(self._matcher.is_accepting())
-
     def _check(self) -> None:
         if self._matcher.is_error():
             raise ConstraintError(
