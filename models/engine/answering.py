@@ -62,8 +62,8 @@ class Answer:
     """Gather signals."""
     ending: Ending | None = None
     owed: list[Piece] = field(default_factory=list)
-    shown: float = float("-inf")
-    """time.monotonic() at which pieces were last taken to be shown."""
+    shown: bool = False
+    """A piece of it was taken to be shown."""
     lookup: Lookup | None = None
     """Proposes tokens, for an answer that is likely to repeat stretches of its prompt."""
     proposed: list[int] = field(default_factory=list)
@@ -168,9 +168,9 @@ class Answer:
         if piece:
             self.owed.append(piece)
 
-    def take_owed(self, now: float) -> Piece | None:
+    def take_owed(self) -> Piece | None:
         """Return what is not shown yet as one piece, if there is anything."""
-        owed, self.owed, self.shown = self.owed, [], now
+        owed, self.owed, self.shown = self.owed, [], True
         return joined(owed) if owed else None
 
 

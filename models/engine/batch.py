@@ -29,9 +29,9 @@ from models.engine.weighing import weigh
 from models.errors import BackendError, ContextOverflow, DeadlineExceeded, ModelsError
 from models.types import PROGRAMS, Usage
 
-SHOW_S = 0.05
-"""Between two pieces of one answer: a reader sees no difference, and each piece wakes the node on a core that the
-model needs."""
+SHOW_S = 0.1
+"""Between two times that pieces are shown, those of all answers together: each time wakes the node on a core that the
+model needs. Eight answers at once, each with a time of its own every 0.05 s, were 5 % slower."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,7 @@ class Batch:
         self._waiting: deque[Job] = deque()
         self._progressed, self._done, self._failed = progressed, done, failed
         self._clock = 0
+        self._shown = 0.0
         self._pace = Pace()
         self._keeping = Keeping(self._states, prefixes, conversations)
         self._shelf = Shelf(settings.shelf_tokens)
@@ -159,6 +160,17 @@ class Batch:
             take.seat.model_seconds += spent
             self._advance(take, logits[place : place + take.wanted])
             place += take.wanted
+        self._show()
+
+    def _show(self) -> None:
+        """Show what answers have gained, when it is time; the first piece of one at once."""
+        now = time.monotonic()
+        due = now - self._shown >= SHOW_S
+        for seat in self._seats:
+            if isinstance(job := seat.job, Answer) and job.owed and (due or not job.shown):
+                self._progressed(job)
+        if due:
+            self._shown = now
 
     def _learn(self, takes: list[Take], seconds: float) -> None:
         answers = sum(1 for take in takes if take.count == 1)
@@ -188,8 +200,6 @@ class Batch:
             self._states.cut(seat.sequence, len(self._states.tokens(seat.sequence)) - take.proposed + right)
         if job.ending is not None:
             self._end(seat, job)
-        elif job.owed and time.monotonic() - job.shown >= SHOW_S:
-            self._progressed(job)
 
     def _end(self, seat: Seat, job: Answer) -> None:
         job.finish()

@@ -90,7 +90,7 @@ class Worker:
         )
         self._constrainer: Constrainer | None = None
         self._resumed: dict[int, int] = {}
-        self._send({"op": "loaded", "trained_context": self._library.trained_context})
+        _write(replies, {"op": "loaded", "trained_context": self._library.trained_context})
 
     def _open_prefixes(self, load: Frame) -> PrefixFiles | None:
         if not load["prefix_folder"] or not self._library.shares_prefixes:
@@ -112,7 +112,9 @@ class Worker:
                     self._library.close()
                     return
                 self._handle(message)
+                self._replies.flush()
             self._batch.step()
+            self._replies.flush()  # what a step gave goes out at once: each time wakes the node
 
     def _handle(self, message: Frame) -> None:
         number = int(message.get("id", 0))
@@ -201,7 +203,7 @@ class Worker:
         return self._constrainer.matcher(Constraint(constraint[0], constraint[1]))
 
     def _progressed(self, answer: Answer) -> None:
-        piece = answer.take_owed(time.monotonic())
+        piece = answer.take_owed()
         if piece is not None:
             self._send(
                 {"op": "delta", "id": answer.id, "index": piece.index, "text": piece.text, "tokens": piece.token_ids}
@@ -232,7 +234,7 @@ class Worker:
         self._send({"op": "error", "id": number, "code": error.code, "message": str(error)})
 
     def _send(self, message: Frame) -> None:
-        _write(self._replies, message)
+        self._replies.write(framing.encode(message))
 
 
 def _scope(load: Frame) -> str:

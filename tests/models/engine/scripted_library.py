@@ -122,7 +122,7 @@ class Bench:
         self.batch = Batch(
             self.library,
             BatchSettings(context or kv, kv, slots, 2, rows, shelf_tokens=kv if shelf is None else shelf),
-            progressed=lambda answer: (answer.take_owed(float("-inf")), self.progress.append(answer.id))[1],
+            progressed=lambda answer: (answer.take_owed(), self.progress.append(answer.id))[1],
             done=lambda job, usage, weights: self.done.__setitem__(job.id, (job, usage, weights)),
             failed=lambda job, error: self.failed.__setitem__(job.id, error),
             conversations=talks,

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.engine.answering import Scoring
+from models.engine.batch import SHOW_S
 from models.engine.prefixes import PrefixFiles
 from models.errors import ContextOverflow, DeadlineExceeded
 from tests.models.engine.scripted_library import END, VOCABULARY, Bench, expected
@@ -198,3 +199,17 @@ def test_a_damaged_or_foreign_file_is_ignored(tmp_path: Path) -> None:
     assert again.answer(1) == expected([*OWN, 7], 3)
     assert again.done[1][1].cached_tokens == 0
     assert PrefixFiles(tmp_path, "another model").read(OWN) is None
+
+
+def test_the_first_piece_is_shown_at_once_and_later_ones_of_all_answers_together() -> None:
+    bench = Bench()
+    bench.ask(0, [1], 200)
+    bench.batch.step()
+    bench.ask(1, [2], 200)
+    bench.batch.step()
+    assert bench.progress == [0, 1]
+    bench.progress.clear()
+    while not bench.progress:
+        bench.batch.step()
+        time.sleep(SHOW_S / 20)
+    assert bench.progress == [0, 1]
