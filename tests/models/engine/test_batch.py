@@ -203,9 +203,9 @@ def test_a_damaged_or_foreign_file_is_ignored(tmp_path: Path) -> None:
 
 def test_the_first_piece_is_shown_at_once_and_later_ones_of_all_answers_together() -> None:
     bench = Bench()
-    bench.ask(0, [1], 200)
+    bench.ask(0, [1], 100)
     bench.batch.step()
-    bench.ask(1, [2], 200)
+    bench.ask(1, [2], 100)
     bench.batch.step()
     assert bench.progress == [0, 1]
     bench.progress.clear()
