@@ -221,7 +221,7 @@ class Desk:
                 capability=job.subtask.capability,
                 recipient=job.peer.recipient(),
                 reason="the answer to what it asked",
-                bytes_kept=not job.subtask.relay,
+                bytes_kept=False,  # the words are the asker's; here digest and size stay
             )
         )
         try:

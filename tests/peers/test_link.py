@@ -90,7 +90,7 @@ async def test_what_goes_over_a_link_is_in_a_ledger_and_under_a_live_release(
         sent, *_ = kitchen.state.ledger.entries()
         assert b"do not tell anybody" in (kitchen.state.ledger.bytes_of(sent) or b"")
         answered = laptop.state.ledger.entries()[0]
-        assert b" three" in (laptop.state.ledger.bytes_of(answered) or b"")
+        assert answered.size_bytes > len(WORDS) and laptop.state.ledger.bytes_of(answered) is None
     told = [entry for entry in kitchen.state.ledger.entries() if entry.capability == "peer.link"]
     assert {entry.act for entry in told} == {"opened", "release"}
     assert laptop.state.ledger.verify().ok

@@ -71,6 +71,9 @@ async def test_of_others_work_figures_are_kept_and_no_content(tmp_path: Path) ->
         dump = "\n".join(database.iterdump())
     assert "lighthouse" not in dump
     assert "traceparent" in dump
+    files = [path for path in (tmp_path / "kitchen").rglob("*") if path.is_file()]
+    assert any(path.name == "ledger.jsonl" for path in files)
+    assert [path for path in files if b"lighthouse" in path.read_bytes()] == []
 
 
 async def test_another_device_can_not_have_a_file_of_this_one_looked_at(tmp_path: Path) -> None:
