@@ -51,6 +51,14 @@ class Row:
     ratio: Spread | None = None
     """Covey's over the reference's, of the rounds that belong together."""
     better: Better = "higher"
+    bar: float | None = None
+    """What Covey's figure must reach at the better end; None holds it to nothing."""
+
+    @property
+    def missed(self) -> bool:
+        if self.bar is None:
+            return False
+        return self.covey.median > self.bar if self.better == "lower" else self.covey.median < self.bar
 
 
 Pair = tuple[Sequence[float], Sequence[float]]
@@ -64,8 +72,11 @@ def compared(what: str, unit: str, pair: Pair, better: Better = "higher") -> Row
     return Row(what, unit, spread(covey), spread(reference), spread(ratios) if ratios else None, better)
 
 
-def alone(what: str, unit: str, values: Sequence[float], better: Better = "neither") -> Row:
-    return Row(what, unit, spread(values), better=better)
+def alone(
+    what: str, unit: str, values: Sequence[float], better: Better = "neither", *, bar: float | None = None
+) -> Row:
+    """Return the row of one series. The bar holds the median: a worst case is a series of one."""
+    return Row(what, unit, spread(values), better=better, bar=bar)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +91,16 @@ class Report:
     settings: dict[str, object] | None = None
     """How it was measured: counts, the reference's options, and which others were tried."""
     notes: tuple[str, ...] = ()
+
+    @property
+    def missed(self) -> tuple[str, ...]:
+        """What fell short of its bar, a sentence each."""
+        return tuple(
+            f"{self.name}: {row.what}: {number(row.covey.median)}{f' {row.unit}' if row.unit else ''}, "
+            f"and the bar is {number(row.bar)}."
+            for row in self.rows
+            if row.missed and row.bar is not None
+        )
 
 
 def number(value: float) -> str:
@@ -108,11 +129,21 @@ def table(report: Report) -> list[list[str]]:
     """Return the report's cells, the header first."""
     ours, theirs = report.sides
     paired = any(row.reference for row in report.rows)
-    lines = [["", "unit", ours, *([theirs, "ratio"] if paired else []), "n"]]
+    held = any(row.bar is not None for row in report.rows)
+    lines = [["", "unit", ours, *([theirs, "ratio"] if paired else []), *(["bar"] if held else []), "n"]]
     for row in report.rows:
         pair = [cell(row.reference), cell(row.ratio)] if paired else []
-        lines.append([row.what, row.unit, cell(row.covey), *pair, str(row.covey.n)])
+        bar = [_bar(row)] if held else []
+        lines.append([row.what, row.unit, cell(row.covey), *pair, *bar, str(row.covey.n)])
     return lines
+
+
+def _bar(row: Row) -> str:
+    """Return the bar as a reader takes it in at a glance, and whether it was missed."""
+    if row.bar is None:
+        return ""
+    bound = f"{'≤' if row.better == 'lower' else '≥'} {number(row.bar)}"
+    return f"{bound}, missed" if row.missed else bound
 
 
 def as_text(report: Report) -> str:

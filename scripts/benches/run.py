@@ -24,6 +24,7 @@
     worker_kill    the model's process is killed while answers are written
 
 Small counts by default, to see that it works; --full runs the counts that figures are told with.
+A figure that misses its bar is shown all the same, and the command fails (exit code 1).
 The models are those of COVEY_HOME. llama.cpp's tools come from scripts/build_reference.
 """
 
@@ -91,7 +92,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(json.dumps({"machine": machine.describe(), "full": given.full, "benches": [asdict(r) for r in reports]}))
     else:
         print(*(as_text(report) for report in reports), sep="\n\n")
-    return 0
+    missed = [sentence for report in reports for sentence in report.missed]
+    print(*missed, sep="\n", end="\n" if missed else "", file=sys.stderr)
+    return 1 if missed else 0
 
 
 def _one(setup: Setup, name: str, *, write_page: bool) -> Report:

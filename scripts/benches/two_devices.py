@@ -36,6 +36,8 @@ TOKEN_S = 0.02
 TEXT = "A small bird told all the others what it had seen behind the hill. " * 6
 SETTLE_S = 0.2
 """How often it is looked whether the other device is free again."""
+MOST_SHARE = 0.6
+"""Of one device's time: half of it, and what handing over and coming together may cost."""
 STEPS = (StepId("a"), StepId("b"))
 
 
@@ -114,7 +116,7 @@ async def run(setup: Setup) -> Report:
     rows = (
         alone("on one device", "s", one, "lower"),
         alone("on two", "s", two, "lower"),
-        alone("two over one", "ratio", ratios, "lower"),
+        alone("two over one", "ratio", ratios, "lower", bar=MOST_SHARE),
     )
     return Report("two_devices", ABOUT, rows, settings={"rounds": len(one), "token_s": TOKEN_S})
 

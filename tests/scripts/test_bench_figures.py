@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from scripts.benches import figures, page, run, texts
-from scripts.benches.figures import Report, Row, alone, as_text, compared, number, percentile, spread
+from scripts.benches.figures import (
+    Better,
+    Report,
+    Row,
+    alone,
+    as_text,
+    compared,
+    number,
+    percentile,
+    spread,
+    table,
+)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +59,35 @@ def test_a_report_is_readable_on_a_terminal() -> None:
     assert lines[0] == "made_up: a made-up bench"
     assert "3.5 (3.25 to 3.75)" in lines[2]
     assert lines[3].split() == ["memory", "MB", "41", "1"]
+
+
+@pytest.mark.parametrize(
+    ("better", "worst", "shown", "missed"),
+    [
+        ("lower", 0.51, "≤ 0.6", ()),
+        ("lower", 0.61, "≤ 0.6, missed", ("x: share: 0.61 s, and the bar is 0.6.",)),
+        ("higher", 0.61, "≥ 0.6", ()),
+        ("higher", 0.51, "≥ 0.6, missed", ("x: share: 0.51 s, and the bar is 0.6.",)),
+    ],
+)
+def test_a_figure_that_misses_its_bar_is_told_apart(
+    better: Better, worst: float, shown: str, missed: tuple[str, ...]
+) -> None:
+    report = Report("x", "y", (alone("share", "s", [worst], better, bar=0.6), alone("other", "", [1.0])))
+    assert report.missed == missed
+    assert [line[3] for line in table(report)] == ["bar", shown, ""]
+
+
+def test_a_bench_with_a_missed_bar_shows_its_figures_and_fails(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missed = Report("labels", "y", (alone("share", "s", [2.0], "lower", bar=1.0),))
+    monkeypatch.setattr(run, "_one", lambda setup, name, write_page: missed)
+    monkeypatch.setattr(run, "Setup", lambda home, model, full: SimpleNamespace(model_file=tmp_path))
+    assert run.main(["labels"]) == 1
+    shown = capsys.readouterr()
+    assert "≤ 1, missed" in shown.out
+    assert shown.err == "labels: share: 2 s, and the bar is 1.\n"
 
 
 def test_a_run_replaces_its_own_section_of_the_page_and_no_other() -> None:
