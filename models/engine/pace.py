@@ -4,11 +4,14 @@ from __future__ import annotations
 
 LONGEST_STEP = 2.5
 """A step with prompt rows may take this many times one without: bounds the gap between two tokens."""
+UNSEEN_S = 0.05
+"""A step may always take this long: no reader sees such a gap, and many short steps compute fewer rows a second."""
 FIRST_GUESS_ROWS = 32
 FEWEST_ROWS = 8
 """Even on a slow device a prompt must come forward."""
 WEIGHT = 0.2
-"""Share of the newest step in the running averages."""
+"""Share of the newest step in the running averages; of prompt rows, that of so many as EQUAL_ROWS."""
+EQUAL_ROWS = 8
 KNOWN_ROWS = 32
 """Steps without prompt rows are remembered by their number of rows up to here."""
 
@@ -33,13 +36,14 @@ class Pace:
         elif prompt_rows:
             beside = self._step_s or 0.0
             extra = seconds - beside if answers else seconds
-            self._row_s = _average(self._row_s, max(extra, 0.0) / prompt_rows)
+            share = 1 - (1 - WEIGHT) ** (prompt_rows / EQUAL_ROWS)
+            self._row_s = _average(self._row_s, max(extra, 0.0) / prompt_rows, share)
 
     def rows(self, most: int) -> int:
         """Return how many prompt rows the next step may hold beside answers, at most `most`."""
         if self._step_s is None or not self._row_s:
             return min(most, FIRST_GUESS_ROWS)
-        wanted = int((LONGEST_STEP - 1) * self._step_s / self._row_s)
+        wanted = int((max(LONGEST_STEP * self._step_s, UNSEEN_S) - self._step_s) / self._row_s)
         return max(min(most, wanted), min(most, FEWEST_ROWS))
 
     def seconds(self, rows: int) -> float | None:
@@ -60,5 +64,5 @@ class Pace:
         return least + (self._by_rows[above] - least) * (rows - below) / (above - below)
 
 
-def _average(before: float | None, now: float) -> float:
-    return now if before is None else (1 - WEIGHT) * before + WEIGHT * now
+def _average(before: float | None, now: float, share: float = WEIGHT) -> float:
+    return now if before is None else (1 - share) * before + share * now

@@ -1,14 +1,22 @@
 """A prompt comes forward beside answers, without holding them up for long."""
 
-from models.engine.pace import FEWEST_ROWS, FIRST_GUESS_ROWS, LONGEST_STEP, Pace
+from models.engine.pace import FEWEST_ROWS, FIRST_GUESS_ROWS, LONGEST_STEP, UNSEEN_S, Pace
 
 
 def test_rows_fill_the_time_that_a_step_may_take() -> None:
     pace = Pace()
     for _ in range(50):
-        pace.observe(answers=4, prompt_rows=0, seconds=0.02)
-        pace.observe(answers=4, prompt_rows=16, seconds=0.02 + 16 * 0.001)
-    assert abs(pace.rows(512) * 0.001 - (LONGEST_STEP - 1) * 0.02) < 0.002
+        pace.observe(answers=4, prompt_rows=0, seconds=0.04)
+        pace.observe(answers=4, prompt_rows=16, seconds=0.04 + 16 * 0.001)
+    assert abs(pace.rows(512) * 0.001 - (LONGEST_STEP - 1) * 0.04) < 0.002
+
+
+def test_rows_fill_a_gap_that_nobody_sees_however_short_a_step_is() -> None:
+    pace = Pace()
+    for _ in range(50):
+        pace.observe(answers=1, prompt_rows=0, seconds=0.006)
+        pace.observe(answers=1, prompt_rows=16, seconds=0.006 + 16 * 0.001)
+    assert abs(0.006 + pace.rows(512) * 0.001 - UNSEEN_S) < 0.002
 
 
 def test_before_anything_is_known_a_guess_is_made() -> None:
@@ -21,3 +29,11 @@ def test_on_a_slow_device_a_prompt_still_comes_forward() -> None:
     pace.observe(answers=1, prompt_rows=0, seconds=0.01)
     pace.observe(answers=0, prompt_rows=10, seconds=10.0)
     assert pace.rows(512) == FEWEST_ROWS
+
+
+def test_a_long_prompt_says_more_of_what_a_row_takes_than_the_first_few_rows_of_a_fresh_process() -> None:
+    pace = Pace()
+    pace.observe(answers=0, prompt_rows=10, seconds=0.2)
+    pace.observe(answers=1, prompt_rows=0, seconds=0.01)
+    pace.observe(answers=0, prompt_rows=300, seconds=0.3)
+    assert pace.rows(512) > 35
