@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import logging
+import random
 import re
 import secrets
 import socket
@@ -31,7 +33,7 @@ from zeroconf import (  # type: ignore[attr-defined]  # some are missing from th
     Zeroconf,
     current_time_millis,
 )
-from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
+from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
 from peers.errors import DiscoveryError
 from peers.sightings import Announcement
@@ -44,6 +46,10 @@ LOOK_S = 1.5
 """For the answer to a question about one service; who is there answers within 0.1 s."""
 ASK_S = 0.5
 """For all answers to a question that several devices may answer."""
+FIRST_ASK_S = 0.02, 0.12
+"""Between these, by chance, the first question is asked: devices that start together do not ask in step."""
+ASK_AGAIN_S = 1.0, 2.0, 4.0
+"""Between the questions after it, as one may get lost (RFC 6762, 5.2). Who goes on listening asks again later."""
 OPEN_S = 5.0
 MAX_NAME = 40
 """Bytes of an owner's name; DNS takes 63 with what is put behind it."""
@@ -57,6 +63,8 @@ _SRV, _PTR, _A, _AAAA, _IN, _QUERY = 33, 12, 1, 28, 1, 0
 """Record types, class and flags of DNS (RFC 1035, 3.2.2; RFC 2782; RFC 3596)."""
 _IP_MULTICAST_ALL, _IPV6_MULTICAST_ALL = 49, 29
 """Linux: without them a socket also hears groups that other programs joined on other interfaces."""
+
+logger = logging.getLogger(__name__)
 
 Heard = Callable[[str, str], None]
 """Told the service type and the name of whatever was announced, again at each announcement."""
@@ -103,15 +111,14 @@ async def multicast(addresses: Sequence[str], services: Sequence[str], heard: He
         with _mapped():
             await opened.zeroconf.async_wait_for_start(OPEN_S)
         _hear_only_own_groups(opened.zeroconf)
+        made = _Multicast(opened)
         async with contextlib.AsyncExitStack() as stack:
             if services:
                 ear = _Ear(services, heard)
                 opened.zeroconf.async_add_listener(ear, None)
                 stack.callback(opened.zeroconf.async_remove_listener, ear)
-                await stack.enter_async_context(
-                    AsyncServiceBrowser(opened.zeroconf, list(services), handlers=[_nothing])
-                )
-            yield _Multicast(opened)
+                await stack.enter_async_context(_asking(made, services))
+            yield made
     finally:
         with contextlib.suppress(Error, OSError, TimeoutError):
             async with asyncio.timeout(OPEN_S):
@@ -143,7 +150,10 @@ class _Multicast:
                 await (await self._opened.async_unregister_service(info))
 
     async def look(self, service: str, name: str) -> Sequence[Announcement]:
-        """Return what is announced under a name, from what was heard or by asking. Raises DiscoveryError."""
+        """Return what is announced under a name, from what was heard or by asking. Raises DiscoveryError.
+
+        In a flood the library forgets at once what it has just heard; then there is the one that answered.
+        """
         with _mapped():
             info = AsyncServiceInfo(service, f"{name}.{service}")
             if not await info.async_request(self._opened.zeroconf, LOOK_S * 1000):
@@ -151,15 +161,21 @@ class _Multicast:
             records = self._opened.zeroconf.cache.get_all_by_details(info.name, _SRV, _IN)
         places = [one for one in records if isinstance(one, DNSService) and not one.is_expired(current_time_millis())]
         newest = sorted(places, key=lambda one: one.created, reverse=True)[:MAX_ANNOUNCERS]
-        return [self._announced_at(name, one) for one in newest]
+        found = [self._announced_at(name, one) for one in newest]
+        return [one for one in found if one.hosts] or [_answered(name, info)]
 
     async def ask(self, service: str, name: str = "") -> None:
         """Have every device that announces a name say so again: what one has said, others with that name leave out."""
-        question = DNSOutgoing(_QUERY)
-        question.add_question(DNSQuestion(f"{name}.{service}", _SRV, _IN) if name else DNSQuestion(service, _PTR, _IN))
-        with _mapped():
-            self._opened.zeroconf.async_send(question)
+        self.send(DNSQuestion(f"{name}.{service}", _SRV, _IN) if name else DNSQuestion(service, _PTR, _IN))
         await asyncio.sleep(ASK_S)
+
+    def send(self, *questions: DNSQuestion) -> None:
+        """Ask, and name no answers that are known: after a flood they would fill hundreds of packets."""
+        asked = DNSOutgoing(_QUERY)
+        for question in questions:
+            asked.add_question(question)
+        with _mapped():
+            self._opened.zeroconf.async_send(asked)
 
     def _announced_at(self, name: str, place: DNSService) -> Announcement:
         """Return one device's announcement. Its host is called by its boot, as each service's is."""
@@ -170,8 +186,35 @@ class _Multicast:
             for record in cache.get_all_by_details(place.server, kind, _IN)
             if isinstance(record, DNSAddress) and not record.is_expired(current_time_millis())
         ]
-        boot = place.server.removesuffix(".").removesuffix(".local")
-        return Announcement(name, tuple(_host(record) for record in found[:MAX_ADDRESSES]), place.port, boot[:MAX_BOOT])
+        hosts = tuple(_host(record) for record in found[:MAX_ADDRESSES])
+        return Announcement(name, hosts, place.port, _boot(place.server))
+
+
+@asynccontextmanager
+async def _asking(made: _Multicast, services: Sequence[str]) -> AsyncIterator[None]:
+    """Ask who is there, soon and a few times, while the block lasts.
+
+    The library's browser would do so too, but it keeps each name that anybody announces, for as long as the
+    announcer says, and asks for each again.
+    """
+    asking = asyncio.create_task(_ask_early(made, services))
+    try:
+        yield
+    finally:
+        asking.cancel()
+        await asyncio.wait([asking])
+
+
+async def _ask_early(made: _Multicast, services: Sequence[str]) -> None:
+    try:
+        for number, pause_s in enumerate((random.uniform(*FIRST_ASK_S), *ASK_AGAIN_S)):
+            await asyncio.sleep(pause_s)
+            questions = [DNSQuestion(service, _PTR, _IN) for service in services]
+            for question in questions:
+                question.unicast = number == 0  # answered at once, to this device alone (RFC 6762, 5.4)
+            made.send(*questions)
+    except DiscoveryError as error:
+        logger.debug("who is there can't be asked: %s", error)
 
 
 class _Ear(RecordUpdateListener):
@@ -218,14 +261,19 @@ def _info(plate: Plate) -> ServiceInfo:
     )
 
 
+def _answered(name: str, info: ServiceInfo) -> Announcement:
+    hosts = tuple(info.parsed_scoped_addresses()[:MAX_ADDRESSES])
+    return Announcement(name, hosts, info.port or 0, _boot(info.server or ""))
+
+
+def _boot(server: str) -> str:
+    return server.removesuffix(".").removesuffix(".local")[:MAX_BOOT]
+
+
 def _host(record: DNSAddress) -> str:
     """Return an address as text, with its interface where it is valid only there."""
     address = ipaddress.ip_address(record.address)
     return f"{address}%{record.scope_id}" if address.is_link_local and record.scope_id else str(address)
-
-
-def _nothing(zeroconf: Zeroconf, service_type: str, name: str, state_change: object) -> None:
-    """The browser only asks; the ear hears."""
 
 
 def _hear_only_own_groups(opened: Zeroconf) -> None:
