@@ -7,21 +7,17 @@ Its requests then fail with `WorkerDied`, the node stays up, and the next reques
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
 import os
 import signal
-import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import astuple, dataclass, replace
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 from models import errors, gguf
 from models.backend import Constraint, Delta, Finish, GenerateCall, Message
+from models.backends.llama_process import COMMAND, Frame, WorkerProcess
 from models.engine import framing
-from models.engine.environment import environment
 from models.errors import (
     BackendError,
     ConstraintError,
@@ -36,16 +32,8 @@ from models.store import Store
 from models.tuned import as_run
 from models.types import Digest, ModelId, Signals, Usage
 
-logger = logging.getLogger(__name__)
-
 LOAD_S = 120.0
 """Seconds a model may take to load; a 4 GB file from a slow card takes about 100."""
-CLOSE_S = 2.0
-"""Seconds a worker has to end by itself before it is killed."""
-STDERR_BYTES_KEPT = 4096
-"""Bytes of the worker's last words kept for the error message."""
-
-_END: dict[str, Any] = {"op": "worker-died"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +78,22 @@ REPRODUCIBLE_ROWS = 32
 class LlamaModel:
     """A loaded language model. Made by `load`; `close` ends its process."""
 
-    def __init__(self, model_id: ModelId, path: Path, artifacts: tuple[Digest, ...], settings: LlamaSettings) -> None:
+    def __init__(
+        self,
+        model_id: ModelId,
+        path: Path,
+        artifacts: tuple[Digest, ...],
+        settings: LlamaSettings,
+        *,
+        command: Sequence[str] = COMMAND,
+    ) -> None:
+        """`command` starts the worker; tests put another one in its place."""
         self.id = model_id
         self.artifacts = artifacts
         self._path = path
         self._settings = settings
-        self._numbers = count(1)
-        self._inboxes: dict[int, asyncio.Queue[dict[str, Any]]] = {}
-        self._process: asyncio.subprocess.Process | None = None
-        self._reader: asyncio.Task[None] | None = None
-        self._last_words: asyncio.Task[bytes] | None = None
+        self._command = command
+        self._worker: WorkerProcess | None = None
         self._starting = asyncio.Lock()
 
     @property
@@ -113,11 +107,7 @@ class LlamaModel:
     ) -> LlamaModel:
         """Start a worker and load the model. Raises BadArtifact, OutOfMemory, TemplateError, WorkerDied."""
         model = cls(model_id, path, artifacts, settings or LlamaSettings())
-        try:
-            await model._start()
-        except BaseException:  # cancelled too: a worker that nobody has would keep its memory
-            await model.close()
-            raise
+        await model._serving()
         return model
 
     @property
@@ -127,17 +117,17 @@ class LlamaModel:
     @property
     def memory_bytes(self) -> int:
         """Resident size of the worker process, 0 when it is gone."""
-        if self._process is None or self._process.returncode is not None:
+        if self._worker is None or self._worker.status is not None:
             return 0
         try:
-            statm = Path(f"/proc/{self._process.pid}/statm").read_text()
+            statm = Path(f"/proc/{self._worker.pid}/statm").read_text()
             return int(statm.split()[1]) * os.sysconf("SC_PAGE_SIZE")
         except OSError:  # no /proc on this system
             return self._path.stat().st_size
 
     @property
     def process_id(self) -> int | None:
-        return self._process.pid if self._process else None
+        return self._worker.pid if self._worker else None
 
     async def generate(self, call: GenerateCall) -> AsyncGenerator[Delta | Finish, None]:
         """See `models.backend.TextModel.generate`."""
@@ -162,7 +152,8 @@ class LlamaModel:
             "resume_tokens": call.resume_tokens,
             "deadline_s": call.deadline_s,
         }
-        async with self._request(message) as inbox:
+        worker = await self._serving()
+        async with worker.request(message) as inbox:
             while True:
                 reply = await inbox.get()
                 match reply["op"]:
@@ -178,7 +169,7 @@ class LlamaModel:
                         )
                         return
                     case _:
-                        raise await self._failure(reply)
+                        raise await _failure(worker, reply)
 
     async def score(
         self, messages: Sequence[Message], labels: Sequence[str], prefill: str = "", *, asker: str = ""
@@ -193,130 +184,69 @@ class LlamaModel:
             "prefill": prefill,
             "asker": asker,
         }
-        async with self._request(message) as inbox:
+        worker = await self._serving()
+        async with worker.request(message) as inbox:
             reply = await inbox.get()
             if reply["op"] != "scores":
-                raise await self._failure(reply)
+                raise await _failure(worker, reply)
             return [float(p) for p in reply["probabilities"]]
 
     async def count_tokens(self, text: str) -> int:
         """See `models.backend.TextModel.count_tokens`."""
-        async with self._request({"op": "count", "text": text}) as inbox:
+        worker = await self._serving()
+        async with worker.request({"op": "count", "text": text}) as inbox:
             reply = await inbox.get()
             if reply["op"] != "count":
-                raise await self._failure(reply)
+                raise await _failure(worker, reply)
             return int(reply["tokens"])
 
     async def forget(self, conversation: Path | None = None) -> None:
         """See `models.backend.Remembers`."""
-        if self._process is not None and self._process.returncode is None:
-            async with self._request({"op": "forget", "conversation": str(conversation or "")}) as inbox:
+        if self._worker is not None and self._worker.serves:
+            async with self._worker.request({"op": "forget", "conversation": str(conversation or "")}) as inbox:
                 await inbox.get()  # or it died, and remembers nothing
 
     async def close(self) -> None:
-        """End the worker: by the end of its input, else by force."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        if process.stdin is not None:
-            process.stdin.close()
-        try:
-            await asyncio.wait_for(process.wait(), CLOSE_S)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-        for task in (self._reader, self._last_words):
-            if task is not None:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+        """End the worker."""
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            await worker.close()
 
-    @contextlib.asynccontextmanager
-    async def _request(self, message: dict[str, Any]) -> AsyncIterator[asyncio.Queue[dict[str, Any]]]:
-        """Send a message and hand out its replies; leaving early cancels it in the worker."""
-        await self._start()
-        number = next(self._numbers)
-        inbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()  # bounded by the request's token budget
-        self._inboxes[number] = inbox
-        try:
-            await self._send({**message, "id": number})
-            yield inbox
-        finally:
-            if self._inboxes.pop(number, None) is not None and self._process is not None:
-                with contextlib.suppress(WorkerDied, asyncio.CancelledError):
-                    await self._send({"op": "cancel", "id": number})
-
-    async def _send(self, message: dict[str, Any]) -> None:
-        process = self._process
-        if process is None or process.stdin is None:
-            raise self._died()
-        try:
-            process.stdin.write(framing.encode(message))
-            await process.stdin.drain()
-        except (ConnectionError, RuntimeError) as error:
-            raise self._died() from error
-
-    async def _start(self) -> None:
-        """Start the worker if it is not running. Raises as `load`."""
+    async def _serving(self) -> WorkerProcess:
+        """Return the worker, started anew if it has died. Raises as `load`."""
         async with self._starting:
-            if self._process is not None and self._process.returncode is None:
-                return
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "models.engine.worker",
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                start_new_session=True,
-                env=environment(self._settings.threads),
-            )
-            self._process = process
-            assert process.stdout is not None and process.stderr is not None
-            self._last_words = asyncio.create_task(_tail(process.stderr))
-            settings = self._settings
-            await self._send(
-                {
-                    "path": str(self._path),
-                    "kv_tokens": settings.state_tokens,
-                    "context_tokens": settings.context_tokens,
-                    "slots": settings.slots,
-                    "scratch": settings.scratch,
-                    "threads": settings.threads,
-                    "rows": min(settings.rows, REPRODUCIBLE_ROWS) if settings.reproducible else settings.rows,
-                    "reproducible": settings.reproducible,
-                    "prefix_folder": str(settings.prefix_folder or ""),
-                    "digest": "".join(self.artifacts),
-                }
-            )
+            if self._worker is not None and self._worker.serves:
+                return self._worker
+            if self._worker is not None:
+                await self._worker.kill()  # it is as good as dead, and its place is needed
+            worker = await WorkerProcess.start(self.id, threads=self._settings.threads, command=self._command)
+            self._worker = worker
             try:
-                first = await asyncio.wait_for(framing.receive(process.stdout), LOAD_S)
-            except (TimeoutError, framing.BrokenFrame):
-                first = None
-            if first is None or first["op"] != "loaded":
-                raise self._lost_at_load(await self._failure(first or _END), process.returncode)
-            self._reader = asyncio.create_task(self._read(process.stdout))
+                await self._load(worker)
+            except BaseException:  # cancelled too: nobody would listen to it, and all that ask would wait for ever
+                self._worker = None
+                await worker.kill()
+                raise
+            return worker
 
-    async def _read(self, pipe: asyncio.StreamReader) -> None:
-        """Hand each reply to the request that waits for it; at the end tell all that are left."""
-        try:
-            while (reply := await framing.receive(pipe)) is not None:
-                inbox = self._inboxes.get(reply["id"])
-                if inbox is None:
-                    continue
-                if reply["op"] != "delta":
-                    del self._inboxes[reply["id"]]
-                inbox.put_nowait(reply)
-        except framing.BrokenFrame as error:
-            logger.warning("the worker of %s sent something unreadable: %s", self.id, error)
-        for inbox in self._inboxes.values():
-            inbox.put_nowait(_END)
-        self._inboxes.clear()
-
-    async def _failure(self, reply: dict[str, Any]) -> ModelsError:
-        if reply["op"] in ("error", "failed"):
-            kind = _BY_CODE.get(reply["code"], BackendError)
-            return kind(reply["message"])
-        return self._died(await self._words())
+    async def _load(self, worker: WorkerProcess) -> None:
+        settings = self._settings
+        load: Frame = {
+            "path": str(self._path),
+            "kv_tokens": settings.state_tokens,
+            "context_tokens": settings.context_tokens,
+            "slots": settings.slots,
+            "scratch": settings.scratch,
+            "threads": settings.threads,
+            "rows": min(settings.rows, REPRODUCIBLE_ROWS) if settings.reproducible else settings.rows,
+            "reproducible": settings.reproducible,
+            "prefix_folder": str(settings.prefix_folder or ""),
+            "digest": "".join(self.artifacts),
+        }
+        first = await worker.load(load, LOAD_S)
+        if not worker.serves:
+            failure = await _failure(worker, first or {"op": "silent"})
+            raise self._lost_at_load(failure, worker.status)
 
     def _lost_at_load(self, failure: ModelsError, status: int | None) -> ModelsError:
         """Return what a failure at load means: a kill by the system is its way to say that memory ran out."""
@@ -328,21 +258,12 @@ class LlamaModel:
             f"It needs at least {size:,.0f} MB; close other programs, or use a smaller model or context."
         )
 
-    async def _words(self) -> str:
-        """Return the last line that a dead worker wrote."""
-        if self._process is None or self._last_words is None:
-            return ""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._process.wait(), CLOSE_S)
-            words = await asyncio.wait_for(asyncio.shield(self._last_words), CLOSE_S)
-            lines = words.decode("utf-8", "replace").strip().splitlines()
-            return lines[-1][:200] if lines else ""
-        return ""
 
-    def _died(self, words: str = "") -> WorkerDied:
-        status = self._process.returncode if self._process is not None else None
-        detail = f" (status {status}{': ' + words if words else ''})" if status is not None else ""
-        return WorkerDied(f"The process of model {self.id} ended unexpectedly{detail}. Ask again: it starts afresh.")
+async def _failure(worker: WorkerProcess, reply: Frame) -> ModelsError:
+    if reply["op"] in ("error", "failed"):
+        kind = _BY_CODE.get(reply["code"], BackendError)
+        return kind(reply["message"])
+    return await worker.died()
 
 
 def _sendable(constraint: Constraint) -> tuple[str, Any]:
@@ -352,14 +273,6 @@ def _sendable(constraint: Constraint) -> tuple[str, Any]:
     except InputError as error:
         raise ConstraintError(str(error)) from error
     return constraint.kind, constraint.value
-
-
-async def _tail(pipe: asyncio.StreamReader) -> bytes:
-    """Read a pipe to its end, keeping only its last bytes."""
-    kept = b""
-    while data := await pipe.read(STDERR_BYTES_KEPT):
-        kept = (kept + data)[-STDERR_BYTES_KEPT:]
-    return kept
 
 
 def _codes(kind: type[ModelsError]) -> dict[str, type[ModelsError]]:

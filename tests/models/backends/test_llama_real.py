@@ -186,6 +186,17 @@ async def test_a_killed_worker_fails_its_requests_and_the_next_one_starts_anothe
         assert (await whole(model.generate(call("Say hi.", 4)))).text
 
 
+async def test_a_restart_that_is_given_up_does_not_keep_the_next_request_waiting(models_home: Path) -> None:
+    async with smollm(models_home) as model:
+        assert model.process_id is not None
+        os.kill(model.process_id, signal.SIGKILL)
+        given_up = asyncio.create_task(whole(model.generate(call("Say hi.", 4))))
+        await asyncio.sleep(0.05)  # by then it is loading again
+        given_up.cancel()
+        await asyncio.gather(given_up, return_exceptions=True)
+        assert (await asyncio.wait_for(whole(model.generate(call("Say hi.", 4))), 20)).text
+
+
 async def test_a_file_that_is_no_model_is_refused_and_the_node_stays_up(tmp_path: Path) -> None:
     path = tmp_path / "model.gguf"
     path.write_bytes(b"GGUF" + os.urandom(5000))

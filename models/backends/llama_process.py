@@ -1,0 +1,197 @@
+"""The node's side of one worker process: it is started, spoken to, listened to, and ended.
+
+It serves until it dies or speaks nonsense; then all that wait for it are told, and it is not used again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sys
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from itertools import count
+from typing import Any
+
+from models.engine import framing
+from models.engine.environment import environment
+from models.errors import WorkerDied
+from models.types import ModelId
+
+logger = logging.getLogger(__name__)
+
+COMMAND = (sys.executable, "-m", "models.engine.worker")
+CLOSE_S = 2.0
+"""Seconds a worker has to end by itself before it is killed."""
+STDERR_BYTES_KEPT = 4096
+"""Bytes of the worker's last words kept for the error message."""
+
+Frame = dict[str, Any]
+_END: Frame = {"op": "worker-died"}
+
+
+class Inbox:
+    """Replies to one request that nobody has taken yet: at most one piece of the answer, and how it ended.
+
+    A reader who stands still holds up nobody else; what it has not taken yet is joined.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[Frame] = deque()
+        self._arrived = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def put(self, reply: Frame) -> None:
+        last = self._waiting[-1] if self._waiting else None
+        if last is not None and last["op"] == reply["op"] == "delta":
+            last["text"] += reply["text"]
+            last["tokens"] += reply["tokens"]
+        else:
+            self._waiting.append(reply)
+        self._arrived.set()
+
+    async def get(self) -> Frame:
+        await self._arrived.wait()
+        reply = self._waiting.popleft()
+        if not self._waiting:
+            self._arrived.clear()
+        return reply
+
+
+class WorkerProcess:
+    """A process that serves one model. Made by `start`, ready after `load`; `close` or `kill` ends it."""
+
+    def __init__(self, model: ModelId, process: asyncio.subprocess.Process) -> None:
+        assert process.stdin is not None and process.stdout is not None and process.stderr is not None
+        self._model = model
+        self._process = process
+        self._stdin, self._stdout = process.stdin, process.stdout
+        self._inboxes: dict[int, Inbox] = {}
+        self._numbers = count(1)
+        self._last_words = asyncio.create_task(_tail(process.stderr))
+        self._reader: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def start(cls, model: ModelId, *, threads: int, command: Sequence[str] = COMMAND) -> WorkerProcess:
+        """Start a process; nothing is loaded yet."""
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+            env=environment(threads),
+        )
+        return cls(model, process)
+
+    @property
+    def serves(self) -> bool:
+        """True from the end of loading until it has died or nobody listens to it any more."""
+        return self._reader is not None and not self._reader.done() and self._process.returncode is None
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def status(self) -> int | None:
+        """How it ended, None while it runs."""
+        return self._process.returncode
+
+    async def load(self, settings: Frame, timeout_s: float) -> Frame | None:
+        """Have a model loaded; return the worker's word on it, None when there was none. Raises WorkerDied."""
+        await self._send(settings)
+        try:
+            first = await asyncio.wait_for(framing.receive(self._stdout), timeout_s)
+        except (TimeoutError, framing.BrokenFrame):
+            return None
+        if first is not None and first["op"] == "loaded":
+            self._reader = asyncio.create_task(self._read())
+        return first
+
+    @contextlib.asynccontextmanager
+    async def request(self, message: Frame) -> AsyncIterator[Inbox]:
+        """Send a message and hand out its replies; leaving early cancels it in the worker. Raises WorkerDied."""
+        number = next(self._numbers)
+        inbox = self._inboxes[number] = Inbox()
+        try:
+            await self._send({**message, "id": number})
+            yield inbox
+        finally:
+            if self._inboxes.pop(number, None) is not None:
+                with contextlib.suppress(WorkerDied, asyncio.CancelledError):
+                    await self._send({"op": "cancel", "id": number})
+
+    async def close(self) -> None:
+        """End it: by the end of its input, else by force."""
+        self._stdin.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._process.wait(), CLOSE_S)
+        await self.kill()
+
+    async def kill(self) -> None:
+        """End it by force, and tell all that wait for it."""
+        self._stop()
+        await self._process.wait()
+        await asyncio.wait([self._last_words], timeout=CLOSE_S)
+        tasks = [task for task in (self._reader, self._last_words) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def died(self) -> WorkerDied:
+        """Return the error of those who waited for it, with its last words."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._process.wait(), CLOSE_S)
+        await asyncio.wait([self._last_words], timeout=CLOSE_S)
+        said = b"" if not self._last_words.done() or self._last_words.cancelled() else self._last_words.result()
+        lines = said.decode("utf-8", "replace").strip().splitlines()
+        return self._death(f": {lines[-1][:200]}" if lines else "")
+
+    def _death(self, words: str = "") -> WorkerDied:
+        detail = f" (status {self.status}{words})" if self.status is not None else ""
+        return WorkerDied(
+            f"The process of model {self._model} ended unexpectedly{detail}. Ask again: it starts afresh."
+        )
+
+    async def _send(self, message: Frame) -> None:
+        try:
+            self._stdin.write(framing.encode(message))
+            await self._stdin.drain()
+        except (ConnectionError, RuntimeError) as error:
+            raise self._death() from error
+
+    async def _read(self) -> None:
+        """Hand each reply to the request that waits for it; at the end tell all that are left."""
+        try:
+            while (reply := await framing.receive(self._stdout)) is not None:
+                inbox = self._inboxes.get(reply["id"])
+                if inbox is None:
+                    continue
+                if reply["op"] != "delta":
+                    del self._inboxes[reply["id"]]
+                inbox.put(reply)
+        except framing.BrokenFrame as error:
+            logger.warning("the worker of %s sent something unreadable: %s", self._model, error)
+        finally:
+            self._stop()
+
+    def _stop(self) -> None:
+        """End the process and all that wait for it: nobody listens to it any more."""
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+        for inbox in self._inboxes.values():
+            inbox.put(_END)
+        self._inboxes.clear()
+
+
+async def _tail(pipe: asyncio.StreamReader) -> bytes:
+    """Read a pipe to its end, keeping only its last bytes."""
+    kept = b""
+    while data := await pipe.read(STDERR_BYTES_KEPT):
+        kept = (kept + data)[-STDERR_BYTES_KEPT:]
+    return kept

@@ -1,0 +1,102 @@
+"""The node's side of a worker process, with small programs in the place of the worker."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models.backends.llama import LlamaModel, LlamaSettings
+from models.backends.llama_process import Inbox
+from models.errors import WorkerDied
+from models.types import ModelId
+
+FOREWORD = """
+import sys, time
+from models.engine import framing
+requests, replies = sys.stdin.buffer, sys.stdout.buffer
+def say(**message):
+    replies.write(framing.encode(message)); replies.flush()
+framing.read(requests)
+"""
+SPEAKS_NONSENSE = """
+say(op="loaded")
+framing.read(requests)
+replies.write(b"\\xff" * 4); replies.flush()
+time.sleep(60)
+"""
+NEVER_ANSWERS = """
+say(op="loaded")
+while framing.read(requests): pass
+"""
+NEVER_LOADS = "time.sleep(60)"
+
+
+def stand_in(program: str) -> LlamaModel:
+    command = (sys.executable, "-c", FOREWORD + program)
+    return LlamaModel(ModelId("stand-in"), Path("none"), (), LlamaSettings(), command=command)
+
+
+async def asked(model: LlamaModel) -> int:
+    return await asyncio.wait_for(model.count_tokens("x"), 10)
+
+
+async def test_unreadable_worker_is_ended_and_nobody_waits_for_it() -> None:
+    model = stand_in(SPEAKS_NONSENSE)
+    pids = set()
+    for _ in range(2):
+        with pytest.raises(WorkerDied):
+            await asked(model)
+        pids.add(model.process_id)
+    assert len(pids) == 2
+    await model.close()
+
+
+async def test_closing_tells_those_who_wait() -> None:
+    model = stand_in(NEVER_ANSWERS)
+    waiting = [asyncio.create_task(asked(model)) for _ in range(3)]
+    while model._worker is None or len(model._worker._inboxes) < 3:  # noqa: ASYNC110  # another process loads
+        await asyncio.sleep(0.01)
+    await model.close()
+    assert all(isinstance(end, WorkerDied) for end in await asyncio.gather(*waiting, return_exceptions=True))
+
+
+async def test_start_that_is_given_up_is_made_anew_by_the_next_request() -> None:
+    model = stand_in(NEVER_LOADS)
+    for _ in range(2):
+        waiting = asyncio.create_task(model.count_tokens("x"))
+        while model.process_id is None:  # noqa: ASYNC110  # another process starts
+            await asyncio.sleep(0.01)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        assert waiting.cancelled() and model.process_id is None
+
+
+def delta(index: int, text: str, *tokens: int) -> dict[str, Any]:
+    return {"op": "delta", "index": index, "text": text, "tokens": list(tokens)}
+
+
+async def test_what_a_slow_reader_has_not_taken_is_joined_and_no_token_is_lost() -> None:
+    inbox = Inbox()
+    for n in range(2000):
+        inbox.put(delta(n, f"{n} ", n))
+        assert len(inbox) == 1
+    inbox.put({"op": "finish"})
+    assert len(inbox) == 2
+    piece = await inbox.get()
+    assert piece == delta(0, "".join(f"{n} " for n in range(2000)), *range(2000))
+    assert (await inbox.get())["op"] == "finish"
+
+
+async def test_reader_that_keeps_up_gets_each_piece() -> None:
+    inbox = Inbox()
+    for n in range(3):
+        inbox.put(delta(n, "a", n))
+        assert await inbox.get() == delta(n, "a", n)
+    waiting = asyncio.create_task(inbox.get())
+    await asyncio.sleep(0)
+    inbox.put(delta(3, "b", 3))
+    assert (await waiting)["text"] == "b"
