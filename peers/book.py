@@ -158,8 +158,8 @@ def with_heard(book: Book, tombstone: Tombstone, me: NodeId) -> tuple[Book, Effe
     peer = book.peers.get(tombstone.subject)
     if peer is not None and peer.counter > tombstone.counter:
         return book, Effect.NOTHING
-    if not binds and (issuer is None or peer is None):
-        return book, Effect.NOTHING  # from a stranger, or about one: nothing here depends on it
+    if not binds and (issuer is None or peer is None or _is_warned(book, tombstone, peer)):
+        return book, Effect.NOTHING  # from a stranger, about one, or said before: nothing here depends on it
     return _without(book, tombstone, binds=binds), Effect.BINDS if binds else Effect.WARNING
 
 
@@ -205,6 +205,14 @@ def _is_known(book: Book, tombstone: Tombstone) -> bool:
     """Return whether the same device has said this, or something newer, about that one before."""
     return any(
         (known.issuer, known.subject) == (tombstone.issuer, tombstone.subject) and known.counter >= tombstone.counter
+        for known in (notice.tombstone for notice in book.notices)
+    )
+
+
+def _is_warned(book: Book, tombstone: Tombstone, peer: Peer) -> bool:
+    """Return whether the owner was warned so before, of this very pairing: a higher number says nothing new."""
+    return any(
+        (known.issuer, known.subject) == (tombstone.issuer, tombstone.subject) and known.counter >= peer.counter
         for known in (notice.tombstone for notice in book.notices)
     )
 

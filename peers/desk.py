@@ -23,9 +23,9 @@ from peers.errors import PeerBusy, PeersError, RemoteProtocolError, WorkLoops
 from peers.gate import Gate
 from peers.messages import Accepted, Done, Failed, Hello, Streamed, Subtask
 from peers.node_id import NodeId
-from peers.refusals import Refusals
 from peers.release import Released, Releaser, Stream, sending
 from peers.replays import Replays, key_of
+from peers.seldom import Seldom
 from peers.state import NodeState
 from peers.version import agree
 from peers.wire import read
@@ -99,6 +99,8 @@ class Desk:
         self.gate = Gate(state.peers)
         self.is_draining = False
         """Whether this device is about to stop or sleep: nothing new is taken in."""
+        self.seldom = Seldom(state.audit, clock)
+        """Where what others can cause without end is written down."""
         self._state = state
         self._handler = handler
         self._relay = relay
@@ -107,7 +109,6 @@ class Desk:
         self._replays = Replays(clock)
         self._works = Works()
         self._releaser = Releaser(state.ledger)
-        self._refusals = Refusals(state.audit, clock)
         self._running: set[_Running] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -170,9 +171,11 @@ class Desk:
                 await asyncio.shield(asyncio.to_thread(opened.close))
 
     async def refused(self, peer: Peer, error: PeersError | ModelsError) -> tuple[int, Failed]:
-        """Write down that a device was turned away; return the status and the message for it."""
+        """Write down that a device was turned away, if that can be; return the status and the message for it."""
         status, failed = failed_of(error)
-        await self._refusals.note(peer.node_id, failed)
+        happened = Happening(Act.REFUSED, peer.node_id, failed.code, note=failed.message)
+        if (due := self.seldom.due(happened, by=peer.node_id)) is not None:
+            await asyncio.to_thread(self.seldom.write, due)
         return status, failed
 
     def cut(self, node: NodeId) -> None:

@@ -29,6 +29,7 @@ from peers.errors import UnknownPeer
 from peers.grants import Grant
 from peers.node_id import NodeId, short
 from peers.pairing import Me, Paired
+from peers.seldom import Seldom
 from peers.state import NodeState
 from peers.tombstones import Tombstone
 
@@ -91,14 +92,16 @@ def revoke(state: NodeState, name: str) -> Tombstone:
     return stone
 
 
-def hear(state: NodeState, stone: Tombstone) -> Effect:
+def hear(state: NodeState, stone: Tombstone, seldom: Seldom) -> Effect:
     """Take note of a revocation that another device passed on; a forged one does nothing."""
-    _, effect = with_heard(state.peers.book(), stone, state.identity.node_id)
+    book = state.peers.book()
+    _, effect = with_heard(book, stone, state.identity.node_id)
     if effect is Effect.NOTHING or not tombstones.is_genuine(stone):  # in this order: a signature takes longer
         return Effect.NOTHING
     state.peers.change(lambda known: with_heard(known, stone, state.identity.node_id)[0])
     act = Act.REVOKED if effect is Effect.BINDS else Act.WARNED
-    state.audit.record(Happening(act, stone.subject, note=f"{short(stone.issuer)} says so"))
+    happened = Happening(act, stone.subject, note=f"{short(stone.issuer)} says so")
+    seldom.record(happened, by=stone.issuer, alike=stone.subject not in book.peers)
     return effect
 
 

@@ -132,7 +132,7 @@ class Tidings:
             case "revocations":
                 stones = check(message, Revocations).stones
                 for stone in map(tombstone_of, stones):
-                    await asyncio.to_thread(membership.hear, self._station.state, stone)
+                    await asyncio.to_thread(membership.hear, self._station.state, stone, self._station.desk.seldom)
             case "remembered":
                 await asyncio.to_thread(self._hear_remembered, head_of(check(message, Remembered).head))
             case "addresses":
@@ -238,8 +238,9 @@ class Tidings:
             self._warn(peer, f"it remembers entry {head.number} of this device's ledger, which is not there any more")
 
     def _warn(self, peer: Peer, note: str) -> None:
-        logger.warning("%s: %s (`covey ledger verify`)", peer.name, note)
-        self._station.state.audit.record(Happening(Act.WARNED, peer.node_id, "ledger", note=note))
+        happened = Happening(Act.WARNED, peer.node_id, "ledger", note=note)
+        if self._station.desk.seldom.record(happened, by=peer.node_id):
+            logger.warning("%s: %s (`covey ledger verify`)", peer.name, note)
 
 
 def lent(cards: Sequence[HubCard], grant: Grant) -> list[HubCard]:

@@ -155,7 +155,15 @@ def test_a_hostile_device_can_not_flood_out_what_binds(home: Home, book: Book) -
         book, _ = with_heard(book, replace(stone, counter=counter), home.me.node_id)
         book, effect = with_heard(book, replace(stone, subject=of_key(b"%d" % counter)), home.me.node_id)
         assert effect is Effect.NOTHING
-    assert [(notice.binds, notice.tombstone.counter) for notice in book.notices] == [(True, 50), (False, 299)]
+    assert [(notice.binds, notice.tombstone.counter) for notice in book.notices] == [(True, 50), (False, 100)]
+
+
+def test_the_owner_is_warned_again_only_when_the_device_was_paired_again_meanwhile(home: Home, book: Book) -> None:
+    book, _ = with_heard(book, revoked(home.kitchen, home.phone), home.me.node_id)
+    assert with_heard(book, revoked(home.kitchen, home.phone, counter=60), home.me.node_id) == (book, Effect.NOTHING)
+    again = with_paired(book, paired_with(home.phone, "phone", counter=61), own_device(), now_ns=5)
+    _, effect = with_heard(again, revoked(home.kitchen, home.phone, counter=62), home.me.node_id)
+    assert effect is Effect.WARNING
 
 
 def test_even_a_device_with_admin_can_not_fill_the_memory(home: Home, book: Book) -> None:

@@ -276,3 +276,19 @@ async def test_links_are_paced(tmp_path: Path) -> None:
             await kitchen.links.pace(laptop.id)
         with pytest.raises(PeerBusy, match="60 times a minute"):
             await kitchen.links.pace(laptop.id)
+
+
+async def test_a_refusal_that_can_not_be_written_down_ends_nothing_else_on_the_link(tmp_path: Path) -> None:
+    async with linked_pair(tmp_path) as (laptop, kitchen):
+        go = asyncio.Event()
+        laptop.script = waiting_for(go)
+        stream = kitchen.specialist(laptop).run(REQUEST)
+        assert isinstance(await anext(stream), Chunk)
+        await until(lambda: laptop.state.audit.newest(1)[0].act is Act.TASK_IN)
+        laptop.knows(kitchen, replace(own_device(), capabilities=frozenset({"generate"})))
+        laptop.state.settle()
+        laptop.state.audit.chain.head_path.unlink()
+        with pytest.raises(LinkError, match="'embed' was not granted"):
+            await last(kitchen.specialist(laptop, "embed").run(replace(REQUEST, capability="embed")))
+        go.set()
+        assert (await last(stream)).output == "one"

@@ -17,6 +17,7 @@ from peers.book import Book, Effect, find, with_peer
 from peers.errors import UnknownPeer
 from peers.grants import Ask, Now, What, allows, guest_device, own_device
 from peers.identity import Identity
+from peers.seldom import Seldom
 from runtime.cli import peer_view
 from runtime.cli.main import main
 from runtime.cli.node_state import opened
@@ -225,10 +226,10 @@ def test_a_revocation_by_another_device_is_shown_as_a_warning(
     state = opened()
     membership.admit(state, paired_with(phone, "phone"), own_device())
     stone = tombstones.sign(phone, kitchen.node_id, 10**15, now_ns=10**18)
-    assert membership.hear(state, stone) is Effect.WARNING
+    assert membership.hear(state, stone, Seldom(state.audit)) is Effect.WARNING
     assert f"{phone.node_id[:7]} says that its owner revoked kitchen" in run(capsys, "list")
     assert one_object(capsys, "list")["warnings"][0]["name"] == "kitchen"
-    assert membership.hear(state, replace(stone, counter=10**15 + 1)) is Effect.NOTHING  # forged
+    assert membership.hear(state, replace(stone, counter=10**15 + 1), Seldom(state.audit)) is Effect.NOTHING  # forged
 
 
 def test_a_revocation_by_a_device_with_admin_binds_and_is_written_down(kitchen: Identity, home: Path) -> None:
@@ -236,7 +237,7 @@ def test_a_revocation_by_a_device_with_admin_binds_and_is_written_down(kitchen: 
     state = opened()
     membership.admit(state, paired_with(phone, "phone"), replace(own_device(), admin=True))
     stone = tombstones.sign(phone, kitchen.node_id, 10**15, now_ns=10**18)
-    assert membership.hear(state, stone) is Effect.BINDS
+    assert membership.hear(state, stone, Seldom(state.audit)) is Effect.BINDS
     with pytest.raises(UnknownPeer):
         find(state.peers.book(), "kitchen")
     assert state.audit.newest(1)[0].note == f"{phone.node_id[:7]} says so"
