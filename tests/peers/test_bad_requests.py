@@ -189,3 +189,32 @@ async def test_a_guest_whose_time_is_over_is_a_stranger_on_every_path(tmp_path: 
         ):
             async with http.request(method, f"https://{kitchen.address}/peer/1/{path}") as response:
                 assert (response.status, await response.read()) == (403, b""), path
+
+
+@WAYS
+async def test_a_refusal_that_can_not_be_written_down_is_a_refusal_all_the_same_and_ends_nothing_else(
+    tmp_path: Path, way: Callable[[Node, Node], Any]
+) -> None:
+    async with pair(tmp_path) as (laptop, kitchen), way(laptop, kitchen) as ask:
+        kitchen.knows(laptop, replace(OFTEN, capabilities=frozenset({"generate"})))
+        assert b"five" in await ask(body(laptop, Wrong("")))
+        kitchen.state.settle()
+        kitchen.state.audit.chain.head_path.unlink()
+        for _ in range(2):
+            assert refusal(await ask(body(laptop, Wrong("", {"capability": "embed"})))).code == "not_granted"
+
+
+@WAYS
+async def test_a_guest_hears_nothing_of_this_devices_folders(
+    tmp_path: Path, way: Callable[[Node, Node], Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The owner's log has what the guest is not told."""
+    async with pair(tmp_path) as (laptop, kitchen), way(laptop, kitchen) as ask:
+        kitchen.knows(laptop, replace(guest_device(10**19), limits=OFTEN.limits))
+        public = Wrong("", {"label": "public"})
+        assert b"five" in await ask(body(laptop, public))
+        kitchen.state.settle()
+        kitchen.state.ledger.chain.head_path.unlink()
+        failed = refusal(await ask(body(laptop, public)))
+    assert failed.code == "failed" and "`covey doctor`" in failed.message
+    assert str(tmp_path) not in failed.message and str(tmp_path) in caplog.text

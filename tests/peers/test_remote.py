@@ -12,7 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import DeadlineExceeded, InputError, ModelsError, WorkerDied
+from models.errors import (
+    BackendError,
+    BadArtifact,
+    DeadlineExceeded,
+    InputError,
+    ManifestError,
+    ModelsError,
+    UnknownModel,
+    WorkerDied,
+)
 from models.types import Chunk, Label, Request, Result, Tier, Trust, last
 from peers import tls
 from peers.audit import Act
@@ -218,6 +227,26 @@ async def test_what_goes_wrong_there_is_an_error_of_the_same_kind_here(
         kitchen.script = ending_in(error)
         with pytest.raises(kind, match="kitchen: "):
             await last(laptop.specialist(kitchen).run(REQUEST))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        BadArtifact("/home/anna/.covey/models/7f is damaged; run `covey models verify`."),
+        ManifestError("/home/anna/.covey/specialists/poem.toml: field runner: unknown. Correct the file."),
+        WorkerDied('The process ended unexpectedly (status 1: File "/home/anna/covey/worker.py"). Ask again.'),
+        UnknownModel("There is no model 'annas-diary'; run `covey models list` to see the names."),
+    ],
+)
+async def test_what_goes_wrong_inside_a_device_is_told_without_its_folders_and_names(
+    tmp_path: Path, error: ModelsError, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with pair(tmp_path) as (laptop, kitchen):
+        kitchen.script = ending_in(error)
+        with pytest.raises(BackendError) as caught:
+            await last(laptop.specialist(kitchen).run(REQUEST))
+    assert "anna" not in str(caught.value) and "`covey doctor`" in str(caught.value)
+    assert str(error) in caplog.text
 
 
 @pytest.mark.parametrize("chunks", [[0, 0], [0, 2], [1], [5, 3]])
