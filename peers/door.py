@@ -8,22 +8,24 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Collection
+from functools import partial
+from typing import Any
+
+from peers.handshakes import Waiting, gives_way
+from peers.inside import Connection, Inside
 
 HANDSHAKE_S = 10.0
 """A slow board with a poor radio needs two seconds; a socket that says nothing is given up."""
-MAX_HANDSHAKES = 32
-"""Sockets that are in the TLS handshake at once. More come from a flood, and each costs a file descriptor."""
 MAX_UNPAIRED = 16
 """Connections without a client certificate at once: the owner's other device, and room for those who lost their way."""
 UNPAIRED_S = 30.0
 """How long such a connection lives: longer than a pairing's messages take, too short to hold a place by dribbling."""
-_NO_DESCRIPTORS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 EVERYWHERE = "0.0.0.0"
 """The host that stands for all addresses of this device, IPv6 among them."""
 BACKLOG = 64
 """Connections that wait to be accepted; a flood is dropped by the system."""
 _PAUSE_S = 0.1
-"""After running out of descriptors; connections end in the meantime."""
+"""After a socket could not be accepted (no descriptor left, its sender gone already): it may be better in a moment."""
 
 logger = logging.getLogger(__name__)
 
@@ -33,41 +35,60 @@ Protocols = Callable[[], asyncio.Protocol]
 class Door:
     """One listening socket. It serves until it is closed."""
 
-    def __init__(self, protocols: Protocols, context: Callable[[], ssl.SSLContext]) -> None:
-        """`protocols` makes what handles one connection; `context` is asked anew for each, as pairings change."""
+    def __init__(
+        self,
+        protocols: Protocols,
+        context: Callable[[], ssl.SSLContext],
+        inside: Inside,
+        *,
+        known: Callable[[], Collection[str]] = tuple,
+    ) -> None:
+        """`protocols` makes what handles one connection; `context` is asked anew for each, as pairings change.
+
+        `inside` keeps those of paired devices. `known`: the addresses at which paired devices were found; those keep
+        their places among strangers.
+        """
+        self.inside = inside
         self._protocols = protocols
         self._context = context
-        self._handshakes: set[asyncio.Task[None]] = set()
+        self._known = known
+        self._handshakes: dict[Waiting, asyncio.Task[None]] = {}
+        self._accepted = 0
         self._unpaired = 0
-        self._inside: dict[bytes, set[asyncio.Transport]] = {}
-
-    def keep_only(self, trusted: Collection[bytes]) -> None:
-        """End the connections of those whose certificate (DER) is not among these any more."""
-        for certificate in self._inside.keys() - set(trusted):
-            for transport in tuple(self._inside[certificate]):
-                transport.abort()
 
     async def serve(self, listening: socket.socket) -> None:
-        """Accept until cancelled. `listening` is bound, listening and non-blocking."""
+        """Accept until cancelled. `listening` is bound, listening, non-blocking. Raises OSError when it is closed."""
         loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.TaskGroup() as group:
-                while True:
-                    try:
-                        accepted, _ = await loop.sock_accept(listening)
-                    except OSError as error:
-                        if error.errno not in _NO_DESCRIPTORS:
-                            raise
-                        await asyncio.sleep(_PAUSE_S)
-                        continue
-                    if len(self._handshakes) >= MAX_HANDSHAKES:
-                        accepted.close()
-                        continue
-                    task = group.create_task(self._shake(accepted))
-                    self._handshakes.add(task)
-                    task.add_done_callback(self._handshakes.discard)
-        finally:
-            listening.close()
+        async with asyncio.TaskGroup() as group:
+            while True:
+                try:
+                    accepted, address = await loop.sock_accept(listening)
+                except OSError as error:
+                    if error.errno == errno.EBADF:
+                        raise
+                    logger.debug("a connection could not be accepted: %s", error)
+                    await asyncio.sleep(_PAUSE_S)
+                    continue
+                self._begin(group, accepted, host_at(address))
+                await asyncio.sleep(0)  # a flood of sockets leaves the others their turn
+
+    def _begin(self, group: asyncio.TaskGroup, accepted: socket.socket, host: str) -> None:
+        """Let a socket into the handshake, in the place of another where there is no room."""
+        self._accepted += 1
+        waiting = Waiting(self._accepted, host, host in self._known())
+        leaving = gives_way(self._handshakes.keys(), waiting)
+        if leaving is waiting:
+            accepted.close()
+            return
+        if leaving is not None:
+            self._handshakes.pop(leaving).cancel()
+        self._handshakes[waiting] = group.create_task(self._shake(accepted))
+        self._handshakes[waiting].add_done_callback(partial(self._shaken, waiting, accepted))
+
+    def _shaken(self, waiting: Waiting, accepted: socket.socket, shaking: asyncio.Task[None]) -> None:
+        self._handshakes.pop(waiting, None)
+        if shaking.cancelled():
+            accepted.close()
 
     async def _shake(self, accepted: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -85,16 +106,6 @@ class Door:
                 None  # its frames hold the buffers of the connection, and they hold it: a flood's worth
             )
             accepted.close()
-
-    def admit(self, certificate: bytes, transport: asyncio.Transport) -> None:
-        """Remember a connection under the certificate that was shown on it."""
-        self._inside.setdefault(certificate, set()).add(transport)
-
-    def dismiss(self, certificate: bytes, transport: asyncio.Transport) -> None:
-        """Forget a connection that ended."""
-        self._inside[certificate].discard(transport)
-        if not self._inside[certificate]:
-            del self._inside[certificate]
 
     def enter(self, transport: asyncio.Transport) -> bool:
         """Count a connection without a certificate; False when there is no place for it."""
@@ -117,14 +128,16 @@ class _Guest(asyncio.Protocol):
         self._door = door
         self._counted = False
         self._entered = False
-        self._admitted: tuple[bytes, asyncio.Transport] | None = None
+        self._admitted: Connection | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         certificate = peer_certificate(transport)
         if certificate:
-            self._admitted = certificate, transport
-            self._door.admit(certificate, transport)
+            self._admitted = self._door.inside.admit(certificate, transport)
+            if self._admitted is None:
+                transport.abort()
+                return
         else:
             if not self._door.enter(transport):
                 transport.abort()
@@ -134,6 +147,8 @@ class _Guest(asyncio.Protocol):
         self._inside.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
+        if self._admitted is not None:
+            self._door.inside.spoke(self._admitted)
         if self._entered:
             self._inside.data_received(data)
 
@@ -152,7 +167,7 @@ class _Guest(asyncio.Protocol):
         if self._counted:
             self._door.leave()
         if self._admitted is not None:
-            self._door.dismiss(*self._admitted)
+            self._door.inside.dismiss(self._admitted)
         if self._entered:
             self._inside.connection_lost(error)
 
@@ -166,10 +181,13 @@ def peer_certificate(transport: asyncio.BaseTransport | None) -> bytes:
 def host_of(transport: asyncio.BaseTransport | None) -> str:
     """Return the address of the other side as it can be dialled; empty when it is gone."""
     name = transport.get_extra_info("peername") if transport is not None else None
-    if not name:
-        return ""
-    host = str(name[0]).removeprefix("::ffff:")
-    return f"{host}%{name[3]}" if len(name) > 3 and name[3] and "%" not in host else host
+    return host_at(name) if name else ""
+
+
+def host_at(address: tuple[Any, ...]) -> str:
+    """Return the host of a socket's address as it can be dialled."""
+    host = str(address[0]).removeprefix("::ffff:")
+    return f"{host}%{address[3]}" if len(address) > 3 and address[3] and "%" not in host else host
 
 
 def listen(host: str, port: int) -> socket.socket:

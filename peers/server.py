@@ -7,22 +7,28 @@ grant. A revocation ends what runs within half a second, also when another proce
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 
 from aiohttp import web
+from aiohttp.typedefs import Handler as AioHandler
+from aiohttp.typedefs import Middleware
 
 from models.errors import ModelsError
 from peers import codec, tls
 from peers.blob_serving import BlobServing
 from peers.book import Book, Peer
+from peers.client import addresses_of
 from peers.desk import Desk, Handler, Job, Relay, Send, no_relay
 from peers.door import Door, host_of, listen, peer_certificate
 from peers.errors import PeersError
 from peers.hints import Hints
+from peers.inside import Inside
 from peers.link import CLOSE_S, MAX_PAYLOAD_BYTES, Link
 from peers.links import Links
 from peers.neighbourhood import Neighbourhood
@@ -34,6 +40,7 @@ from peers.release import Released, sending
 from peers.shelf import Shelf
 from peers.state import NodeState
 from peers.station import Facts, NoFacts, Station
+from peers.upkeep import kept_up
 
 MAX_BODY_BYTES = codec.MAX_MESSAGE_BYTES + 64 * 1024
 """One message of the greatest size, its frame headers, and a hello before it."""
@@ -80,6 +87,7 @@ class PeerServer:
         self.links = Links(Station(state, self._desk, Neighbourhood(), self.facts, Hints()), clock=clock)
         self._blobs = None if shelf is None else BlobServing(state, self._gate, shelf, pace=pace)
         self._tls: tuple[tuple[bytes, ...], ssl.SSLContext] | None = None
+        self._found: tuple[Book, Collection[str]] = (Book(), ())
         self.port = 0
         """The port it listens on; set when it serves."""
 
@@ -91,7 +99,8 @@ class PeerServer:
     async def _serving(self, host: str, port: int) -> AsyncIterator[PeerServer]:
         listening = listen(host, port)
         self.port = listening.getsockname()[1]
-        app = web.Application(client_max_size=MAX_BODY_BYTES)
+        inside = Inside()
+        app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_holding(inside)])
         app.router.add_post("/pair/1", self._pair)
         app.router.add_post("/peer/1/subtasks", self._subtask)
         app.router.add_get("/peer/1/link", self._link, allow_head=False)
@@ -105,8 +114,11 @@ class PeerServer:
         )  # nothing of the wire is packed, and what a stranger packs would have to be unpacked first
         await runner.setup()
         assert runner.server is not None
-        door = Door(runner.server, self._context)
-        serving = [asyncio.create_task(door.serve(listening)), asyncio.create_task(self._watch(door))]
+        door = Door(runner.server, self._context, inside, known=self._hosts)
+        serving = [
+            asyncio.create_task(kept_up("the port for other devices", partial(door.serve, listening))),
+            asyncio.create_task(kept_up("the watch for revocations", partial(self._watch, inside))),
+        ]
         try:
             yield self
         finally:
@@ -131,7 +143,15 @@ class PeerServer:
             self._tls = trusted, tls.server_context(self._state.identity, trusted)
         return self._tls[1]
 
-    async def _watch(self, door: Door) -> None:
+    def _hosts(self) -> Collection[str]:
+        """Return the addresses at which paired devices were found."""
+        with contextlib.suppress(PeersError):  # the list can't be read now: what it said last holds
+            book = self._state.peers.book()
+            if book is not self._found[0]:
+                self._found = book, {at.host for peer in book.peers.values() for at in addresses_of(peer)}
+        return self._found[1]
+
+    async def _watch(self, inside: Inside) -> None:
         """Cut those who were revoked, or whose time is over, by whatever process; hang up on the revoked."""
         seen = Book()
         while True:
@@ -140,7 +160,7 @@ class PeerServer:
                 book = self._state.peers.book()
                 if book is not seen:
                     seen = book
-                    door.keep_only([peer.certificate for peer in book.peers.values()])
+                    inside.keep_only([peer.certificate for peer in book.peers.values()])
                 for node in self._desk.askers():
                     peer = self._gate.paired(node)
                     if peer is None:
@@ -257,6 +277,17 @@ class PeerServer:
         status, failed = await self._desk.refused(peer, error)
         headers = {"Retry-After": f"{failed.retry_after_s:.0f}"} if failed.retry_after_s else {}
         return web.Response(status=status, body=codec.frames(failed.pack()), headers=headers)
+
+
+def _holding(inside: Inside) -> Middleware:
+    """Return what keeps a connection from giving way to others while a request on it is answered."""
+
+    @web.middleware
+    async def hold(request: web.Request, handler: AioHandler) -> web.StreamResponse:
+        with inside.in_use(request.transport):
+            return await handler(request)
+
+    return hold
 
 
 async def _body(request: web.Request, limit: int) -> bytes | None:

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import resource
+import socket
 import struct
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 
 from models.types import last
-from peers import codec, door, membership, tls
+from peers import codec, door, handshakes, membership, server, tls
 from peers.server import MAX_BODY_BYTES
 from tests.peers.scripts import REQUEST, WORDS, until
 from tests.peers.swarm import Node, pair, running
 
+many_addresses = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has more than one loopback address")
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -67,20 +74,87 @@ async def test_a_stranger_who_dribbles_loses_its_place(tmp_path: Path, monkeypat
         writer.transport.abort()
 
 
+async def silent(node: Node, host: str) -> Connection:
+    """Connect from an address and say nothing."""
+    return await asyncio.open_connection("127.0.0.1", node.server.port, local_addr=(host, 0))
+
+
+@many_addresses
 async def test_sockets_that_say_nothing_are_bounded_and_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(door, "HANDSHAKE_S", 1.0)
     async with pair(tmp_path) as (laptop, kitchen):
-        silent = [await asyncio.open_connection("127.0.0.1", kitchen.server.port) for _ in range(door.MAX_HANDSHAKES)]
-        await asyncio.sleep(0.1)
-        reader, extra = await asyncio.open_connection("127.0.0.1", kitchen.server.port)
-        assert await is_cut(reader)
-        for held, _ in silent:
-            assert await is_cut(held)
+        held = [await silent(kitchen, f"127.0.1.{1 + number}") for number in range(handshakes.MAX_HANDSHAKES)]
+        held.append(await silent(kitchen, "127.0.2.1"))
+        assert await is_cut(held[0][0]), "the oldest gives way, not the newcomer"
+        assert not held[-1][0].at_eof()
+        for reader, _ in held:
+            assert await is_cut(reader)
         assert (await last(laptop.specialist(kitchen).run(REQUEST))).output == WORDS
-        for writer in [*(held for _, held in silent), extra]:
+        for _, writer in held:
             writer.transport.abort()
+
+
+@asynccontextmanager
+async def kept_silent(node: Node, *hosts: str, number: int = 40) -> AsyncIterator[list[str]]:
+    """Hold so many silent sockets open from these addresses, each made anew when it is cut; give who was cut so far."""
+    cut: list[str] = []
+
+    async def hold(host: str) -> None:
+        while True:
+            reader, writer = await silent(node, host)
+            try:
+                await reader.read(1)
+            except OSError:
+                pass
+            finally:
+                writer.transport.abort()
+            cut.append(host)
+            await asyncio.sleep(0.1)
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(hold(hosts[count % len(hosts)])) for count in range(number)]
+        await asyncio.sleep(0.5)
+        yield cut
+        for task in tasks:
+            task.cancel()
+
+
+@many_addresses
+async def test_one_host_whose_sockets_say_nothing_keeps_no_paired_device_out(tmp_path: Path) -> None:
+    async with pair(tmp_path) as (laptop, kitchen), kept_silent(kitchen, "127.0.0.2") as cut:
+        assert (await last(laptop.specialist(kitchen).run(REQUEST))).output == WORDS
+        assert cut, "it was the host itself that lost its places"
+
+
+@many_addresses
+async def test_a_hundred_hosts_keep_no_paired_device_out_that_is_where_it_was(tmp_path: Path) -> None:
+    hosts = [f"127.0.1.{1 + number}" for number in range(100)]
+    async with pair(tmp_path) as (laptop, kitchen), kept_silent(kitchen, *hosts, number=100):
+        assert (await last(laptop.specialist(kitchen).run(REQUEST))).output == WORDS
+
+
+class Unlucky(socket.socket):
+    """A listening socket of which the first connections can't be accepted."""
+
+    errors: ClassVar[list[int]] = []
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        if self.errors:
+            raise OSError(self.errors.pop(0), "it can't be accepted")
+        return super().accept()
+
+
+async def test_a_connection_that_can_not_be_accepted_does_not_close_the_port(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its sender left (macOS), a firewall said no, the network is down, no descriptor is left."""
+    monkeypatch.setattr(server, "listen", lambda host, port: Unlucky(fileno=door.listen(host, port).detach()))
+    Unlucky.errors[:] = [errno.ECONNABORTED, errno.EPERM, errno.ENETDOWN, errno.EMFILE, errno.EPROTO]
+    async with pair(tmp_path) as (laptop, kitchen):
+        assert (await last(laptop.specialist(kitchen).run(REQUEST))).output == WORDS
+        assert Unlucky.errors == []
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="this system does not show descriptors")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +12,10 @@ import pytest
 
 from models.errors import DeadlineExceeded
 from models.types import Chunk, Request, Result, last
-from peers import membership
+from peers import membership, upkeep
 from peers.errors import LinkError, PeerLost
 from peers.grants import own_device
+from peers.inside import Inside
 from peers.server import WATCH_S
 from tests.peers.scripts import REQUEST, WORDS, slowly, until
 from tests.peers.swarm import pair, running
@@ -126,6 +127,31 @@ async def test_a_damaged_list_of_devices_serves_nobody_until_it_is_mended_and_re
         async with asyncio.timeout(1.0):
             with pytest.raises(PeerLost):
                 await anext(stream)
+
+
+async def test_a_watch_that_fails_begins_again_and_revocations_still_bind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(upkeep, "PAUSE_S", 0.1)
+    failures = [RuntimeError("the first round fails")] * 2  # of each of the two nodes
+    keep_only = Inside.keep_only
+
+    def failing(inside: Inside, trusted: Collection[bytes]) -> None:
+        if failures:
+            raise failures.pop()
+        keep_only(inside, trusted)
+
+    monkeypatch.setattr(Inside, "keep_only", failing)
+    async with pair(tmp_path) as (laptop, kitchen):
+        await until(lambda: not failures)
+        kitchen.script = slowly
+        stream = laptop.specialist(kitchen).run(REQUEST)
+        await anext(stream)
+        membership.revoke(kitchen.state, "laptop")
+        async with asyncio.timeout(1.5):
+            with pytest.raises(PeerLost):
+                await anext(stream)
+        assert "the watch for revocations failed" in caplog.text
 
 
 async def test_a_device_that_vanishes_is_lost_and_its_words_are_kept(tmp_path: Path) -> None:
