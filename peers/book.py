@@ -98,6 +98,8 @@ class Book:
     notices: tuple[Notice, ...] = ()
     latest_ns: int = 0
     """The latest time seen: a clock that is set back must not lengthen a guest's stay."""
+    latest_since_start_ns: int = 0
+    """Nanoseconds since the device's start at that time; 0: not known. Time goes on by it beside a wrong clock."""
     format: int = FORMAT
 
 

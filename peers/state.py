@@ -38,6 +38,7 @@ class NodeState:
 
     def settle(self) -> None:
         """Wait until all is on the disk that was to follow soon; blocks."""
+        self.peers.settle()
         self.ledger.settle()
         self.audit.chain.settle()
 
