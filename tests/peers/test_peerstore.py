@@ -25,12 +25,13 @@ class Device:
         return PeerStore(self._folder, clock_ns=self.day, since_start_ns=self.since_start)
 
     def pass_s(self, seconds: float) -> None:
+        self.store.settle()  # what follows soon is written long before so much time has passed
         self.day.pass_s(seconds)
         self.since_start.pass_s(seconds)
 
     def starts_again(self, *, off_s: float) -> None:
         self.store.settle()
-        self.store.settle()
+        self.pass_s(0)
         self.day.pass_s(off_s)
         self.since_start.now_ns = 10**9
         self.store = self.opened()
