@@ -2,7 +2,7 @@
 
 Addresses in their order: where it last answered, what the owner said, what pairing gave, what paired devices
 tell, what was seen on the network. The next is tried when one has not answered at once; who answers must hold the
-key. A sighting, or a wake of this device, ends the wait between two rounds.
+key. A sighting, or a wake of this device, ends the wait between two rounds, and joins a round that is under way.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import chain, repeat
 
 from peers.book import MAX_ADDRESSES, Book, Peer, with_peer
 from peers.client import PeerClient, addresses_of
@@ -22,7 +24,7 @@ from peers.link import Link
 from peers.links import Links
 from peers.liveness import LONGEST_WAIT_S, RETURN_WAIT_S, wait_s
 from peers.node_id import NodeId
-from peers.race import first_of
+from peers.race import Attempt, first_of
 from peers.sleeps import Sleeps
 
 LOOK_S = 0.5
@@ -30,6 +32,10 @@ LOOK_S = 0.5
 HEAD_START_S = 0.25
 """What an address is given before the next one is tried beside it (RFC 8305, 5)."""
 AFTER_DEFECT_S = 5.0
+JOIN_S = 1.0
+"""How often sightings join a round: who announces a device elsewhere without end gains no more than that."""
+MAX_JOINING = 6
+"""Addresses that join at once."""
 SETTLED_S = 10.0
 """A link that lived so long was a good one: when it ends, the first new try is at once."""
 LATELY_S = 600.0
@@ -141,9 +147,13 @@ class Dialer:
         peer = self._state.peers.book().peers.get(node)
         if peer is None:
             return None
-        places = self.places_of(peer)
-        attempts = [lambda place=place: self._attempt(peer, place) for place in places]
-        won = await first_of(attempts, HEAD_START_S, discard=_discard)
+        pauses = chain([0.0], repeat(JOIN_S))
+        won = await first_of(
+            self._attempts(peer, self.places_of(peer)),
+            HEAD_START_S,
+            discard=_discard,
+            more=lambda: self._joining(node, next(pauses)),
+        )
         if won is None:
             return None
         link, place = won
@@ -161,6 +171,23 @@ class Dialer:
     def places_of(self, peer: Peer) -> Sequence[Address]:
         """Return where a device may be, the likeliest first, each once."""
         return list(dict.fromkeys((*addresses_of(peer), *self._hints.places(peer.node_id))))
+
+    def _attempts(self, peer: Peer, places: Sequence[Address]) -> list[Attempt[tuple[Link, Address]]]:
+        return [partial(self._attempt, peer, place) for place in places]
+
+    async def _joining(self, node: NodeId, pause_s: float) -> list[Attempt[tuple[Link, Address]]]:
+        """Wait until a device is called in the middle of a round, and return what is worth a try then.
+
+        A place that is being tried may be among them: what was said into a network that was gone comes too late.
+        """
+        await asyncio.sleep(pause_s)
+        while not await self._hints.called(node, LONGEST_WAIT_S):
+            pass
+        peer = self._state.peers.book().peers.get(node)
+        if peer is None:
+            return []
+        said = dict.fromkeys((*self._hints.newest(node), *addresses_of(peer)))
+        return self._attempts(peer, [*said][:MAX_JOINING])
 
     async def _attempt(self, peer: Peer, place: Address) -> tuple[Link, Address] | None:
         try:

@@ -18,16 +18,19 @@ class Hints:
     def __init__(self) -> None:
         self._told: dict[NodeId, list[Address]] = {}
         self._seen: dict[NodeId, list[Address]] = {}
+        self._newest: dict[NodeId, list[Address]] = {}
         self._calls: dict[NodeId, asyncio.Event] = {}
 
     def told(self, node: NodeId, address: Address) -> None:
         """A paired device says where another one is. A new place is worth a try at once."""
         if _put_first(self._told, node, address):
+            _put_first(self._newest, node, address)
             self.call(node)
 
     def sighted(self, node: NodeId, address: Address) -> None:
         """A device was seen there just now, so it is worth a try at once, new place or not."""
         _put_first(self._seen, node, address)
+        _put_first(self._newest, node, address)
         self.call(node)
 
     def wake(self) -> None:
@@ -44,9 +47,13 @@ class Hints:
         """Return where it may be: what was told before what was seen."""
         return (*self._told.get(node, ()), *self._seen.get(node, ()))
 
+    def newest(self, node: NodeId) -> tuple[Address, ...]:
+        """Return the same, what was said last first."""
+        return tuple(self._newest.get(node, ()))
+
     def forget(self, node: NodeId) -> None:
         """The device is not paired any more."""
-        for known in (self._told, self._seen, self._calls):
+        for known in (self._told, self._seen, self._newest, self._calls):
             known.pop(node, None)
 
     async def called(self, node: NodeId, timeout_s: float) -> bool:

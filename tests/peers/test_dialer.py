@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -65,3 +68,50 @@ async def test_an_address_that_the_owner_says_is_dialled_at_once_and_outlives_wh
         membership.set_places(laptop.state, kitchen.name, [])
         with pytest.raises(UnknownPeer):
             membership.set_places(laptop.state, "garage", [kitchen.address])
+
+
+async def test_a_device_that_is_seen_while_an_old_address_of_it_is_silent_is_linked_at_once(tmp_path: Path) -> None:
+    async with running(tmp_path, "laptop", dials=True) as laptop, running(tmp_path, "kitchen") as kitchen:
+        async with silent() as (nobody, tries):
+            kitchen.knows(laptop, addresses=[])
+            laptop.knows(kitchen, addresses=[str(nobody)])
+            await until(lambda: tries)
+            laptop.dialer.sighted(kitchen.id, kitchen.address)
+            await laptop.until_linked(kitchen, limit_s=1.0)
+
+
+async def test_who_announces_a_device_at_a_silent_place_without_end_is_dialled_once_a_second(tmp_path: Path) -> None:
+    """And the place where the device really is gets its turn."""
+    async with running(tmp_path, "laptop", dials=True) as laptop, running(tmp_path, "kitchen") as kitchen:
+        async with silent() as (nobody, tries):
+            kitchen.knows(laptop, addresses=[])
+            laptop.knows(kitchen, addresses=[str(nobody)])
+            await until(lambda: tries)
+
+            async def forge() -> None:
+                while True:
+                    laptop.dialer.sighted(kitchen.id, nobody)
+                    await asyncio.sleep(0.01)
+
+            forging = asyncio.create_task(forge())
+            await asyncio.sleep(2.5)
+            assert len(tries) < 10
+            laptop.dialer.sighted(kitchen.id, kitchen.address)
+            await laptop.until_linked(kitchen, limit_s=3.0)
+            forging.cancel()
+            await asyncio.wait({forging})
+
+
+@asynccontextmanager
+async def silent() -> AsyncIterator[tuple[Address, list[asyncio.StreamWriter]]]:
+    """An address where somebody takes connections and says nothing, and those that were made."""
+    tries: list[asyncio.StreamWriter] = []
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tries.append(writer)
+        with contextlib.suppress(OSError):
+            await reader.read(-1)
+        writer.transport.abort()
+
+    async with await asyncio.start_server(take, "127.0.0.1", 0) as server:
+        yield Address("127.0.0.1", server.sockets[0].getsockname()[1]), tries

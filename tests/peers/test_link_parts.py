@@ -142,6 +142,21 @@ async def test_the_next_way_is_tried_beside_a_slow_one_and_at_once_after_a_faile
     assert await first_of([], 0.05, discard=discard) is None
 
 
+async def test_a_way_that_turns_up_meanwhile_is_tried_at_once_and_takes_turns_with_those_that_wait() -> None:
+    begun: list[str | None] = []
+    found: asyncio.Queue[list[Callable[[], Awaitable[str | None]]]] = asyncio.Queue()
+
+    async def discard(value: str) -> None:
+        raise AssertionError(value)
+
+    ways = [arriving(name, 10.0, begun) for name in ("a", "b", "c")]
+    racing = asyncio.create_task(first_of(ways, 0.05, discard=discard, more=found.get))  # type: ignore[arg-type]
+    await asyncio.sleep(0.02)
+    found.put_nowait([arriving("x", 10.0, begun), arriving("y", 0.0, begun)])
+    assert await racing == "y"
+    assert begun == ["a", "x", "b", "y"]
+
+
 async def test_the_slower_of_two_successes_is_discarded() -> None:
     discarded: list[str] = []
 

@@ -1,0 +1,50 @@
+"""Nodes that were paired before they were up, and how their links are, told faster than a command could."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from peers import membership
+from peers.grants import own_device
+from peers.node_id import NodeId
+from peers.pairing import Paired
+from peers.state import NodeState
+from runtime import config, paths
+from runtime.cli.peers import linked_now
+from runtime.own_state import own_state
+from scripts.swarms.nodes import NodeError, SwarmNode
+
+LOOK_S = 0.02
+
+
+def acquaint(one: SwarmNode, other: SwarmNode, places: Sequence[str] = ()) -> None:
+    """Write down two nodes that are not up as paired; each believes the other to be at these places."""
+    mine, theirs = state_of(one), state_of(other)
+    for state, known, name in ((mine, theirs, other.name), (theirs, mine, one.name)):
+        membership.admit(state, Paired(known.identity.public, name, tuple(places), 1), own_device())
+
+
+def state_of(node: SwarmNode) -> NodeState:
+    """Return the keys and books of a node on this machine."""
+    return own_state(node.home, config.load(paths.settings_file(node.home)))
+
+
+def health(node: SwarmNode, other: NodeId) -> str:
+    """Return how a node's link with another is, in the words of `covey peers list`."""
+    return str((linked_now(node.home) or {}).get(other, {}).get("health", "down"))
+
+
+def linked_after_s(node: SwarmNode, other: NodeId, within_s: float) -> float:
+    """Return the seconds until work may go to a device. Raises NodeError."""
+    return until(lambda: health(node, other) == "up", within_s)
+
+
+def until(true: Callable[[], object], within_s: float) -> float:
+    """Return the seconds until something is true. Raises NodeError when it is not in time."""
+    began = time.monotonic()
+    while not true():
+        if time.monotonic() - began > within_s:
+            raise NodeError(f"What was waited for did not happen within {within_s:g} s")
+        time.sleep(LOOK_S)
+    return time.monotonic() - began
