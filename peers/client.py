@@ -8,6 +8,7 @@ import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Literal, Self
 
@@ -15,6 +16,7 @@ import aiohttp
 
 from models.errors import SourceError
 from peers import codec, tls
+from peers.aside import Aside
 from peers.book import Peer
 from peers.codes import Address, parse_address
 from peers.errors import BadCode, PeerLost, PeersError, PeerUnreachable, RemoteProtocolError, WrongPeer
@@ -76,6 +78,7 @@ class PeerClient:
         self._worked = worked
         self._boot = boot
         self._sessions: dict[tuple[NodeId, bytes], aiohttp.ClientSession] = {}
+        self._aside = Aside()
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -205,7 +208,7 @@ class PeerClient:
             if not data:
                 return
             for packed in reader.feed(data):
-                message = codec.decode(packed)
+                message = await self._aside(len(packed), partial(codec.decode, packed))
                 if not hello and message.get("kind") != "error":  # a refusal on a link comes without
                     agree(self.hello(), check(message, Hello), before=peer.version)
                     hello = True

@@ -22,8 +22,10 @@ MAX_DEPTH = 32
 """Nested maps and lists; deeper input overflows the stack of what reads it later."""
 MAX_CONTAINERS = 100_000
 """Maps and lists in one message: an empty one takes a byte on the wire and 64 in memory."""
+MAX_VALUES = 2**20
+"""Items of all lists and keys of all maps: a page of vectors has some 100 000. A byte of the wire may take 56 here."""
 MAX_LIST = 2**20
-"""Items of one list: a page of vectors has some 100 000 numbers."""
+"""Items of one list."""
 MAX_MAP = 4096
 """Keys of one map."""
 HEADER = struct.Struct(">I")
@@ -62,7 +64,7 @@ def decode(packed: bytes, *, limit: int = MAX_MESSAGE_BYTES) -> Message:
         max_buffer_size=max(limit, 1),
         max_str_len=limit,
         max_bin_len=limit,
-        max_array_len=MAX_LIST,
+        max_array_len=min(MAX_LIST, len(packed)),  # room is made for as many as a list says that it has
         max_map_len=MAX_MAP,
         max_ext_len=0,
     )
@@ -134,26 +136,30 @@ def refused(why: str) -> RemoteProtocolError:
 
 
 class _Counted:
-    """Counts maps and lists while they are read, and refuses a key that comes twice."""
+    """Counts what there is while it is read, and refuses a key that comes twice."""
 
     def __init__(self) -> None:
-        self._count = 0
+        self._containers = 0
+        self._values = 0
 
     def pairs(self, pairs: list[tuple[str, Any]]) -> Message:
-        self._one_more()
+        self._one_more(len(pairs))
         found = dict(pairs)
         if len(found) != len(pairs):
             raise refused("a key comes twice")
         return found
 
     def items(self, items: list[Any]) -> list[Any]:
-        self._one_more()
+        self._one_more(len(items))
         return items
 
-    def _one_more(self) -> None:
-        self._count += 1
-        if self._count > MAX_CONTAINERS:
+    def _one_more(self, values: int) -> None:
+        self._containers += 1
+        self._values += values
+        if self._containers > MAX_CONTAINERS:
             raise refused(f"it has more than {MAX_CONTAINERS} maps and lists")
+        if self._values > MAX_VALUES:
+            raise refused(f"it has more than {MAX_VALUES} values")
 
 
 def _no_extension(code: int, data: bytes) -> None:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from models.errors import ModelsError, NotInstalled
 from models.types import Chunk, Label, Request, Result
 from peers import codec
 from peers.answering import Works
+from peers.aside import Aside
 from peers.audit import Act, Happening
 from peers.book import Peer, with_peer
 from peers.errors import PeerBusy, PeersError, RemoteProtocolError, WorkLoops
@@ -109,6 +111,7 @@ class Desk:
         self._replays = Replays(clock)
         self._works = Works()
         self._releaser = Releaser(state.ledger)
+        self._aside = Aside()
         self._running: set[_Running] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -126,11 +129,13 @@ class Desk:
         """Return what this side says first."""
         return Hello(boot=self._boot)
 
-    @contextmanager
-    def taken(self, peer: Peer, body: bytes) -> Iterator[Job]:
+    @asynccontextmanager
+    async def taken(self, peer: Peer, body: bytes) -> AsyncIterator[Job]:
         """Let a request in and count it while the block lasts. Raises PeersError when it is not let in."""
-        hello, subtask = _read(body)
-        job = Job(peer, subtask, agree(self.hello(), hello, before=peer.version), len(body))
+        size_bytes = len(body)
+        hello, subtask = await self._aside(size_bytes, partial(_read, body))
+        del body  # as long as the work takes nobody needs its bytes any more
+        job = Job(peer, subtask, agree(self.hello(), hello, before=peer.version), size_bytes)
         self.gate.check(peer, subtask)
         if self._state.identity.node_id in subtask.hops:
             raise WorkLoops("This work has been here before and can't be taken back. Ask with `--tier device`.")

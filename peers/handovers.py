@@ -119,7 +119,7 @@ class Handovers:
             raise PeerLost("it is no longer paired")
         try:
             await self._desk.gate.pace(peer)
-            with self._desk.taken(peer, body) as job:
+            async with self._desk.taken(peer, body) as job:
                 await self._desk.answer(job, begin)
         except PeerLost:
             raise

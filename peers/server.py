@@ -12,7 +12,7 @@ import logging
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 
 from aiohttp import web
@@ -21,6 +21,7 @@ from aiohttp.typedefs import Middleware
 
 from models.errors import ModelsError
 from peers import codec, tls
+from peers.arrivals import Arrivals, Count
 from peers.blob_serving import BlobServing
 from peers.book import Book, Peer
 from peers.client import addresses_of
@@ -87,6 +88,7 @@ class PeerServer:
         self.links = Links(Station(state, self._desk, Neighbourhood(), self.facts, Hints()), clock=clock)
         self._blobs = None if shelf is None else BlobServing(state, self._gate, shelf, pace=pace)
         self._tls: tuple[tuple[bytes, ...], ssl.SSLContext] | None = None
+        self._arrivals = Arrivals()
         self._found: tuple[Book, Collection[str]] = (Book(), ())
         self.port = 0
         """The port it listens on; set when it serves."""
@@ -243,10 +245,13 @@ class PeerServer:
             return web.Response(status=403)
         try:
             await self._gate.pace(peer)
-            data = await _body(request, MAX_BODY_BYTES)
-            if data is None:
-                return web.Response(status=413)
-            with self._desk.taken(peer, data) as job:
+            async with AsyncExitStack() as stack:
+                with self._arrivals.of(peer.node_id) as count:
+                    data = await _body(request, MAX_BODY_BYTES, count)
+                    if data is None:
+                        return web.Response(status=413)
+                    job = await stack.enter_async_context(self._desk.taken(peer, data))
+                del data
                 return await self._answer(request, job)
         except (PeersError, ModelsError) as error:
             return await self._refuse(peer, error)
@@ -290,12 +295,13 @@ def _holding(inside: Inside) -> Middleware:
     return hold
 
 
-async def _body(request: web.Request, limit: int) -> bytes | None:
-    """Return the body; None when it is longer than the limit, broken, or does not come in time."""
+async def _body(request: web.Request, limit: int, count: Count = lambda size_bytes: None) -> bytes | None:
+    """Return the body; None when it is longer than the limit, broken, or does not come in time. Raises as `count`."""
     data = bytearray()
     try:
         async with asyncio.timeout(BODY_S):
             async for part in request.content.iter_any():
+                count(len(part))
                 data += part
                 if len(data) > limit:
                     return None

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from peers import codec
-from peers.codec import MAX_CONTAINERS, MAX_DEPTH, FrameReader, decode, encode, frames
+from peers.codec import MAX_CONTAINERS, MAX_DEPTH, MAX_VALUES, FrameReader, decode, encode, frames
 from peers.errors import LocalProtocolError, RemoteProtocolError
 
 SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text()
@@ -101,6 +101,40 @@ def test_a_bomb_of_empty_containers_stays_small_in_memory(item: bytes) -> None:
         with pytest.raises(RemoteProtocolError, match="maps and lists"):
             decode(bomb)
         assert tracemalloc.get_traced_memory()[1] < 40 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def lists(number: int, items: int) -> bytes:
+    """A message with so many lists of small numbers."""
+    return b"\x81\xa1a" + bytes([0x90 + number]) + (b"\xdd" + struct.pack(">I", items) + b"\x01" * items) * number
+
+
+def test_lists_of_a_few_million_small_numbers_are_refused_before_they_are_unpacked() -> None:
+    bomb = lists(15, MAX_VALUES)
+    tracemalloc.start()
+    try:
+        with pytest.raises(RemoteProtocolError, match="1048576 values"):
+            decode(bomb)
+        assert tracemalloc.get_traced_memory()[1] < 60 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_all_lists_and_maps_share_one_bound() -> None:
+    fitting = (MAX_VALUES - 3) // 2
+    assert decode(lists(2, fitting))
+    with pytest.raises(RemoteProtocolError, match="values"):
+        decode(lists(2, fitting + 1))
+
+
+def test_a_list_that_says_it_is_long_gets_no_more_room_than_the_message_could_fill() -> None:
+    nested = b"\x81\xa1a" + b"\xdd\x00\x10\x00\x00" * 500
+    tracemalloc.start()
+    try:
+        with pytest.raises(RemoteProtocolError):
+            decode(nested)
+        assert tracemalloc.get_traced_memory()[1] < 4 * 2**20
     finally:
         tracemalloc.stop()
 
