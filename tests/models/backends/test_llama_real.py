@@ -188,10 +188,14 @@ async def test_a_killed_worker_fails_its_requests_and_the_next_one_starts_anothe
 
 async def test_a_restart_that_is_given_up_does_not_keep_the_next_request_waiting(models_home: Path) -> None:
     async with smollm(models_home) as model:
-        assert model.process_id is not None
-        os.kill(model.process_id, signal.SIGKILL)
+        killed = model.process_id
+        assert killed is not None
+        os.kill(killed, signal.SIGKILL)
+        assert model._worker is not None
+        await model._worker._process.wait()
         given_up = asyncio.create_task(whole(model.generate(call("Say hi.", 4))))
-        await asyncio.sleep(0.05)  # by then it is loading again
+        while model.process_id == killed:  # noqa: ASYNC110  # another one starts
+            await asyncio.sleep(0.01)
         given_up.cancel()
         await asyncio.gather(given_up, return_exceptions=True)
         assert (await asyncio.wait_for(whole(model.generate(call("Say hi.", 4))), 20)).text
