@@ -81,6 +81,8 @@ class Answer:
                 self.matcher.consume(token)
         if self.matcher is not None:
             self._force()
+        if self.text.stopped:  # it broke off between the last piece and the word that it was the last
+            self.ending = "stop"
         if len(self.tokens) >= self.max_tokens and not self.ending:
             self.ending = "length"
         if self.lookup is not None:

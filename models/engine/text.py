@@ -57,9 +57,11 @@ class TextStream:
         return self._take(len(self._text) if self.stopped else len(self._text) - self._held())
 
     def skip(self, token: int, data: bytes) -> None:
-        """Add a token that the asker already has: it is part of the text, and not shown again."""
+        """Add a token that the asker already has: what came of it is not shown again.
+
+        What was held back of it was not shown then, and still may be.
+        """
         self.feed(token, data)
-        self._shown = len(self._text)
         self._index += len(self._waiting)
         self._waiting.clear()
 

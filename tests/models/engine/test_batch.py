@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from models.engine.answering import Scoring
 from models.engine.batch import SHOW_S
 from models.engine.prefixes import PrefixFiles
+from models.engine.text import TextStream
 from models.errors import ContextOverflow, DeadlineExceeded
 from tests.models.engine.scripted_library import END, VOCABULARY, Bench, expected
 
@@ -122,6 +123,15 @@ def test_an_answer_past_its_deadline_is_given_up() -> None:
     bench.ask(1, [1], 3, deadline=time.monotonic() - 1)
     bench.run()
     assert isinstance(bench.failed[1], DeadlineExceeded)
+
+
+def test_answer_that_broke_off_behind_its_stop_string_is_not_written_on() -> None:
+    bench = Bench()
+    whole = expected([4, 5], 9)
+    stop = "".join(chr(65 + token) for token in whole[2:4])
+    bench.ask(1, [4, 5], 9, resumed=tuple(whole[:4]), text=TextStream([stop]))
+    bench.run()
+    assert bench.answer(1) == whole[:4]
 
 
 def test_a_resumed_answer_goes_on_where_it_broke_off() -> None:

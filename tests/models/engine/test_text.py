@@ -48,6 +48,40 @@ def test_tokens_that_the_asker_has_are_counted_but_not_shown_again() -> None:
     assert (piece.index, piece.text, stream.text) == (2, "you", "Hello you")
 
 
+def test_what_was_held_back_of_a_token_that_the_asker_has_is_not_lost() -> None:
+    before, after = TextStream(["END"]), TextStream(["END"])
+    piece = before.feed(1, b"ab E")
+    assert piece is not None and (piece.text, piece.token_ids) == ("ab ", (1,))
+    after.skip(1, b"ab E")
+    piece = after.feed(2, b"x")
+    assert piece is not None and (piece.text, piece.index) == ("Ex", 1)
+
+
+def test_stop_string_that_began_before_the_break_still_stops() -> None:
+    stream = TextStream(["END"])
+    stream.skip(1, b"ab E")
+    assert stream.feed(2, b"ND more") is None
+    assert stream.stopped and stream.text == "ab "
+
+
+@given(st.text(alphabet="abE ND€", max_size=30), st.integers(1, 4), st.integers(0, 40))
+def test_resumed_answer_neither_repeats_nor_loses_a_character(text: str, size: int, pieces_had: int) -> None:
+    """Wherever it breaks off: the asker has whole pieces, and the tokens that these name."""
+    data = text.encode()
+    tokens = [data[i : i + size] for i in range(0, len(data), size)]
+    first = TextStream(["END", "ab"])
+    pieces = [piece for n, part in enumerate(tokens) if not first.stopped and (piece := first.feed(n, part))]
+    had = pieces[:pieces_had]
+    count = sum(len(piece.token_ids) for piece in had)
+    resumed = TextStream(["END", "ab"])
+    for n in range(count):
+        resumed.skip(n, tokens[n])
+    rest = [piece for n in range(count, len(tokens)) if not resumed.stopped and (piece := resumed.feed(n, tokens[n]))]
+    rest += [piece for piece in [resumed.end()] if piece]
+    assert rest[:1] == [] or rest[0].index == count
+    assert "".join(piece.text for piece in had + rest) == run(TextStream(["END", "ab"]), tokens)
+
+
 @given(st.text(), st.lists(st.integers(1, 4), min_size=1))
 def test_any_split_shows_the_same_text(text: str, sizes: list[int]) -> None:
     data = text.encode("utf-8", "replace")
