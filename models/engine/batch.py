@@ -18,7 +18,7 @@ from models.engine.admission import Admission
 from models.engine.answering import Answer, Scoring
 from models.engine.keeping import Keeping, passed_on
 from models.engine.leading import follow
-from models.engine.library import NoRoom, Row
+from models.engine.library import Interrupted, NoRoom, Row
 from models.engine.lookup import MOST_PROPOSED
 from models.engine.pace import Pace
 from models.engine.prefixes import PrefixFiles
@@ -73,7 +73,9 @@ class Batch:
         failed: Callable[[Job, ModelsError], None],
         prefixes: PrefixFiles | None = None,
         conversations: ConversationFiles | None = None,
+        cancelled: Callable[[int], bool] = lambda _: False,
     ) -> None:
+        """`cancelled` tells, also while a step runs, for which request `cancel` is going to be called."""
         self._settings = settings
         self._states = States(
             library,
@@ -85,6 +87,7 @@ class Batch:
         self._seats = [Seat(i) for i in range(settings.slots)]
         self._waiting: deque[Job] = deque()
         self._progressed, self._done, self._failed = progressed, done, failed
+        self._cancelled = cancelled
         self._clock = 0
         self._shown = 0.0
         self._pace = Pace()
@@ -144,7 +147,9 @@ class Batch:
             return
         began = time.monotonic()
         try:
-            logits = self._states.compute(rows)
+            logits = self._states.compute(rows, self._given_up(takes))
+        except Interrupted:
+            return
         except NoRoom:
             self._make_room(takes)
             return
@@ -269,6 +274,18 @@ class Batch:
             seat.used_at = self._clock
             takes.append(Take(seat, taken))
         return takes
+
+    def _given_up(self, takes: list[Take]) -> Callable[[], bool] | None:
+        """Return what tells while a step runs that nobody wants it any more; None where that is not asked.
+
+        A step of prompts may take seconds. It is broken off only when all in it are given up and nobody waits for
+        their prompts, so that nobody loses anything; steps of answers are short.
+        """
+        jobs = [take.seat.job for take in takes if take.seat.job is not None]
+        followed = any(take.seat is seat.leader for take in takes for seat in self._seats)
+        if followed or any(take.count == 1 for take in takes):
+            return None
+        return lambda: all(self._cancelled(job.id) or _late(job, time.monotonic()) for job in jobs)
 
     def _propose(self, takes: list[Take]) -> None:
         """Add proposed tokens to a step without prompts; those are worth more."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,8 @@ def _keep_log(level: int, text: bytes, _data: object) -> None:
 
 _log = llama.llama_log_callback(_keep_log)
 """Held here for as long as the library may call it."""
+_NEVER = llama.ggml_abort_callback(0)
+"""Nothing to ask, for steps too short to be broken off: asking takes a millisecond of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,12 @@ class NoRoom(BackendError):
     code = "no_room"
 
 
+class Interrupted(BackendError):
+    """Nobody wanted the step any more; nothing of it is kept."""
+
+    code = "interrupted"
+
+
 class Library:
     """A model and its context. Raises BadArtifact or OutOfMemory when it can't be loaded."""
 
@@ -88,6 +96,8 @@ class Library:
         self._context = self._open(settings)
         self._memory = llama.llama_get_memory(self._context)
         self._batch = llama.llama_batch_init(settings.batch_rows, 0, 1)
+        self._given_up: Callable[[], bool] = bool
+        self._asks = llama.ggml_abort_callback(lambda _: self._given_up())
         self._logits_row = ctypes.c_float * self.vocabulary.size
 
     @staticmethod
@@ -142,11 +152,15 @@ class Library:
         """Compute with so many threads from now on."""
         llama.llama_set_n_threads(self._context, threads, threads)
 
-    def decode(self, rows: Sequence[Row]) -> list[NDArray[np.float32]]:
+    def decode(self, rows: Sequence[Row], given_up: Callable[[], bool] | None = None) -> list[NDArray[np.float32]]:
         """Compute the rows; return the logits of those that want them, in order, each of shape (vocabulary,).
 
-        The arrays are views that hold until the next call. Raises NoRoom, BackendError.
+        `given_up` is asked some hundred times on the way, in this thread, and ends the step when it says so.
+        The arrays are views that hold until the next call. Raises NoRoom, Interrupted, BackendError.
         """
+        if given_up is not None:
+            self._given_up = given_up
+        llama.llama_set_abort_callback(self._context, self._asks if given_up else _NEVER, None)
         batch = self._batch
         batch.n_tokens = len(rows)
         for i, row in enumerate(rows):
@@ -158,6 +172,8 @@ class Library:
         status = llama.llama_decode(self._context, batch)
         if status == 1:
             raise NoRoom("The context is full.")
+        if status == 2:
+            raise Interrupted("The step was broken off.")
         if status != 0:
             raise BackendError(f"llama.cpp could not compute a step (status {status}: {_reason()}). Ask again.")
         return [self._logits(i) for i, row in enumerate(rows) if row.wants_logits]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.engine.cells import Cells
-from models.engine.library import Row
+from models.engine.library import Interrupted, Row
 
 Logits = NDArray[np.float32]
 
@@ -17,7 +17,7 @@ Logits = NDArray[np.float32]
 class Computes(Protocol):
     """What the batch needs of the library; a scripted one stands in for it in tests."""
 
-    def decode(self, rows: list[Row]) -> list[Logits]: ...
+    def decode(self, rows: list[Row], given_up: Callable[[], bool] | None = None) -> list[Logits]: ...
     def copy(self, source: int, target: int, length: int) -> None: ...
     def cut(self, sequence: int, length: int) -> None: ...
     def state(self, sequence: int) -> bytes: ...
@@ -54,12 +54,20 @@ class States:
         """Return how many tokens only this sequence holds: what forgetting it would free."""
         return self._cells.alone(sequence)
 
-    def compute(self, rows: list[Row]) -> list[Logits]:
-        """Compute rows; return the logits of those that want them, which hold until the next call. Raises NoRoom."""
-        if len(rows) > 1 or not self._never_alone:
-            logits = self._library.decode(rows)
-        else:
-            logits = self._accompanied(rows[0])
+    def compute(self, rows: list[Row], given_up: Callable[[], bool] | None = None) -> list[Logits]:
+        """Compute rows; return the logits of those that want them, which hold until the next call.
+
+        Raises NoRoom, and Interrupted when `given_up` said so on the way; either leaves all states as they were.
+        """
+        try:
+            if len(rows) > 1 or not self._never_alone:
+                logits = self._library.decode(rows, given_up)
+            else:
+                logits = self._accompanied(rows[0])
+        except Interrupted:
+            for sequence in {row.sequence for row in rows}:
+                self._library.cut(sequence, len(self.tokens(sequence)))
+            raise
         for row in rows:
             self._cells.append(row.sequence, row.token)
         return logits

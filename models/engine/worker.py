@@ -46,8 +46,10 @@ STATE_VERSION = 2
 class Worker:
     """Serves one model over a pair of pipes."""
 
-    def __init__(self, replies: BinaryIO, load: Frame) -> None:
+    def __init__(self, replies: BinaryIO, load: Frame, cancelled: set[int]) -> None:
+        """`cancelled` holds the requests whose cancelling has been read and not handled yet."""
         self._replies = replies
+        self._cancelled = cancelled
         rows = int(load["rows"])
         slots, scratch = int(load["slots"]), int(load["scratch"])
         self._library = Library(
@@ -87,6 +89,7 @@ class Worker:
             failed=self._failed,
             prefixes=self._prefixes,
             conversations=self._open_conversations(load),
+            cancelled=cancelled.__contains__,
         )
         self._constrainer: Constrainer | None = None
         self._resumed: dict[int, int] = {}
@@ -129,6 +132,7 @@ class Worker:
                     self._send({"op": "count", "id": number, "tokens": count})
                 case "cancel":
                     self._batch.cancel(number)
+                    self._cancelled.discard(number)
                 case "forget":
                     self._batch.forget(Path(message["conversation"]) if message["conversation"] else None)
                     self._send({"op": "forgotten", "id": number})
@@ -254,9 +258,13 @@ def _write(pipe: BinaryIO, message: Frame) -> None:
     pipe.flush()
 
 
-def _read_into(inbox: queue.SimpleQueue[Frame | None], pipe: BinaryIO, loaded: threading.Event) -> None:
+def _read_into(
+    inbox: queue.SimpleQueue[Frame | None], pipe: BinaryIO, loaded: threading.Event, cancelled: set[int]
+) -> None:
     with contextlib.suppress(framing.BrokenFrame, OSError):
         while (message := framing.read(pipe)) is not None:
+            if message["op"] == "cancel":
+                cancelled.add(int(message["id"]))
             inbox.put(message)
     if not loaded.is_set():
         os._exit(1)  # the node is gone, and loading can't be interrupted otherwise
@@ -274,9 +282,10 @@ def main() -> None:
         return
     inbox: queue.SimpleQueue[Frame | None] = queue.SimpleQueue()
     loaded = threading.Event()
-    threading.Thread(target=_read_into, args=(inbox, requests, loaded), daemon=True).start()
+    cancelled: set[int] = set()
+    threading.Thread(target=_read_into, args=(inbox, requests, loaded, cancelled), daemon=True).start()
     try:
-        worker = Worker(replies, load)
+        worker = Worker(replies, load, cancelled)
         loaded.set()
     except ModelsError as error:
         _write(replies, {"op": "failed", "code": error.code, "message": str(error)})

@@ -7,7 +7,7 @@ if its state was right at every step.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from models.backend import Sampling
 from models.conversations import ConversationFiles
 from models.engine.answering import Answer
 from models.engine.batch import Batch, BatchSettings
-from models.engine.library import NoRoom, Row, Vocabulary
+from models.engine.library import Interrupted, NoRoom, Row, Vocabulary
 from models.engine.prefixes import PrefixFiles
 from models.engine.seats import Job
 from models.engine.text import TextStream
@@ -61,17 +61,22 @@ class ScriptedLibrary:
         self.states: list[list[int]] = [[] for _ in range(sequences)]
         self.calls: list[int] = []
         self.rows = 0
+        self.asks_at = 8
+        """Row of a step before which it is asked whether anybody wants it still."""
         self.lies = 0
         """How many times NoRoom is raised although there is room."""
 
-    def decode(self, rows: list[Row]) -> list[NDArray[np.float32]]:
+    def decode(self, rows: list[Row], given_up: Callable[[], bool] | None = None) -> list[NDArray[np.float32]]:
         if self.lies:
             self.lies -= 1
             raise NoRoom("scripted")
         self.calls.append(len(rows))
         self.rows += len(rows)
         logits = []
-        for row in rows:
+        for n, row in enumerate(rows):
+            if n == self.asks_at and given_up is not None and given_up():
+                self.rows -= len(rows) - n
+                raise Interrupted("scripted")
             state = self.states[row.sequence]
             assert row.position == len(state), "a token was computed at the wrong place"
             state.append(row.token)
@@ -113,6 +118,7 @@ class Bench:
         talks: ConversationFiles | None = None,
         says: Following = following,
         shelf: int | None = None,
+        cancelled: Collection[int] = (),
     ) -> None:
         """`shelf`: tokens kept beside the context; None means as many as in it."""
         self.library = ScriptedLibrary(kv, slots + 2, says)
@@ -127,6 +133,7 @@ class Bench:
             failed=lambda job, error: self.failed.__setitem__(job.id, error),
             conversations=talks,
             prefixes=None if folder is None else PrefixFiles(folder, "scripted"),
+            cancelled=cancelled.__contains__,
         )
 
     def ask(self, number: int, prompt: list[int], most: int, resumed: tuple[int, ...] = (), **more: Any) -> Answer:

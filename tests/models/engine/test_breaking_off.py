@@ -1,0 +1,111 @@
+"""A step of prompts that nobody wants any more ends on the way; one that somebody wants runs through."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+
+from models.backend import GenerateCall, Message, whole
+from models.backends.llama import LlamaModel, LlamaSettings
+from models.engine.library import ContextSettings, Interrupted, Library, Row
+from models.errors import DeadlineExceeded
+from models.store import Store
+from models.types import ModelId
+from tests.models.engine.scripted_library import Bench, expected
+
+REAL = [pytest.mark.real, pytest.mark.timeout(120)]
+LONG = [n % 60 for n in range(1800)]
+
+
+def test_prompt_that_is_cancelled_is_computed_no_further_and_the_next_request_has_the_place() -> None:
+    cancelled: set[int] = set()
+    bench = Bench(kv=2000, slots=1, rows=512, cancelled=cancelled)
+    bench.ask(1, LONG, 20)
+    bench.ask(2, [3, 4, 5], 4)
+    cancelled.add(1)
+    bench.batch.step()
+    assert bench.library.rows == bench.library.asks_at
+    bench.batch.cancel(1)
+    bench.run()
+    assert bench.answer(2) == expected([3, 4, 5], 4)
+    assert bench.library.rows == bench.library.asks_at + 3 + 3
+
+
+def test_prompt_whose_deadline_passes_inside_a_step_is_computed_no_further() -> None:
+    bench = Bench(kv=2000, slots=1, rows=512)
+    bench.ask(1, LONG, 20, deadline=time.monotonic() + 0.05)
+    bench.batch.step()
+    while 1 not in bench.failed:
+        bench.batch.step()
+    assert isinstance(bench.failed[1], DeadlineExceeded)
+
+
+def test_what_was_broken_off_left_no_state_behind() -> None:
+    cancelled = {1}
+    bench = Bench(kv=2000, slots=1, rows=512, cancelled=cancelled)
+    bench.ask(1, LONG[:100], 5)
+    bench.batch.step()
+    cancelled.clear()  # as if it had been a mistake: it goes on as though nothing had been
+    bench.run()
+    assert bench.answer(1) == expected(LONG[:100], 5)
+
+
+def test_step_in_which_somebody_else_is_served_runs_through() -> None:
+    cancelled: set[int] = set()
+    bench = Bench(kv=2000, slots=4, rows=512, cancelled=cancelled)
+    bench.ask(1, [1] * 40, 4)
+    bench.ask(2, [2] * 40, 4)
+    cancelled.add(1)
+    bench.batch.step()
+    assert bench.library.rows == 80
+
+
+def test_prompt_that_others_wait_for_is_computed_although_its_asker_has_left() -> None:
+    cancelled: set[int] = set()
+    bench = Bench(kv=2000, slots=4, rows=512, cancelled=cancelled)
+    bench.ask(1, [*LONG[:200], 1], 4)
+    bench.ask(2, [*LONG[:200], 2], 4)
+    cancelled.add(1)
+    bench.batch.step()
+    assert bench.library.rows == 201
+    bench.batch.cancel(1)
+    bench.run()
+    assert bench.answer(2) == expected([*LONG[:200], 2], 4)
+    assert bench.library.rows < 220
+
+
+class TestReal:
+    pytestmark = REAL
+
+    def test_broken_off_step_changes_nothing_of_what_is_computed_afterwards(self, models_home: Path) -> None:
+        library = Library(weights(models_home), ContextSettings(kv_tokens=512, sequences=1, threads=1, batch_rows=128))
+        rows = [Row(token, place, 0, place == 99) for place, token in enumerate(range(100, 200))]
+        plain = library.decode(rows)[0].copy()
+        library.cut(0, 0)
+        asked = []
+        with pytest.raises(Interrupted):
+            library.decode(rows, lambda: len(asked.append(None) or asked) == 20)
+        assert len(asked) == 20
+        library.cut(0, 0)
+        assert (library.decode(rows, lambda: False)[0] == plain).all()
+        library.close()
+
+    async def test_of_a_prompt_that_is_given_up_no_step_is_finished(self, models_home: Path) -> None:
+        """A step of 512 rows takes a second on two cores; what it had computed would serve the next request."""
+        settings = LlamaSettings(slots=1, scratch=1)
+        model = await LlamaModel.load(ModelId("smollm2-135m"), Path(weights(models_home)), (), settings)
+        prompt = GenerateCall((Message("user", "Here are some notes about plants. " * 90),), 1)
+        waiting = asyncio.create_task(whole(model.generate(prompt)))
+        await asyncio.sleep(0.05)
+        waiting.cancel()
+        after = await whole(model.generate(prompt))
+        assert after.usage.cached_tokens == 0 < 512 < after.usage.prompt_tokens
+        await model.close()
+
+
+def weights(models_home: Path) -> str:
+    store = Store(models_home / "models")
+    return str(store.path(store.get("smollm2-135m"), "model"))
