@@ -173,13 +173,6 @@ class Failed(WireMessage):
     """When asking again makes sense; None: not by itself."""
 
 
-class Cancel(WireMessage):
-    """Stop the work; over HTTP it is a DELETE."""
-
-    kind: Literal["cancel"] = "cancel"
-    id: SubtaskId
-
-
 Streamed = Accepted | Progress | Delta | Done | Failed
 STREAMED: dict[str, type[Accepted] | type[Progress] | type[Delta] | type[Done] | type[Failed]] = {
     "accepted": Accepted,

@@ -59,7 +59,6 @@ V1: dict[str, WireMessage] = {
         refusal=m.WireRefusal(code="not_found", reason="The text does not say when.", found="Friday")
     ),
     "error": m.Failed(code="busy", message="This device has no room now.", retry_after_s=1.5),
-    "cancel": m.Cancel(id="f" * 32),
     "blob_chunks": BlobChunks(size=CHUNK_BYTES + 1, digests=[DIGEST, DIGEST[::-1]]),
     "beat": links.Beat(
         running=1,
