@@ -17,13 +17,14 @@ import aiohttp
 from models.errors import SourceError
 from peers import codec, tls
 from peers.aside import Aside
-from peers.book import Peer
+from peers.book import Peer, is_expired
 from peers.codes import Address, parse_address
-from peers.errors import BadCode, PeerLost, PeersError, PeerUnreachable, RemoteProtocolError, WrongPeer
+from peers.errors import BadCode, LinkError, PeerLost, PeersError, PeerUnreachable, RemoteProtocolError, WrongPeer
 from peers.identity import Identity
 from peers.link import CLOSE_S, MAX_PAYLOAD_BYTES, Link
 from peers.messages import STREAMED, Done, Failed, Hello, Streamed
 from peers.node_id import NodeId
+from peers.peerstore import PeerStore
 from peers.release import Released, sending
 from peers.station import Station
 from peers.version import agree
@@ -40,6 +41,8 @@ MAX_REFUSAL_BYTES = 64 * 1024
 KEPT_S = 30.0
 """A connection is kept for the next piece of work; the other side keeps it longer, so that it seldom ends just then."""
 END_S = 0.2
+WATCH_S = 0.25
+"""How often it is looked whether a device that answers is still paired."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +70,18 @@ class PeerClient:
     def __init__(
         self,
         own: Identity,
+        peers: PeerStore,
         *,
         worked: Worked = lambda peer, address: None,
         linked: Linked = lambda node: None,
         boot: str = "",
     ) -> None:
-        """`linked`: the link over which work goes to a device now, where there is one; else it is dialled."""
+        """`peers`: who is paired now; what a device says after its pairing has ended is not taken.
+
+        `linked`: the link over which work goes to a device now, where there is one; else it is dialled.
+        """
         self._own = own
+        self._peers = peers
         self._linked = linked
         self._worked = worked
         self._boot = boot
@@ -97,12 +105,25 @@ class PeerClient:
         """Send a hello and a subtask (as frames) and yield what comes back, up to the last message.
 
         Closing the iterator cancels the work over there. Raises WrongPeer, PeerUnreachable, PeerBusy,
-        PeerLost, RemoteProtocolError, and what the device says went wrong before it began.
+        PeerLost, RemoteProtocolError, and what the device says went wrong before it began; LinkError when
+        its pairing ends in the middle.
         """
+        try:
+            async with aclosing(self._exchange(peer, released)) as messages:
+                async for message in messages:
+                    yield message
+        except PeerLost as error:
+            if self._is_paired(peer):
+                raise
+            raise LinkError(f"{peer.name} is no longer paired, so its answer was ended here.") from error
+
+    async def _exchange(self, peer: Peer, released: Released[bytes]) -> AsyncGenerator[Streamed, None]:
+        """Send, and yield what comes back, over the link where there is one."""
         link = self._linked(peer.node_id)
         if link is not None:
             async with aclosing(link.call(released)) as parts:
-                async with aclosing(self._messages(parts, peer)) as messages:
+                sent_s = len(released.value_for(peer.node_id)) / SLOWEST_BYTES_PER_S
+                async with aclosing(self._messages(parts, peer, first_s=SILENCE_S + sent_s)) as messages:
                     async for message in messages:
                         yield message
                         if isinstance(message, Done | Failed):
@@ -172,10 +193,13 @@ class PeerClient:
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 raise PeerLost(f"{peer.name} did not answer. Check that it is on and not asleep.") from error
             self._worked(peer, address)
+            watching = asyncio.create_task(self._hang_up(peer, response))
             try:
                 yield response
             finally:
+                watching.cancel()
                 response.close()  # unless it was read to its end: then the connection is kept
+                await asyncio.wait({watching})
             return
         if impostors:
             raise WrongPeer(
@@ -184,6 +208,20 @@ class PeerClient:
             )
         known = ", ".join(peer.places) or "none is known"
         raise PeerUnreachable(f"{peer.name} can't be reached ({known}). Check that it is on and runs `covey up`.")
+
+    async def _hang_up(self, peer: Peer, response: aiohttp.ClientResponse) -> None:
+        """End an answer when its device is not paired any more, whichever process revoked it, or its time is over."""
+        while True:
+            await asyncio.sleep(WATCH_S)
+            if not self._is_paired(peer):
+                return response.close()
+
+    def _is_paired(self, peer: Peer) -> bool:
+        try:
+            found = self._peers.book().peers.get(peer.node_id)
+            return found is not None and not is_expired(found, self._peers.now_ns())
+        except PeersError:  # the list can't be read now; who is revoked once it can be is still hung up on
+            return True
 
     async def _sent(self, peer: Peer, address: Address, call: _Call) -> aiohttp.ClientResponse:
         """Send a request; once more, when the connection that was kept for it had ended in the meantime."""
@@ -194,19 +232,25 @@ class PeerClient:
             except aiohttp.ServerDisconnectedError:
                 return await session.request(call.method, url, data=body, headers=call.headers)
 
-    async def _messages(self, parts: AsyncIterator[bytes], peer: Peer) -> AsyncGenerator[Streamed, None]:
-        """Yield the messages of an answer; silence, nonsense and a broken connection are errors."""
-        reader, hello = codec.FrameReader(), False
+    async def _messages(
+        self, parts: AsyncIterator[bytes], peer: Peer, *, first_s: float = SILENCE_S
+    ) -> AsyncGenerator[Streamed, None]:
+        """Yield the messages of an answer; silence, nonsense and a broken connection are errors.
+
+        `first_s`: how long the first bytes may take; over a link the request goes out in that time, too.
+        """
+        reader, hello, limit_s = codec.FrameReader(), False, first_s
         while True:
             try:
-                async with asyncio.timeout(SILENCE_S):
+                async with asyncio.timeout(limit_s):
                     data = await anext(parts, b"")
             except TimeoutError as error:
-                raise PeerLost(f"{peer.name} has said nothing for {SILENCE_S:g} s. It may be asleep.") from error
+                raise PeerLost(f"{peer.name} has said nothing for {limit_s:.3g} s. It may be asleep.") from error
             except (aiohttp.ClientError, OSError) as error:
                 raise PeerLost(f"The connection to {peer.name} broke. Check that it is on and in reach.") from error
             if not data:
                 return
+            limit_s = SILENCE_S
             for packed in reader.feed(data):
                 message = await self._aside(len(packed), partial(codec.decode, packed))
                 if not hello and message.get("kind") != "error":  # a refusal on a link comes without

@@ -34,7 +34,7 @@ async def called(home: Path, settings: Settings) -> AsyncIterator[Others]:
     desk = Desk(state, _no_work)
     desk.is_draining = True
     links = Links(Station(state, desk, Neighbourhood(), NoFacts(), Hints()))
-    async with PeerClient(state.identity, linked=links.get) as client:
+    async with PeerClient(state.identity, state.peers, linked=links.get) as client:
         dialling = asyncio.create_task(Dialer(links, client).run())
         try:
             await _heard(links, len(state.peers.book().peers))

@@ -33,7 +33,7 @@ async def bring(
     if not peers:
         raise SourceUnreachable("no device of your own is paired")
     releaser = Releaser(state.ledger)
-    async with PeerClient(state.identity) as client:
+    async with PeerClient(state.identity, state.peers) as client:
         sources = [PeerBlobs(peer, client, releaser) for peer in peers]
         gave = await copy(source.sha256, sources, target, progress, free_bytes=store.free_bytes, size_bytes=size_bytes)
     logger.info("a file of a model came from %s", ", ".join(gave) or "what was here already")

@@ -124,7 +124,7 @@ async def peering(
 @asynccontextmanager
 async def linking(node: Node, state: NodeState, server: PeerServer, boot: str) -> AsyncIterator[Dialer]:
     """Keep a link with every paired device that can be reached, and give them work, as long as the block lasts."""
-    async with PeerClient(state.identity, linked=server.links.get, boot=boot) as client:
+    async with PeerClient(state.identity, state.peers, linked=server.links.get, boot=boot) as client:
         dialer, before = Dialer(server.links, client), node.others
         node.others = PairedDevices(state, client, server.links.around)
         tell, node.workload.on_change = node.workload.on_change, server.links.poke

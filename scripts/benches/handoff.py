@@ -27,13 +27,13 @@ async def run(setup: Setup) -> Report:
             await linked(near, far)
             over_link = await _series(near.specialist(far), rounds)
             say(f"over the link: {percentile(over_link, 0.5):.1f} ms")
-            async with PeerClient(near.state.identity) as client:
+            async with PeerClient(near.state.identity, near.state.peers) as client:
                 direct = RemoteSpecialist(far.id, "generate", state=near.state, client=client)
                 kept = await _series(direct, rounds)
             say(f"over a connection that was kept: {percentile(kept, 0.5):.1f} ms")
             fresh = []
             for _ in range(rounds):
-                async with PeerClient(near.state.identity) as client:
+                async with PeerClient(near.state.identity, near.state.peers) as client:
                     once = RemoteSpecialist(far.id, "generate", state=near.state, client=client)
                     fresh.append(await _first_ms(once, REQUEST))
     rows = (

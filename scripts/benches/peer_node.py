@@ -63,7 +63,10 @@ async def serve(home: Path) -> None:
     host = PairingHost(state, membership.me(state, "bench"))
     server = PeerServer(state, answer, pairing=host.answer, boot=os.urandom(4).hex())
     lag, own = Lag(), psutil.Process()
-    async with server.serving("127.0.0.1", 0), PeerClient(state.identity, linked=server.links.get) as client:
+    async with (
+        server.serving("127.0.0.1", 0),
+        PeerClient(state.identity, state.peers, linked=server.links.get) as client,
+    ):
         tasks = [asyncio.create_task(lag.watch()), asyncio.create_task(Dialer(server.links, client).run())]
         print(json.dumps({"port": server.port}), flush=True)
         try:

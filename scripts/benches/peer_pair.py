@@ -91,7 +91,10 @@ async def near_node(home: Path, *, dials: bool) -> AsyncIterator[Near]:
     """This process as a node; it keeps links if it dials."""
     state = open_state(home, machine="")
     server = PeerServer(state, answer, boot=os.urandom(4).hex())
-    async with server.serving("127.0.0.1", 0), PeerClient(state.identity, linked=server.links.get) as client:
+    async with (
+        server.serving("127.0.0.1", 0),
+        PeerClient(state.identity, state.peers, linked=server.links.get) as client,
+    ):
         dialer = Dialer(server.links, client)
         running = asyncio.create_task(dialer.run() if dials else asyncio.sleep(0))
         try:

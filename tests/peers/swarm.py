@@ -136,7 +136,7 @@ async def running(
         pace=Pace(bytes_per_s),
         boot=secrets.token_hex(4),
     )
-    async with server.serving(host, 0), PeerClient(state.identity, linked=server.links.get) as client:
+    async with server.serving(host, 0), PeerClient(state.identity, state.peers, linked=server.links.get) as client:
         dialer = Dialer(server.links, client)
         nodes.append(Node(name, state, server, client, dialer, store=store, host=host))
         if not dials:

@@ -34,7 +34,7 @@ async def test_a_clock_a_year_off_parts_nobody(tmp_path: Path, by_ns: int) -> No
     laptop, kitchen = open_state(tmp_path / "laptop", machine=""), open_state(tmp_path / "kitchen", machine="")
     kitchen = shifted(kitchen, by_ns)
     server = PeerServer(kitchen, lambda request, peer: count_to_five(request))
-    async with server.serving("127.0.0.1", 0), PeerClient(laptop.identity) as client:
+    async with server.serving("127.0.0.1", 0), PeerClient(laptop.identity, laptop.peers) as client:
         place = f"127.0.0.1:{server.port}"
         membership.admit(laptop, Paired(kitchen.identity.public, "kitchen", (place,), 1), own_device())
         membership.admit(kitchen, Paired(laptop.identity.public, "laptop", (), 1), own_device())
@@ -47,7 +47,7 @@ async def test_a_guests_time_is_over_by_the_clock_of_the_device_that_granted_it(
     laptop, kitchen = open_state(tmp_path / "laptop", machine=""), open_state(tmp_path / "kitchen", machine="")
     kitchen = shifted(kitchen, YEAR_NS)
     server = PeerServer(kitchen, lambda request, peer: count_to_five(request))
-    async with server.serving("127.0.0.1", 0), PeerClient(laptop.identity) as client:
+    async with server.serving("127.0.0.1", 0), PeerClient(laptop.identity, laptop.peers) as client:
         place = f"127.0.0.1:{server.port}"
         membership.admit(laptop, Paired(kitchen.identity.public, "kitchen", (place,), 1), own_device())
         over = guest_device(time.time_ns() + 3600 * 10**9)

@@ -8,17 +8,20 @@ from collections.abc import AsyncGenerator, Collection
 from dataclasses import replace
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from models.errors import DeadlineExceeded
 from models.types import Chunk, Request, Result, last
-from peers import membership, upkeep
+from peers import codec, membership, tls, upkeep
+from peers.conversions import subtask_of
 from peers.errors import LinkError, PeerLost
 from peers.grants import own_device
 from peers.inside import Inside
+from peers.messages import Hello
 from peers.server import WATCH_S
 from tests.peers.scripts import REQUEST, WORDS, slowly, until
-from tests.peers.swarm import pair, running
+from tests.peers.swarm import Node, pair, running
 
 
 async def test_slow_is_not_dead(tmp_path: Path) -> None:
@@ -97,6 +100,59 @@ async def test_after_a_revocation_the_asker_itself_sends_nothing(tmp_path: Path)
             await last(specialist.run(REQUEST))
         assert specialist.name.startswith("generate@"), "what is said of it afterwards still names it"
         assert laptop.state.ledger.entries() == []
+
+
+async def test_a_device_that_the_asker_revokes_is_heard_no_further(tmp_path: Path) -> None:
+    """It is not told, does not agree, and beats on; there is no link that could be cut."""
+    async with pair(tmp_path) as (laptop, kitchen):
+        kitchen.script = slowly
+        stream = laptop.specialist(kitchen).run(REQUEST)
+        await anext(stream)
+        membership.revoke(laptop.state, "kitchen")
+        async with asyncio.timeout(1.0):
+            with pytest.raises(LinkError, match="kitchen is no longer paired, so its answer was ended here"):
+                await anext(stream)
+        await until(lambda: kitchen.ended == ["closed"])
+
+
+async def test_a_guest_is_heard_no_further_than_its_time(tmp_path: Path) -> None:
+    async with pair(tmp_path) as (laptop, kitchen):
+        soon = laptop.state.peers.now_ns() + 500_000_000
+        laptop.knows(kitchen, replace(own_device(), expires_ns=soon))
+        kitchen.script = slowly
+        stream = laptop.specialist(kitchen).run(REQUEST)
+        await anext(stream)
+        async with asyncio.timeout(1.5):
+            with pytest.raises(LinkError, match="no longer paired"):
+                await anext(stream)
+
+
+async def test_a_cancel_by_its_name_ends_the_work_for_its_asker_alone(tmp_path: Path) -> None:
+    async with pair(tmp_path) as (laptop, kitchen), running(tmp_path, "attic") as attic:
+        kitchen.knows(attic)
+        kitchen.script = slowly
+        asked = codec.frames(Hello().pack()) + codec.frames(subtask_of(REQUEST, "f" * 32, laptop.id).pack())
+        name = f"https://{kitchen.address}/peer/1/subtasks"
+        async with session(laptop, kitchen) as http, session(attic, kitchen) as others:
+            async with http.post(name, data=asked) as answer:
+                await until(lambda: kitchen.server._desk.tasks)
+                async with others.delete(f"{name}/{'f' * 32}") as response:
+                    assert response.status == 204, "nobody learns which names there are"
+                await answer.content.readany()
+                assert kitchen.ended == []
+                async with http.delete(f"{name}/{'f' * 32}") as response:
+                    assert response.status == 204
+                await until(lambda: kitchen.ended == ["closed"])
+                with pytest.raises(aiohttp.ClientError):
+                    await answer.content.read()
+            async with http.delete(f"{name}/{'f' * 32}") as response:
+                assert response.status == 204, "also when it is over already"
+
+
+def session(here: Node, there: Node) -> aiohttp.ClientSession:
+    """One that says what it likes, with a device's certificate."""
+    context = tls.client_context(here.state.identity, there.state.identity.certificate_der)
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context))
 
 
 async def test_a_device_whose_time_is_over_is_sent_nothing_by_the_asker_itself(tmp_path: Path) -> None:

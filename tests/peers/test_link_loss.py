@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from models.types import last
-from peers import link, liveness
+from peers import client, link, liveness
 from peers.codes import Address
 from peers.liveness import Health
-from tests.peers.scripts import REQUEST, until, waiting_for
+from scripts.swarms.proxy import proxy
+from tests.peers.scripts import REQUEST, WORDS, until, waiting_for
 from tests.peers.swarm import linked_pair, running
 
 
@@ -136,3 +138,20 @@ async def test_work_over_a_link_that_is_replaced_goes_on_to_its_end(tmp_path: Pa
         assert laptop.links.get(kitchen.id) is new
         laptop.links.close()
         await keeping
+
+
+async def test_a_long_request_over_a_slow_way_is_not_taken_for_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "SILENCE_S", 0.7)
+    monkeypatch.setattr(client, "SLOWEST_BYTES_PER_S", 200_000)
+    async with running(tmp_path, "laptop", dials=True) as laptop, running(tmp_path, "kitchen") as kitchen:
+        async with proxy(kitchen.server.port) as way:
+            kitchen.knows(laptop, addresses=[])
+            laptop.knows(kitchen, addresses=[f"127.0.0.1:{way.port}"])
+            await laptop.until_linked(kitchen)
+            way.turn(bytes_per_s=300_000)
+            long = replace(REQUEST, input={"prompt": "x" * 500_000})
+            assert laptop.links.get(kitchen.id) is not None
+            assert (await last(laptop.specialist(kitchen).run(long))).output == WORDS
+            assert way.passed_bytes > 500_000

@@ -123,7 +123,7 @@ async def device(
         serving = asyncio.create_task(_serve(node, up, switch))
         place = await up
         state = await asyncio.to_thread(own_state, node.home, node.settings)
-        async with PeerClient(state.identity) as client, wire_to(place.port) as wire:
+        async with PeerClient(state.identity, state.peers) as client, wire_to(place.port) as wire:
             around = Neighbourhood()
             if not linked:
                 node.others = PairedDevices(state, client, around)

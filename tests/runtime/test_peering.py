@@ -49,7 +49,7 @@ async def kitchen_and_laptop(home: Path, model: ScriptedText) -> AsyncIterator[t
 
 
 async def _ask(laptop: NodeState, kitchen: NodeId, request: Request) -> str:
-    async with PeerClient(laptop.identity) as client:
+    async with PeerClient(laptop.identity, laptop.peers) as client:
         specialist = RemoteSpecialist(kitchen, request.capability, state=laptop, client=client)
         return (await last(specialist.run(request))).text
 
