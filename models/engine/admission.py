@@ -29,6 +29,8 @@ class Admission:
 
     def seat(self, job: Job, free: list[Seat]) -> bool:
         """Give the request one of the free seats; False where there is no room for its state yet."""
+        if not self._fits(job):  # asked before anything is read: a request may wait for many steps
+            return False
         self._restore(job, free)
         source, reused = self._longest_prefix(job)
         if not self._room_for(job.promised - reused, source, reused):
@@ -65,6 +67,19 @@ class Admission:
             self._shelf.put(tokens, self._states.saved(seat.sequence, len(tokens)), seat.past)
             seat.past = Past(seat.past.asker, seat.past.own)
         self._states.cut(seat.sequence, length)
+
+    def _fits(self, job: Job) -> bool:
+        """Return whether there is room once all that nobody uses is out of the way.
+
+        State brought back from elsewhere changes nothing about it: it takes the room that it saves.
+        """
+        source, reused = self._longest_prefix(job)
+        running = [seat for seat in self._seats if seat.job is not None]
+        held = [(seat.sequence, len(self._states.tokens(seat.sequence))) for seat in running]
+        if source is not None:
+            held.append((source, reused))
+        promised = sum(seat.job.promised for seat in running if seat.job is not None)
+        return self._states.together(held) + promised + job.promised - reused <= self._states.capacity
 
     def _restore(self, job: Job, free: list[Seat]) -> None:
         """Bring state back from the shelf and from disk, unless as much of it is in the context."""

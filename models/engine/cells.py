@@ -6,6 +6,7 @@ Mirrors what llama.cpp does with a unified cache, so that admission can be decid
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from itertools import count
 
 
@@ -49,6 +50,10 @@ class Cells:
                 del self._holders[cell]
         del self._held[sequence][length:]
         del self._tokens[sequence][length:]
+
+    def together(self, held: Iterable[tuple[int, int]]) -> int:
+        """Return how many tokens the first so many of each of these sequences are, shared ones counted once."""
+        return len({cell for sequence, length in held for cell in self._held[sequence][:length]})
 
     def alone(self, sequence: int) -> int:
         """Return how many tokens only this sequence holds: what forgetting it would free."""

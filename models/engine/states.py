@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -49,6 +49,10 @@ class States:
     def tokens(self, sequence: int) -> list[int]:
         """Return the tokens whose state the sequence holds; not to be changed."""
         return self._cells.tokens(sequence)
+
+    def together(self, held: Iterable[tuple[int, int]]) -> int:
+        """Return how many tokens the first so many of each of these sequences are, shared ones counted once."""
+        return self._cells.together(held)
 
     def alone(self, sequence: int) -> int:
         """Return how many tokens only this sequence holds: what forgetting it would free."""
