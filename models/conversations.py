@@ -13,9 +13,10 @@ import os
 import secrets
 import struct
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+
+from models import state_folder
 
 MAX_FOLDER_BYTES = 256 * 1024 * 1024
 """Bytes of all files together, 10 to 20 conversations of a thousand tokens; the one used longest ago goes first."""
@@ -68,15 +69,7 @@ class ConversationFiles:
         with contextlib.suppress(OSError):
             body = _COUNT.pack(len(tokens)) + struct.pack(f">{len(tokens)}I", *tokens) + state
             path = self._path(conversation)
-            _make_room(path.parent, len(body))
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")  # mode 0600
-            try:
-                with open(handle, "wb") as file:
-                    file.write(self._seal(conversation, body))
-                    file.write(body)
-                Path(name).replace(path)
-            finally:
-                Path(name).unlink(missing_ok=True)
+            state_folder.put(path, self._seal(conversation, body), body, most_bytes=MAX_FOLDER_BYTES)
 
     def _path(self, conversation: Path) -> Path:
         model = hashlib.sha256(self._scope).hexdigest()[:16]
@@ -92,21 +85,12 @@ def forget(folder: Path, conversation: str = "") -> int:
     """Remove the states of one conversation, or of all; return how many files there were."""
     if not (folder / SECRET).exists():
         return 0
-    gone = 0
-    for path in list(folder.glob(f"{_name(folder / conversation)}-*.state" if conversation else "*.state")):
-        path.unlink(missing_ok=True)
-        gone += 1
-    return gone
+    return state_folder.remove(folder, f"{_name(folder / conversation)}-*" if conversation else "*")
 
 
 def expire(folder: Path, older_than_s: float) -> int:
     """Remove the states that nobody has used for so long; return how many."""
-    gone = 0
-    for modified, _, path in list(_kept(folder)):
-        if modified < time.time() - older_than_s:
-            path.unlink(missing_ok=True)
-            gone += 1
-    return gone
+    return state_folder.expire(folder, older_than_s)
 
 
 def _name(conversation: Path) -> str:
@@ -130,23 +114,3 @@ def _secret(folder: Path) -> bytes:
         finally:
             Path(name).unlink(missing_ok=True)
     return path.read_bytes()
-
-
-def _kept(folder: Path) -> Iterator[tuple[float, int, Path]]:
-    """Yield time of use, size and path of each file, the one used longest ago first."""
-    found = []
-    for path in folder.glob("*.state"):
-        with contextlib.suppress(FileNotFoundError):
-            about = path.stat()
-            found.append((about.st_mtime, about.st_size, path))
-    yield from sorted(found)
-
-
-def _make_room(folder: Path, size: int) -> None:
-    kept = list(_kept(folder))
-    total = sum(one[1] for one in kept)
-    for _, freed, path in kept:
-        if total + size <= MAX_FOLDER_BYTES:
-            return
-        path.unlink(missing_ok=True)
-        total -= freed

@@ -10,9 +10,10 @@ import contextlib
 import hashlib
 import os
 import struct
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+
+from models import state_folder
 
 MAX_FOLDER_BYTES = 512 * 1024 * 1024
 """Bytes of all files together; the one read longest ago goes first."""
@@ -52,25 +53,8 @@ class PrefixFiles:
         """Keep a state. A disk that refuses costs only the time to compute it again."""
         with contextlib.suppress(OSError):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._make_room(len(state))
-            handle, name = tempfile.mkstemp(dir=self._folder, prefix=".new-")  # mode 0600
-            try:
-                with open(handle, "wb") as file:
-                    file.write(hashlib.sha256(state).digest())
-                    file.write(state)
-                Path(name).replace(self._path(tokens))
-            finally:
-                Path(name).unlink(missing_ok=True)
+            state_folder.put(self._path(tokens), hashlib.sha256(state).digest(), state, most_bytes=MAX_FOLDER_BYTES)
 
     def _path(self, tokens: Sequence[int]) -> Path:
         key = hashlib.sha256(self._scope + b"\0" + struct.pack(f">{len(tokens)}I", *tokens))
         return self._folder / f"{key.hexdigest()}.state"
-
-    def _make_room(self, size: int) -> None:
-        kept = sorted((f.stat().st_mtime, f.stat().st_size, f) for f in self._folder.glob("*.state"))
-        total = sum(entry[1] for entry in kept)
-        for _, freed, path in kept:
-            if total + size <= MAX_FOLDER_BYTES:
-                return
-            path.unlink(missing_ok=True)
-            total -= freed
