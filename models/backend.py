@@ -83,6 +83,8 @@ class Delta:
     index: int
     text: str
     token_ids: tuple[int, ...]
+    before: str = ""
+    """In the first delta: the text of the call's `resume_tokens`, which is not said again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,7 +158,7 @@ class LlamaModel:
                 reply = await inbox.get()
                 match reply["op"]:
                     case "delta":
-                        yield Delta(reply["index"], reply["text"], tuple(reply["tokens"]))
+                        yield Delta(reply["index"], reply["text"], tuple(reply["tokens"]), reply.get("before", ""))
                     case "finish":
                         yield Finish(
                             reply["text"],

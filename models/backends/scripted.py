@@ -167,7 +167,7 @@ class ScriptedText(ScriptedModel):
                 raise DeadlineExceeded(
                     f"The answer took longer than {call.deadline_s:g} s; allow more time or ask for less."
                 )
-            yield Delta(index, kept[index], (ids[index],))
+            yield Delta(index, kept[index], (ids[index],), "".join(kept[:done]) if index == done else "")
         signals = Signals(
             mean_logprob=self._logprob,
             min_margin=1.0,

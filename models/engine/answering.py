@@ -61,6 +61,8 @@ class Answer:
     measured: bool = True
     """Gather signals."""
     ending: Ending | None = None
+    before: str = ""
+    """Text of the resumed tokens, until it was said."""
     owed: list[Piece] = field(default_factory=list)
     shown: bool = False
     """A piece of it was taken to be shown."""
@@ -79,6 +81,7 @@ class Answer:
             self.text.skip(token, self.vocabulary.piece(token))
             if self.matcher is not None:
                 self.matcher.consume(token)
+        self.before = self.text.text
         if self.matcher is not None:
             self._force()
         if self.text.stopped:  # it broke off between the last piece and the word that it was the last

@@ -34,7 +34,7 @@ from models.engine.prefixes import PrefixFiles
 from models.engine.seats import Job
 from models.engine.template import FALLBACK, ChatTemplate
 from models.engine.text import TextStream
-from models.errors import InputError, ModelsError, OutOfMemory
+from models.errors import InputError, ModelsError, OtherWeights, OutOfMemory
 from models.types import Usage
 
 Frame = dict[str, Any]
@@ -163,6 +163,8 @@ class Worker:
 
     def _generate(self, number: int, message: Frame) -> None:
         resumed = tuple(message["resume_tokens"])
+        if any(not 0 <= token < self._vocabulary.size for token in resumed):  # the library would end the process
+            raise OtherWeights("The answer was begun by another model than the one here, so it begins again.")
         prompt = self._prompt(message)
         own = self._own(prompt, message)
         answer = Answer(
@@ -209,9 +211,10 @@ class Worker:
     def _progressed(self, answer: Answer) -> None:
         piece = answer.take_owed()
         if piece is not None:
-            self._send(
-                {"op": "delta", "id": answer.id, "index": piece.index, "text": piece.text, "tokens": piece.token_ids}
-            )
+            before = {"before": answer.before} if answer.before else {}
+            answer.before = ""
+            place = {"id": answer.id, "index": piece.index, **before}
+            self._send({"op": "delta", **place, "text": piece.text, "tokens": piece.token_ids})
 
     def _done(self, job: Job, usage: Usage, probabilities: list[float]) -> None:
         figures = [

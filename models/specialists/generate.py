@@ -66,16 +66,16 @@ async def _stream(
     turn: Turn, model: TextModel, messages: list[Message], max_tokens: int
 ) -> AsyncGenerator[Chunk | Result, None]:
     call = turn.call(messages, max_tokens=max_tokens, resume_tokens=turn.request.resume_tokens)
-    text, looked = "", 0
+    text, looked = "", max(0, len(turn.request.resume_tokens) - 1) // _LOOK_EVERY
     async with aclosing(model.generate(call)) as answer:
         async for item in answer:
             if isinstance(item, Finish):
                 yield _ended(turn, turn.count(model, item))
                 return
-            text += item.text
+            text += item.before + item.text
             yield Chunk(item.index, item.text, item.token_ids)
-            if item.index - looked >= _LOOK_EVERY:
-                looked = item.index
+            if item.index // _LOOK_EVERY > looked:  # at the same places when it was resumed
+                looked = item.index // _LOOK_EVERY
                 if (start := loop_start(text)) is not None:
                     reason = "The model began to repeat itself and was stopped; ask in other words."
                     yield turn.refuse(RefusalCode.NOT_SURE, reason, found=text[:start].strip())

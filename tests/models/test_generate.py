@@ -79,6 +79,18 @@ async def test_model_that_repeats_itself_is_stopped() -> None:
     assert result.refusal.found.count("the cat sat on the mat") <= 2
 
 
+async def test_a_resumed_answer_that_repeats_itself_is_stopped_where_the_undisturbed_one_is() -> None:
+    def looping() -> ScriptedText:
+        return ScriptedText(["one fine day the cat sat on the mat and saw a bird "], fault="too_long")
+
+    chunks, undisturbed = await told(over("generate", looping()), {"prompt": "tell"})
+    assert 48 < len(chunks) < 100
+    for cut in (1, 23, 24, 25, 48, len(chunks) - 1):
+        given = tuple(token for chunk in chunks[:cut] for token in chunk.token_ids)
+        rest, result = await told(over("generate", looping()), {"prompt": "tell"}, resume_tokens=given)
+        assert rest == chunks[cut:] and result.refusal == undisturbed.refusal
+
+
 def test_lists_and_short_repeats_are_no_loop() -> None:
     assert loop_start("no, no, no, no, no") is None
     assert loop_start("- eggs\n- milk\n- bread\n- butter\n- flour\n- sugar") is None

@@ -17,7 +17,7 @@ import pytest
 
 from models.backend import Constraint, Delta, Finish, GenerateCall, Message, Sampling, whole
 from models.backends.llama import LlamaModel, LlamaSettings
-from models.errors import BadArtifact, ConstraintError, ContextOverflow, DeadlineExceeded, WorkerDied
+from models.errors import BadArtifact, ConstraintError, ContextOverflow, DeadlineExceeded, OtherWeights, WorkerDied
 from models.store import Store
 from models.types import ModelId
 
@@ -62,7 +62,19 @@ async def test_a_resumed_answer_gives_only_what_is_missing(models_home: Path) ->
     assert finish.token_ids[:5] == had
     assert pieces and all(isinstance(piece, Delta) and piece.index >= 5 for piece in pieces)
     missing = "".join(piece.text for piece in pieces if isinstance(piece, Delta))
-    assert finish.text.endswith(missing) and len(missing) < len(finish.text)
+    assert [piece.before + missing for piece in pieces[:1] if isinstance(piece, Delta)] == [finish.text]
+    assert not any(piece.before for piece in pieces[1:] if isinstance(piece, Delta))
+
+
+async def test_tokens_that_no_model_of_this_kind_writes_are_refused_and_the_process_lives(models_home: Path) -> None:
+    """A paired device may send any number."""
+    async with smollm(models_home) as model:
+        process = model.process_id
+        for token in (49152, 2**31 - 1):
+            with pytest.raises(OtherWeights):
+                await whole(model.generate(call("Name three colours.", 12, resume_tokens=(7, token))))
+        assert (await whole(model.generate(call("Name three colours.", 4)))).text
+        assert model.process_id == process
 
 
 async def test_in_reproducible_mode_an_answer_depends_on_no_company_and_no_interruption(models_home: Path) -> None:
