@@ -37,9 +37,11 @@ class Admission:
             return False
         target = self._target(free, source)
         if target.sequence == source:
+            if target.past.conversation not in (None, job.conversation):
+                self._put_by(target, reused)
             self._states.cut(target.sequence, reused)
         else:
-            self._states.cut(target.sequence, 0)
+            self._put_by(target, 0)
             if source is not None and reused:
                 self._states.copy(source, target.sequence, reused)
         target.job = job
@@ -60,11 +62,16 @@ class Admission:
                     self._put_by(seat, 0)
 
     def _put_by(self, seat: Seat, length: int) -> None:
-        """Cut an idle seat's state down to its first tokens; the whole goes to the shelf if others don't hold it."""
+        """Cut an idle seat's state down to its first tokens; the whole goes to the shelf if others don't hold it.
+
+        A conversation for which there is no place goes to disk.
+        """
         tokens = self._states.tokens(seat.sequence)
         worth = self._states.alone(seat.sequence) >= WORTH_KEEPING_TOKENS or seat.past.conversation is not None
-        if worth and self._shares_prefixes and len(tokens) <= self._shelf.capacity:
-            self._shelf.put(tokens, self._states.saved(seat.sequence, len(tokens)), seat.past)
+        if worth and self._shares_prefixes and (self._shelf.capacity or seat.past.conversation is not None):
+            state = self._states.saved(seat.sequence, len(tokens))
+            for gone in self._shelf.put(tokens, state, seat.past):
+                self._keeping.write(gone.past, gone.tokens, gone.state)
             seat.past = Past(seat.past.asker, seat.past.own)
         self._states.cut(seat.sequence, length)
 
@@ -99,7 +106,7 @@ class Admission:
         if not self._room_for(max(job.promised, len(tokens)), None, 0):
             return False
         target = self._target(free, None)
-        self._states.cut(target.sequence, 0)
+        self._put_by(target, 0)
         target.past = Past(job.asker, job.own)
         if not self._states.restore(target.sequence, tokens, state):
             return False

@@ -51,13 +51,14 @@ class Keeping:
     def put_conversations_away(self, seats: Iterable[Seat], shelf: Shelf) -> None:
         """Write the state that ended turns have left behind."""
         for kept in shelf.kept:
-            self._write(kept.past, kept.tokens, kept.state)
+            self.write(kept.past, kept.tokens, kept.state)
         for seat in seats:
             if seat.job is None and seat.past.conversation is not None:
                 tokens = self._states.tokens(seat.sequence)
-                self._write(seat.past, tokens, self._states.saved(seat.sequence, len(tokens)))
+                self.write(seat.past, tokens, self._states.saved(seat.sequence, len(tokens)))
 
-    def _write(self, past: Past, tokens: list[int], state: bytes) -> None:
+    def write(self, past: Past, tokens: list[int], state: bytes) -> None:
+        """Write a state if it is a conversation's and not on disk yet."""
         conversation, past.conversation = past.conversation, None
         if self._conversations is not None and conversation is not None and len(tokens) >= FEWEST_TOKENS:
             self._conversations.write(conversation, tokens, state)

@@ -29,14 +29,14 @@ class Shelf:
         self.kept: list[Kept] = []
         """The one used last at the end."""
 
-    def put(self, tokens: list[int], state: bytes, past: Past) -> None:
-        """Keep a state, in the place of those that are a beginning of it."""
-        if len(tokens) > self.capacity:
-            return
+    def put(self, tokens: list[int], state: bytes, past: Past) -> list[Kept]:
+        """Keep a state, in the place of those that are a beginning of it. Return what had to go for it."""
         self.kept = [one for one in self.kept if not _covers(tokens, past, one)]
         self.kept.append(Kept(list(tokens), state, past))
+        gone = []
         while sum(len(one.tokens) for one in self.kept) > self.capacity:
-            del self.kept[0]
+            gone.append(self.kept.pop(0))
+        return gone
 
     def longest(self, job: Job) -> tuple[Kept | None, int]:
         """Return the state with the longest beginning that the request may take over, and its length."""

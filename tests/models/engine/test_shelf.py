@@ -82,3 +82,25 @@ def test_a_conversation_on_the_shelf_is_still_written_to_disk(tmp_path: Path) ->
     asked(bench, 2, OTHER)
     bench.batch.keep_conversations()
     assert files.tokens(tmp_path / "talk")[: len(FIRST)] == FIRST
+
+
+def test_conversation_that_has_to_go_is_on_disk_first(tmp_path: Path) -> None:
+    """The worker is never idle in between, when all of them would be written."""
+    talks = ConversationFiles("model")
+    bench = Bench(kv=200, slots=2, talks=talks)
+    bench.ask(1, FIRST, 4, conversation=tmp_path / "a")
+    for number in range(2, 6):
+        bench.ask(number, [number] * 120, 4)
+    bench.run()
+    assert talks.tokens(tmp_path / "a")[: len(FIRST)] == FIRST
+
+
+def test_conversation_whose_seat_is_taken_at_once_is_not_lost(tmp_path: Path) -> None:
+    talks = ConversationFiles("model")
+    for shelf in (None, 0):
+        bench = Bench(kv=600, slots=1, talks=talks, shelf=shelf)
+        bench.ask(1, FIRST, 4, conversation=tmp_path / f"talk {shelf}")
+        bench.ask(2, OTHER, 4)
+        bench.run()
+        bench.batch.keep_conversations()
+        assert talks.tokens(tmp_path / f"talk {shelf}")[: len(FIRST)] == FIRST
