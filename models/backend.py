@@ -154,11 +154,19 @@ class TextModel(Loaded, Protocol):
         ...
 
     async def score(
-        self, messages: Sequence[Message], labels: Sequence[str], prefill: str = "", *, asker: str = ""
+        self,
+        messages: Sequence[Message],
+        labels: Sequence[str],
+        prefill: str = "",
+        *,
+        asker: str = "",
+        own_messages: int = 0,
+        deadline_s: float | None = None,
     ) -> list[float]:
         """Return the probability of each label as the next text, normalised over the labels (sum 1).
 
-        Walks the labels' token trie, so that labels of several tokens compare fairly.
+        Walks the labels' token trie, so that labels of several tokens compare fairly. The rest as in `GenerateCall`.
+        Raises ContextOverflow, TemplateError, WorkerDied, DeadlineExceeded.
         """
         ...
 

@@ -172,7 +172,14 @@ class LlamaModel:
                         raise await _failure(worker, reply)
 
     async def score(
-        self, messages: Sequence[Message], labels: Sequence[str], prefill: str = "", *, asker: str = ""
+        self,
+        messages: Sequence[Message],
+        labels: Sequence[str],
+        prefill: str = "",
+        *,
+        asker: str = "",
+        own_messages: int = 0,
+        deadline_s: float | None = None,
     ) -> list[float]:
         """See `models.backend.TextModel.score`."""
         if not labels:
@@ -183,6 +190,8 @@ class LlamaModel:
             "labels": list(labels),
             "prefill": prefill,
             "asker": asker,
+            "own_messages": own_messages,
+            "deadline_s": deadline_s,
         }
         worker = await self._serving()
         async with worker.request(message) as inbox:

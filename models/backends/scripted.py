@@ -107,7 +107,14 @@ class ScriptedText(ScriptedModel):
         return len(_TOKEN.findall(text))
 
     async def score(
-        self, messages: Sequence[Message], labels: Sequence[str], prefill: str = "", *, asker: str = ""
+        self,
+        messages: Sequence[Message],
+        labels: Sequence[str],
+        prefill: str = "",
+        *,
+        asker: str = "",
+        own_messages: int = 0,
+        deadline_s: float | None = None,
     ) -> list[float]:
         weights = [max(0.0, weight) for weight in self._scorer(messages, labels, prefill)]
         total = sum(weights)

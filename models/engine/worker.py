@@ -189,9 +189,13 @@ class Worker:
 
     def _score(self, number: int, message: Frame) -> None:
         labels = [self._vocabulary.tokens(label, control=False) for label in message["labels"]]
+        prompt = self._prompt(message)
+        own = self._own(prompt, message)
         scoring = Scoring(
             id=number,
-            prompt=self._prompt(message),
+            prompt=prompt,
+            own=own,
+            keep=own if self._prefixes is not None else 0,
             labels=labels,
             end=self._vocabulary.eos,
             asker=str(message["asker"]),

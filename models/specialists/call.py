@@ -109,9 +109,7 @@ class Call(Runner):
         messages = [Message("system", self._spec.system), Message("user", choice_prompt(prompt, functions))]
         if (used := await prompt_tokens(model, messages)) + LEAST_ANSWER_TOKENS > model.context_tokens:
             return turn.too_long(used, model.context_tokens)
-        *named, none = await model.score(
-            messages, [*(function.name for function in functions), NONE], asker=turn.request.asker
-        )
+        *named, none = await turn.weigh(model, messages, [*(function.name for function in functions), NONE])
         shares = weighed(named, [candidate.likeness for candidate in shown])
         best = max(range(len(shown)), key=lambda i: shares[i])
         if not fits(none, [candidate.likeness for candidate in shown]) or shares[best] < LEAST_NAMED:

@@ -17,7 +17,7 @@ from models.backend import Encoder, Loaded, Message
 from models.errors import BadArtifact, InputError, OutOfMemory
 from models.specialist import Pool, SpecialistSpec
 from models.specialists.runner import Runner
-from models.specialists.turn import between, text_in
+from models.specialists.turn import Turn, between, text_in
 from models.types import Chunk, Digest, Refusal, RefusalCode, Request, Result, Signals, Usage
 
 if TYPE_CHECKING:
@@ -71,11 +71,12 @@ class Classify(Runner):
     async def run(self, request: Request) -> AsyncGenerator[Chunk | Result, None]:
         started = time.perf_counter()
         text = text_in(request, "text")
-        verdict = await self._judge(request, text)
+        verdict = await self._judge(Turn(self._spec, request), text)
         yield self._result(verdict, time.perf_counter() - started)
 
-    async def _judge(self, request: Request, text: str) -> Verdict:
+    async def _judge(self, turn: Turn, text: str) -> Verdict:
         """Choose the way: what the request brings comes before what the specialist has."""
+        request = turn.request
         labels, examples = labels_in(request), examples_in(request)
         fitted = head_name(self._spec)
         own = self._pool.installed(self._spec.models, "classifier")
@@ -94,7 +95,7 @@ class Classify(Runner):
             )
         if len(labels) == 1:
             raise InputError(f"{request.capability} needs at least two labels to choose between; add another one.")
-        return await self._by_labels(text, labels, request.asker)
+        return await self._by_labels(text, labels, turn)
 
     async def _by_classifier(self, text: str, models: Sequence[str]) -> Verdict:
         async with self._pool.classifier(models) as model:
@@ -138,7 +139,7 @@ class Classify(Runner):
             _trim(self._fits)
         return self._fits[key]
 
-    async def _by_labels(self, text: str, labels: Sequence[str], asker: str) -> Verdict:
+    async def _by_labels(self, text: str, labels: Sequence[str], turn: Turn) -> Verdict:
         """Compare the text with the labels' names; a language model's opinion is added where one is installed."""
         from models.heads.head import softmax  # numpy: heavy, first use only
 
@@ -147,7 +148,7 @@ class Classify(Runner):
             vectors = await encoder.encode([text, *(label.replace("_", " ") for label in labels)])
             logits = vectors[1:] @ vectors[0] / NAME_TEMPERATURE
             named = _verdict({}, 0.0, 0.0, NAMES_ONLY, encoder, begun)
-        opinion = await self._opinion(text, labels, asker)
+        opinion = await self._opinion(text, labels, turn)
         if opinion is None:
             shares = softmax(logits) * NAME_TRUST
             return replace(named, scores=dict(zip(labels, map(float, shares), strict=True)))
@@ -159,7 +160,7 @@ class Classify(Runner):
             model_seconds=opinion.model_seconds + named.model_seconds,
         )
 
-    async def _opinion(self, text: str, labels: Sequence[str], asker: str) -> Verdict | None:
+    async def _opinion(self, text: str, labels: Sequence[str], turn: Turn) -> Verdict | None:
         """Return how much likelier a language model finds each label with the text than without any.
 
         Small models prefer a label for its place in the list or its wording; dividing by what they
@@ -172,9 +173,9 @@ class Classify(Runner):
                 begun = time.perf_counter()
                 key = (model.id, *labels)
                 if key not in self._priors:
-                    self._priors[key] = await model.score(self._question("", labels), labels, asker=asker)
+                    self._priors[key] = await turn.weigh(model, self._question("", labels), labels)
                     _trim(self._priors)
-                given = await model.score(self._question(text, labels), labels, asker=asker)
+                given = await turn.weigh(model, self._question(text, labels), labels)
                 ratios = [max(p, LEAST) / max(q, LEAST) for p, q in zip(given, self._priors[key], strict=True)]
                 scores = {label: ratio / sum(ratios) for label, ratio in zip(labels, ratios, strict=True)}
                 return Verdict(scores, 0.0, 0.0, "", model.id, model.artifacts, time.perf_counter() - begun)

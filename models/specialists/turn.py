@@ -80,7 +80,7 @@ class Turn:
         return GenerateCall(
             messages=tuple(messages),
             max_tokens=self.tokens(max_tokens),
-            own_messages=int(bool(messages) and messages[0] == Message("system", self.spec.system)),
+            own_messages=self._own(messages),
             prefill=prefill,
             sampling=Sampling(
                 temperature=self.spec.temperature if temperature is None else temperature,
@@ -95,6 +95,20 @@ class Turn:
             asker=self.request.asker,
             conversation=None if self.request.asker else self.request.conversation,
             copies=copies,
+        )
+
+    def _own(self, messages: Sequence[Message]) -> int:
+        """Return how many of the first messages are the specialist's, whatever is asked."""
+        return int(bool(messages) and messages[0] == Message("system", self.spec.system))
+
+    async def weigh(self, model: TextModel, messages: Sequence[Message], labels: Sequence[str]) -> list[float]:
+        """Return the probability of each label within this request's bounds. Raises DeadlineExceeded."""
+        return await model.score(
+            messages,
+            labels,
+            asker=self.request.asker,
+            own_messages=self._own(messages),
+            deadline_s=self.seconds_left(),
         )
 
     async def ask(self, model: TextModel, call: GenerateCall) -> Finish:

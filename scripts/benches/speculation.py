@@ -115,9 +115,18 @@ class Timed:
         return await self._model.count_tokens(text)
 
     async def score(
-        self, messages: Sequence[Message], labels: Sequence[str], prefill: str = "", *, asker: str = ""
+        self,
+        messages: Sequence[Message],
+        labels: Sequence[str],
+        prefill: str = "",
+        *,
+        asker: str = "",
+        own_messages: int = 0,
+        deadline_s: float | None = None,
     ) -> list[float]:
-        return await self._model.score(messages, labels, prefill, asker=asker)
+        return await self._model.score(
+            messages, labels, prefill, asker=asker, own_messages=own_messages, deadline_s=deadline_s
+        )
 
     async def generate(self, call: GenerateCall) -> AsyncGenerator[Delta | Finish, None]:
         async with aclosing(self._model.generate(call)) as items:

@@ -42,6 +42,20 @@ async def ask(specialist: Specialist, **given: Json) -> Result:
     return await last(specialist.run(Request("classify", given)))
 
 
+async def test_model_is_asked_within_the_requests_bounds_and_told_what_is_the_specialists_own() -> None:
+    told: list[dict[str, object]] = []
+
+    class Telling(ScriptedText):
+        async def score(self, *given: object, **bounds: object) -> list[float]:
+            told.append(bounds)
+            return [0.5, 0.5]
+
+    request = Request("classify", {"text": "beta", "labels": ["one", "two"]}, deadline_s=9.0, asker="guest")
+    await last(over(shipped(), Telling()).run(request))
+    assert told and all(bounds["own_messages"] == 1 and bounds["asker"] == "guest" for bounds in told)
+    assert all(isinstance(left := bounds["deadline_s"], float) and 0 < left <= 9 for bounds in told)
+
+
 async def test_examples_decide_and_every_label_has_a_probability() -> None:
     result = await ask(over(shipped()), text="the parcel has still not arrived", examples=EXAMPLES)
     assert result.output == "delivery"

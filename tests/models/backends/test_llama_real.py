@@ -39,6 +39,11 @@ def call(text: str, most: int = 16, **more: Any) -> GenerateCall:
     return GenerateCall((Message("user", text),), most, **more)
 
 
+def only_file(folder: Path) -> Path:
+    (file,) = folder.iterdir()
+    return file
+
+
 async def test_what_is_streamed_is_the_answer(models_home: Path) -> None:
     async with smollm(models_home) as model:
         pieces = [item async for item in model.generate(call("What is photosynthesis?", 40))]
@@ -137,6 +142,30 @@ async def test_a_specialists_prompt_survives_a_restart(models_home: Path, tmp_pa
     assert outcomes[0].usage.cached_tokens == 0
     assert outcomes[1].usage.cached_tokens > 100
     assert outcomes[1].text == outcomes[0].text
+
+
+async def test_weighing_labels_keeps_the_specialists_prompt_and_finds_it_after_a_restart(
+    models_home: Path, tmp_path: Path
+) -> None:
+    system = Message("system", "You sort letters by what they are about. " * 12)
+    letter = [system, Message("user", "Dear Sir, my tap drips.")]
+    weights = []
+    for _ in range(2):
+        async with smollm(models_home, prefix_folder=tmp_path) as model:
+            weights.append(await model.score(letter, ["plumber", "baker"], own_messages=1))
+        kept = only_file(tmp_path)
+        assert kept.stat().st_mtime > 1  # written, then read
+        os.utime(kept, (1, 1))
+    assert weights[1] == pytest.approx(weights[0], abs=0.02)
+    async with smollm(models_home, prefix_folder=tmp_path) as model:
+        finish = await whole(model.generate(GenerateCall(tuple(letter), 1, own_messages=1, asker="guest")))
+    assert finish.usage.cached_tokens > 100
+
+
+async def test_a_deadline_ends_the_weighing_of_labels(models_home: Path) -> None:
+    async with smollm(models_home) as model:
+        with pytest.raises(DeadlineExceeded):
+            await model.score([Message("user", "Notes about plants. " * 300)], ["a", "b"], deadline_s=0.05)
 
 
 async def test_what_other_work_pushed_out_of_the_context_comes_back_from_beside_it(models_home: Path) -> None:
