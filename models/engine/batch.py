@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from models.conversations import ConversationFiles
@@ -160,11 +161,10 @@ class Batch:
             return
         spent = time.monotonic() - began
         self._learn(takes, spent)
-        place = 0
         for take in takes:
             take.seat.model_seconds += spent
-            self._advance(take, logits[place : place + take.wanted])
-            place += take.wanted
+        for take, wanted in self._shared_rows(takes, logits):
+            self._advance(take, wanted)
         self._show()
 
     def _show(self) -> None:
@@ -183,19 +183,29 @@ class Batch:
         proposed = sum(take.proposed for take in takes)
         self._pace.observe(answers=answers, prompt_rows=prompt_rows, proposed=proposed, seconds=seconds)
 
+    def _shared_rows(self, takes: list[Take], logits: list[Logits]) -> list[tuple[Take, list[Logits]]]:
+        """Return which rows of logits are whose, answers first.
+
+        Weighing labels and putting a prompt away compute again, and then the rows handed out before no longer hold.
+        """
+        if any(isinstance(take.seat.job, Scoring) or (take.seat.job and take.seat.job.keep) for take in takes):
+            logits = [row.copy() for row in logits]
+        rows = iter(logits)
+        shared = [(take, list(islice(rows, take.wanted))) for take in takes]
+        return sorted(shared, key=lambda pair: isinstance(pair[0].seat.job, Scoring))
+
     def _advance(self, take: Take, rows: list[Logits]) -> None:
         """Hand one request the logits that it wanted, if its pending tokens are through."""
         seat, job = take.seat, take.seat.job
         assert job is not None
         del job.pending[: take.count]
-        if job.keep:
-            rows = [row.copy() for row in rows]
-            self._keeping.put_prompt_away(seat)
-        if not rows:
-            return
         try:
+            if job.keep:
+                self._keeping.put_prompt_away(seat)
+            if not rows:
+                return
             if isinstance(job, Scoring):
-                self._weigh(seat, job, rows[0].copy())
+                self._weigh(seat, job, rows[0])
                 return
             right = job.feed_all(rows)
         except ModelsError as error:

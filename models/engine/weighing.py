@@ -18,7 +18,7 @@ def weigh(states: States, sequence: int, job: Scoring, root: Logits, *, rows: in
     """
     known: dict[Path, Logits] = {(): root}
     for group in _groups(job.doubtful(root), len(states.scratch), rows):
-        known.update(_branches(states, sequence, group))
+        known.update(_branches(states, sequence, group, rows))
     return job.probabilities(known)
 
 
@@ -36,14 +36,17 @@ def _groups(paths: Sequence[Path], most: int, rows: int) -> Iterator[list[Path]]
         yield group
 
 
-def _branches(states: States, sequence: int, group: list[Path]) -> dict[Path, Logits]:
+def _branches(states: States, sequence: int, group: list[Path], rows: int) -> dict[Path, Logits]:
     start = len(states.tokens(sequence))
     plan: list[Row] = []
+    found: list[Logits] = []
     try:
         for scratch, path in zip(states.scratch, group, strict=False):
             states.copy(sequence, scratch, start)
             plan += [Row(token, start + i, scratch, i == len(path) - 1) for i, token in enumerate(path)]
-        return {path: row.copy() for path, row in zip(group, states.compute(plan), strict=True)}
+        for at in range(0, len(plan), rows):  # one path may be longer than a step
+            found += [row.copy() for row in states.compute(plan[at : at + rows])]
+        return dict(zip(group, found, strict=True))
     finally:
         for scratch in states.scratch:
             states.cut(scratch, 0)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from models.backend import Sampling
 from models.conversations import ConversationFiles
-from models.engine.answering import Answer
+from models.engine.answering import Answer, Scoring
 from models.engine.batch import Batch, BatchSettings
 from models.engine.library import Interrupted, NoRoom, Row, Vocabulary
 from models.engine.prefixes import PrefixFiles
@@ -55,9 +55,11 @@ Following = Callable[[list[int]], int]
 class ScriptedLibrary:
     """Keeps the state that llama.cpp would keep, and fails where llama.cpp would."""
 
-    def __init__(self, capacity: int, sequences: int, following: Following) -> None:
+    def __init__(self, capacity: int, sequences: int, following: Following, *, batch_rows: int) -> None:
         self.capacity = capacity
         self._following = following
+        self._batch_rows = batch_rows
+        self._outputs = np.zeros((batch_rows, VOCABULARY), dtype=np.float32)
         self.states: list[list[int]] = [[] for _ in range(sequences)]
         self.calls: list[int] = []
         self.rows = 0
@@ -67,12 +69,14 @@ class ScriptedLibrary:
         """How many times NoRoom is raised although there is room."""
 
     def decode(self, rows: list[Row], given_up: Callable[[], bool] | None = None) -> list[NDArray[np.float32]]:
+        """Return views of one buffer, which the next call overwrites."""
+        assert len(rows) <= self._batch_rows, "more rows than llama.cpp has been told to expect"
         if self.lies:
             self.lies -= 1
             raise NoRoom("scripted")
         self.calls.append(len(rows))
         self.rows += len(rows)
-        logits = []
+        logits: list[NDArray[np.float32]] = []
         for n, row in enumerate(rows):
             if n == self.asks_at and given_up is not None and given_up():
                 self.rows -= len(rows) - n
@@ -81,7 +85,8 @@ class ScriptedLibrary:
             assert row.position == len(state), "a token was computed at the wrong place"
             state.append(row.token)
             if row.wants_logits:
-                values = np.zeros(VOCABULARY, dtype=np.float32)
+                values = self._outputs[len(logits)]
+                values[:] = 0.0
                 values[self._following(state)] = 9.0
                 logits.append(values)
         distinct = {tuple(state[: i + 1]) for state in self.states for i in range(len(state))}
@@ -121,7 +126,7 @@ class Bench:
         cancelled: Collection[int] = (),
     ) -> None:
         """`shelf`: tokens kept beside the context; None means as many as in it."""
-        self.library = ScriptedLibrary(kv, slots + 2, says)
+        self.library = ScriptedLibrary(kv, slots + 2, says, batch_rows=rows)
         self.done: dict[int, tuple[Job, Usage, list[float]]] = {}
         self.failed: dict[int, ModelsError] = {}
         self.progress: list[int] = []
@@ -143,12 +148,21 @@ class Bench:
         self.batch.submit(answer)
         return answer
 
+    def weigh(self, number: int, prompt: list[int], labels: list[list[int]]) -> Scoring:
+        scoring = Scoring(number, prompt, labels, END)
+        scoring.begin()
+        self.batch.submit(scoring)
+        return scoring
+
     def run(self) -> None:
         for _ in range(5000):
             if not self.batch.busy:
                 return
             self.batch.step()
         pytest.fail("the batch never came to rest")
+
+    def weights(self, number: int) -> list[float]:
+        return self.done[number][2]
 
     def answer(self, number: int) -> list[int]:
         job = self.done[number][0]
@@ -161,3 +175,11 @@ def expected(prompt: list[int], most: int, says: Following = following) -> list[
     for _ in range(most):
         tokens.append(says(tokens))
     return tokens[len(prompt) :]
+
+
+def weighed(prompt: list[int], labels: list[list[int]]) -> list[float]:
+    """The probabilities of labels when nothing else runs."""
+    bench = Bench(kv=256)
+    bench.weigh(1, prompt, labels)
+    bench.run()
+    return bench.weights(1)

@@ -15,7 +15,7 @@ from models.engine.batch import SHOW_S
 from models.engine.prefixes import PrefixFiles
 from models.engine.text import TextStream
 from models.errors import ContextOverflow, DeadlineExceeded
-from tests.models.engine.scripted_library import END, VOCABULARY, Bench, expected
+from tests.models.engine.scripted_library import END, VOCABULARY, Bench, expected, following, weighed
 
 
 def test_an_answer_is_what_the_model_would_say() -> None:
@@ -26,17 +26,21 @@ def test_an_answer_is_what_the_model_would_say() -> None:
 
 
 prompts = st.lists(st.integers(0, 3), min_size=1, max_size=40)
-wishes = st.lists(st.tuples(prompts, st.integers(1, 12), st.booleans()), min_size=1, max_size=14)
+labels = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=5), min_size=2, max_size=4)
+wishes = st.lists(st.tuples(prompts, st.integers(1, 12) | labels, st.booleans()), min_size=1, max_size=14)
 
 
 @given(wishes, st.integers(0, 30), st.sampled_from([0, 30, 80]))
 @settings(max_examples=200, deadline=None)
 def test_no_answer_is_lost_or_crossed_whatever_comes_and_goes(
-    wanted: list[tuple[list[int], int, bool]], when: int, shelf: int
+    wanted: list[tuple[list[int], int | list[list[int]], bool]], when: int, shelf: int
 ) -> None:
     bench = Bench(kv=80, slots=3, rows=16, shelf=shelf)
-    for number, (prompt, most, _) in enumerate(wanted):
-        bench.ask(number, prompt, most)
+    for number, (prompt, wish, _) in enumerate(wanted):
+        if isinstance(wish, int):
+            bench.ask(number, prompt, wish)
+        else:
+            bench.weigh(number, prompt, wish)
     for _ in range(when):
         if bench.batch.busy:
             bench.batch.step()
@@ -44,11 +48,13 @@ def test_no_answer_is_lost_or_crossed_whatever_comes_and_goes(
     for number in dropped:
         bench.batch.cancel(number)
     bench.run()
-    for number, (prompt, most, _) in enumerate(wanted):
+    for number, (prompt, wish, _) in enumerate(wanted):
         if number in dropped:
             assert number not in bench.done
+        elif isinstance(wish, int):
+            assert bench.answer(number) == expected(prompt, wish)
         else:
-            assert bench.answer(number) == expected(prompt, most)
+            assert bench.weights(number) == pytest.approx(weighed(prompt, wish))
 
 
 def test_requests_that_arrive_together_compute_a_common_beginning_once() -> None:
@@ -168,6 +174,56 @@ def test_weighing_labels_leaves_the_prompt_for_the_next_request() -> None:
     weights = bench.done[1][2]
     assert sum(weights) == pytest.approx(1.0)
     assert bench.answer(2) == expected([1, 2, 3, 4], 4)
+
+
+PARTING = [[10, 11], [10, 12], [20, 1], [20, 2], [30, 5, 6], [30, 5, 7]]
+"""Labels that part after three different tokens."""
+
+
+def parting(tokens: list[int]) -> int:
+    """After a prompt a token that begins no label, so that all of them stay in doubt; behind it one that does."""
+    if tokens[0] == 4:
+        return following(tokens)
+    return 50 if len(tokens) <= 3 else 20
+
+
+def test_labels_weighed_in_one_step_and_an_answer_beside_them_are_what_they_are_alone() -> None:
+    alone = []
+    for number in range(3):
+        bench = Bench(says=parting)
+        bench.weigh(number, [1, 2, number], PARTING)
+        bench.run()
+        alone.append(bench.weights(number))
+    bench = Bench(says=parting)
+    for number in range(3):
+        bench.weigh(number, [1, 2, number], PARTING)
+    bench.ask(3, [4, 4, 4], 6)
+    bench.run()
+    assert [bench.weights(number) for number in range(3)] == alone
+    assert bench.answer(3) == expected([4, 4, 4], 6, parting)
+
+
+def test_labels_of_a_prompt_that_is_there_already_leave_a_running_answer_alone() -> None:
+    bench = Bench(says=parting, shelf=0)
+    bench.ask(1, [4, 4, 4], 12)
+    bench.weigh(2, [1, 2, 3], PARTING)
+    bench.batch.step()
+    bench.batch.step()
+    bench.weigh(3, [1, 2, 3], PARTING)
+    bench.run()
+    assert bench.answer(1) == expected([4, 4, 4], 12, parting)
+    assert bench.weights(3) == bench.weights(2)
+
+
+def test_a_label_longer_than_a_step_is_weighed_in_several() -> None:
+    shared = [i % 50 for i in range(40)]
+    wanted = [[*shared, 1], [*shared, 2], [3]]
+    bench = Bench(rows=16)
+    bench.weigh(1, [1, 2, 3], wanted)
+    bench.ask(2, [4, 4], 6)
+    bench.run()
+    assert bench.weights(1) == pytest.approx(weighed([1, 2, 3], wanted))
+    assert bench.answer(2) == expected([4, 4], 6)
 
 
 OWN = [i % 50 for i in range(100)]
