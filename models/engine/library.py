@@ -158,14 +158,14 @@ class Library:
         `given_up` is asked some hundred times on the way, in this thread, and ends the step when it says so.
         The arrays are views that hold until the next call. Raises NoRoom, Interrupted, BackendError.
         """
-        if given_up is not None:
-            self._given_up = given_up
-        llama.llama_set_abort_callback(self._context, self._asks if given_up else _NEVER, None)
-        batch = self._batch
         if len(rows) > self.settings.batch_rows:  # llama.cpp would write past its arrays, then end the process
             raise BackendError(
                 f"A step of {len(rows)} rows is longer than the {self.settings.batch_rows} agreed on; ask for less."
             )
+        if given_up is not None:
+            self._given_up = given_up
+        llama.llama_set_abort_callback(self._context, self._asks if given_up else _NEVER, None)
+        batch = self._batch
         batch.n_tokens = len(rows)
         for i, row in enumerate(rows):
             batch.token[i] = row.token

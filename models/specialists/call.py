@@ -24,6 +24,8 @@ from models.types import Chunk, Json, RefusalCode, Request, Result
 
 MOST_FUNCTIONS = 256
 """Functions of one request."""
+MOST_NAME_CHARS = 128
+"""Of a function's name; twice what the APIs of others allow."""
 MOST_CHARS = 1200
 """Characters of a request or a description that are compared: an encoder reads no more."""
 SHOWN = 8
@@ -156,6 +158,10 @@ def functions_in(request: Request) -> list[Function]:
 def _function(entry: Json) -> Function:
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str) or not str(entry["name"]).strip():
         raise InputError("Each function needs a `name`, a `description` and `parameters`, a JSON Schema of an object.")
+    if len(str(entry["name"])) > MOST_NAME_CHARS:
+        raise InputError(
+            f"A function's name may have {MOST_NAME_CHARS} characters, not {len(str(entry['name']))}; shorten it."
+        )
     parameters = entry.get("parameters") or {"type": "object", "properties": {}}
     if not isinstance(parameters, dict):
         raise InputError(f"The `parameters` of {entry['name']} must be a JSON Schema of an object; correct them.")

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 HEADS = Path(heads.__file__).parent
 ENCODERS = ("bge-small-en",)
 MAX_LABELS = 200
+MAX_LABEL_CHARS = 200
+"""Of one label: it is a name, and a language model computes each of them."""
 MAX_EXAMPLES = 2000
 """Fitting solves a system of this many equations: about two seconds, the longest a request may take for it."""
 KEPT = 8
@@ -225,7 +227,16 @@ def labels_in(request: Request) -> list[str]:
     labels = list(dict.fromkeys(str(label).strip() for label in given))
     if len(labels) > MAX_LABELS:
         raise InputError(f"{request.capability} takes at most {MAX_LABELS} labels, not {len(labels)}; group them.")
+    _check_length(request, labels)
     return labels
+
+
+def _check_length(request: Request, labels: Sequence[str]) -> None:
+    longest = max(map(len, labels), default=0)
+    if longest > MAX_LABEL_CHARS:
+        raise InputError(
+            f"A label of {request.capability} may have {MAX_LABEL_CHARS} characters, not {longest}; shorten it."
+        )
 
 
 def examples_in(request: Request) -> list[tuple[str, str]]:
@@ -240,6 +251,7 @@ def examples_in(request: Request) -> list[tuple[str, str]]:
                 rows.append((text, label))
             case _:
                 raise InputError(f"Each of the `examples` of {request.capability} needs a `text` and a `label`.")
+    _check_length(request, [label for _, label in rows])
     return rows
 
 

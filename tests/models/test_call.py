@@ -10,7 +10,7 @@ import pytest
 from models.backend import Message
 from models.backends.scripted import ScriptedText
 from models.errors import ConstraintError, InputError
-from models.specialists.call import NONE, fits, spoken_for, weighed
+from models.specialists.call import MOST_NAME_CHARS, NONE, fits, spoken_for, weighed
 from models.types import Json, RefusalCode
 from tests.models.asking import over, told
 
@@ -158,6 +158,7 @@ async def test_arguments_that_do_not_end_are_truncated() -> None:
         {"prompt": "x", "functions": [{"description": "no name"}]},
         {"prompt": "x", "functions": [WEATHER, WEATHER]},
         {"prompt": "x", "functions": [{"name": "a", "parameters": [1]}]},
+        {"prompt": "x", "functions": [{"name": "a" * (MOST_NAME_CHARS + 1)}]},
     ],
 )
 async def test_bad_input_is_refused_in_a_sentence(bad: dict[str, Json]) -> None:

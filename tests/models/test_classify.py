@@ -144,6 +144,8 @@ async def test_head_named_like_the_capability_decides(
         {"text": "a", "labels": ["only"]},
         {"text": "a", "labels": [1, 2]},
         {"text": "a", "labels": [f"l{n}" for n in range(classify.MAX_LABELS + 1)]},
+        {"text": "a", "labels": ["b", "c" * (classify.MAX_LABEL_CHARS + 1)]},
+        {"text": "a", "examples": [{"text": "b", "label": "c" * (classify.MAX_LABEL_CHARS + 1)}]},
         {"text": "a", "examples": [{"text": "b"}]},
         {"text": "a", "examples": "b"},
     ],
