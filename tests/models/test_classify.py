@@ -16,7 +16,7 @@ from models.pool import ModelPool
 from models.specialist import Example, SpecialistSpec, build, read_spec
 from models.specialists import classify
 from models.store import Store
-from models.types import Json, RefusalCode, Request, Result, Specialist, last
+from models.types import PROGRAMS, Json, RefusalCode, Request, Result, Specialist, last
 from tests.models.asking import MODEL, SPECS
 
 EXAMPLES: list[Json] = [
@@ -50,9 +50,9 @@ async def test_model_is_asked_within_the_requests_bounds_and_told_what_is_the_sp
             told.append(bounds)
             return [0.5, 0.5]
 
-    request = Request("classify", {"text": "beta", "labels": ["one", "two"]}, deadline_s=9.0, asker="guest")
+    request = Request("classify", {"text": "beta", "labels": ["one", "two"]}, deadline_s=9.0, program=True)
     await last(over(shipped(), Telling()).run(request))
-    assert told and all(bounds["own_messages"] == 1 and bounds["asker"] == "guest" for bounds in told)
+    assert told and all(bounds["own_messages"] == 1 and bounds["asker"] == PROGRAMS for bounds in told)
     assert all(isinstance(left := bounds["deadline_s"], float) and 0 < left <= 9 for bounds in told)
 
 
