@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,13 +29,22 @@ MAX_TEXT_BYTES = 4_194_304
 """Bytes of one string; chat templates reach 30 KB."""
 MAX_HEADER_BYTES = 256 * 1024 * 1024
 MAX_DIMENSIONS = 4
+MAX_LAYERS = 1024
+"""Elements of an array that says something for each layer; the largest public models have 126."""
 DEFAULT_ALIGNMENT = 32
 
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+_WHOLE = frozenset("BbHhIiQq")
 _STRING = 8
 _ARRAY = 9
+_VOCABULARY = "tokenizer."
+"""Keys of the vocabulary, a tenth of a second long; llama.cpp's tools write them behind those of the model."""
+STATE_NUMBER_BYTES = 2
+"""Keys and values are kept as 16-bit numbers."""
 
 Value = bool | int | float | str
+Entry = Value | tuple[int, ...]
+"""A value, or an array of whole numbers; other arrays are checked, passed over and given as ()."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +72,34 @@ def read(path: Path) -> GgufHeader:
     Raises BadArtifact when the file is not one, is damaged or truncated, or is of an architecture
     that can't be run here; StoreError when it can't be read.
     """
+    with _opened(path) as cursor:
+        return _parse(cursor)
+
+
+def state_token_bytes(path: Path) -> int:
+    """Return the memory of one token's keys and values in all layers; 0 for a model that keeps none.
+
+    Reads only what comes before the vocabulary. Raises as `read`.
+    """
+    with _opened(path) as cursor:
+        *_, keys = _counts(cursor)
+        entries: dict[str, Entry] = {}
+        for key, value in _entries(cursor, keys):
+            if key.startswith(_VOCABULARY) and _state_token_bytes(entries):
+                break
+            entries[key] = value
+    return _state_token_bytes(entries)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[_Cursor]:
+    """Give a position behind the file's first bytes."""
     try:
         with path.open("rb") as file:
             if file.read(len(MAGIC)) != MAGIC:
                 raise BadArtifact(f"{path.name} is not a GGUF file; give a model file in GGUF format.")
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
-                return _parse(_Cursor(view, path.name))
+                yield _Cursor(view, path.name)
     except OSError as error:
         raise StoreError(f"{path} can't be read ({error.strerror}); check the path and its permissions.") from error
 
@@ -110,11 +142,7 @@ class _Cursor:
 
 
 def _parse(cursor: _Cursor) -> GgufHeader:
-    version = int(cursor.scalar("I"))
-    if version not in VERSIONS:
-        raise BadArtifact(f"{cursor.name} is GGUF version {version}, and 2 and 3 are understood; get a newer file.")
-    tensors = cursor.number("Q", MAX_TENSORS, "tensors:")
-    keys = cursor.number("Q", MAX_KEYS, "keys:")
+    version, tensors, keys = _counts(cursor)
     values = _read_values(cursor, keys)
     architecture = str(values.get("general.architecture", ""))
     if architecture not in TEXT_ARCHITECTURES:
@@ -136,28 +164,46 @@ def _parse(cursor: _Cursor) -> GgufHeader:
     )
 
 
+def _counts(cursor: _Cursor) -> tuple[int, int, int]:
+    """Return the version, the number of tensors and the number of keys."""
+    version = int(cursor.scalar("I"))
+    if version not in VERSIONS:
+        raise BadArtifact(f"{cursor.name} is GGUF version {version}, and 2 and 3 are understood; get a newer file.")
+    tensors = cursor.number("Q", MAX_TENSORS, "tensors:")
+    return version, tensors, cursor.number("Q", MAX_KEYS, "keys:")
+
+
 def _read_values(cursor: _Cursor, count: int) -> dict[str, Value]:
     """Return the header's single values; arrays are checked and passed over."""
     values: dict[str, Value] = {}
-    for _ in range(count):
-        key = cursor.text(MAX_KEY_BYTES)
+    for key, value in _entries(cursor, count):
         if key in values:
             raise cursor.damaged(f"the key {key[:60]!r} occurs twice")
-        kind = int(cursor.scalar("I"))
-        if kind == _ARRAY:
-            _skip_array(cursor)
-        elif kind == _STRING:
-            values[key] = cursor.text(MAX_TEXT_BYTES)
-        elif kind in _SCALARS:
-            values[key] = cursor.scalar(_SCALARS[kind])
-        else:
-            raise cursor.damaged(f"value type {kind}")
+        if not isinstance(value, tuple):
+            values[key] = value
     return values
 
 
-def _skip_array(cursor: _Cursor) -> None:
+def _entries(cursor: _Cursor, count: int) -> Iterator[tuple[str, Entry]]:
+    """Yield each key and its value, as they are read."""
+    for _ in range(count):
+        key = cursor.text(MAX_KEY_BYTES)
+        kind = int(cursor.scalar("I"))
+        if kind == _ARRAY:
+            yield key, _read_array(cursor)
+        elif kind == _STRING:
+            yield key, cursor.text(MAX_TEXT_BYTES)
+        elif kind in _SCALARS:
+            yield key, cursor.scalar(_SCALARS[kind])
+        else:
+            raise cursor.damaged(f"value type {kind}")
+
+
+def _read_array(cursor: _Cursor) -> tuple[int, ...]:
     kind = int(cursor.scalar("I"))
     count = cursor.number("Q", MAX_ARRAY, "array elements:")
+    if count <= MAX_LAYERS and _SCALARS.get(kind) in _WHOLE:
+        return tuple(int(cursor.scalar(_SCALARS[kind])) for _ in range(count))
     if kind in _SCALARS:
         cursor.skip(count * struct.calcsize("<" + _SCALARS[kind]))
     elif kind == _STRING:
@@ -165,6 +211,23 @@ def _skip_array(cursor: _Cursor) -> None:
             cursor.skip(cursor.number("Q", MAX_TEXT_BYTES, "a string of bytes"))
     else:
         raise cursor.damaged(f"array type {kind}")
+    return ()
+
+
+def _state_token_bytes(entries: Mapping[str, Entry]) -> int:
+    """Count 16-bit numbers: a key and a value for each key-value head of each layer."""
+    architecture = entries.get("general.architecture", "")
+
+    def numbers(name: str) -> tuple[int, ...]:
+        found = entries.get(f"{architecture}.{name}", ())
+        return found if isinstance(found, tuple) else (int(found),) if isinstance(found, int) else ()
+
+    layers, heads = sum(numbers("block_count")), numbers("attention.head_count")
+    kept_heads = numbers("attention.head_count_kv") or heads
+    all_heads = sum(kept_heads) if len(kept_heads) > 1 else sum(kept_heads) * layers
+    usual = sum(numbers("embedding_length")) // max((1, *heads))
+    key, value = (sum(numbers(f"attention.{one}_length")) or usual for one in ("key", "value"))
+    return max(0, all_heads * (key + value) * STATE_NUMBER_BYTES)
 
 
 def _alignment(cursor: _Cursor, values: Mapping[str, Value]) -> int:

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from models.backend import Classifier, Encoder, Loaded, Remembers, Reranker, Seated, Tagger, TextModel
-from models.errors import BadArtifact, NotInstalled, OutOfMemory, TemplateError
+from models.backends.llama_settings import DEFAULT_CHOICE, OwnersChoice, chosen, footprint
+from models.errors import BadArtifact, NotInstalled, OutOfMemory, StoreError, TemplateError
 from models.manifest import Manifest
 from models.specialist import AtHand
 from models.store import Store, missing
@@ -31,8 +32,6 @@ logger = logging.getLogger(__name__)
 
 LOADED_SHARE = 1.15
 """Memory of a loaded model over the size of its files, where nothing was measured."""
-WORKER_BYTES = 60 * 1024 * 1024
-"""Memory of a worker process before it loads anything: Python, numpy, llama.cpp."""
 WAIT_S = 30.0
 """Seconds to wait for a model in use to be put away."""
 
@@ -44,8 +43,6 @@ OPENERS = {
     "onnx": "models.backends.onnx:open_model",
 }
 """Backend name to the function that loads for it; imported on first use."""
-REPRODUCIBLE = {**OPENERS, "llama": "models.backends.llama:open_reproducible"}
-"""The same, where answers must not depend on what else runs."""
 
 
 @dataclass(slots=True)
@@ -86,15 +83,15 @@ class ModelPool:
         *,
         budget_bytes: int,
         threads: int,
-        reproducible: bool = False,
+        choice: OwnersChoice = DEFAULT_CHOICE,
         openers: dict[str, Opener] | None = None,
     ) -> None:
-        """`reproducible`: answers independent of what else runs, at some cost in memory and prompt speed."""
+        """`choice`: how language models are loaded, as far as the owner decides it."""
         self._store = store
         self._budget_bytes = budget_bytes
         self._threads = threads
         self._openers = openers
-        self._table = REPRODUCIBLE if reproducible else OPENERS
+        self._choice = choice
         self._state = _State()
         self._changed = asyncio.Event()
 
@@ -112,7 +109,7 @@ class ModelPool:
         entry = self._state.entries.get(manifest.model_id)
         running = as_run(manifest, self._store.tuned(manifest))
         artifacts = running.digests if entry is None else entry.model.artifacts
-        return AtHand(manifest.id, artifacts, manifest.context_tokens, footprint(running), entry is not None)
+        return AtHand(manifest.id, artifacts, self._context(manifest), self._need(running), entry is not None)
 
     def loaded(self) -> dict[str, int]:
         """Return the loaded models and the bytes that each is counted with."""
@@ -197,7 +194,7 @@ class ModelPool:
             if name in state.moving:
                 await self._changed.wait()
                 continue
-            need = footprint(as_run(manifest, self._store.tuned(manifest)))
+            need = self._need(as_run(manifest, self._store.tuned(manifest)))
             if await self._has_room(manifest, need):
                 entry = await self._load(manifest, need)
                 break
@@ -259,14 +256,19 @@ class ModelPool:
     async def _open(self, manifest: Manifest) -> Loaded:
         if self._openers is not None:
             return await self._openers[manifest.backend](manifest, self._store, self._threads)
-        module, _, function = self._table[manifest.backend].partition(":")
-        opener: Opener = getattr(import_module(module), function)
-        return await opener(manifest, self._store, self._threads)
+        module, _, function = OPENERS[manifest.backend].partition(":")
+        opener: Callable[..., Awaitable[Loaded]] = getattr(import_module(module), function)
+        more = {"choice": self._choice} if manifest.backend == "llama" else {}
+        return await opener(manifest, self._store, self._threads, **more)
 
+    def _context(self, manifest: Manifest) -> int:
+        return chosen(manifest, self._choice).context_tokens if manifest.backend == "llama" else manifest.context_tokens
 
-def footprint(manifest: Manifest) -> int:
-    """Return the bytes of memory that a model is counted with."""
-    if manifest.memory_bytes is not None:
-        return manifest.memory_bytes
-    worker = WORKER_BYTES if manifest.backend == "llama" else 0
-    return int(manifest.size_bytes * LOADED_SHARE) + worker
+    def _need(self, manifest: Manifest) -> int:
+        """Return the bytes of memory that a model is counted with, loaded as the owner wants it."""
+        if manifest.backend != "llama":
+            return manifest.memory_bytes or int(manifest.size_bytes * LOADED_SHARE)
+        with contextlib.suppress(BadArtifact, StoreError):  # that its file is damaged is said when it is loaded
+            weights = self._store.path(manifest, "model")
+            return footprint(manifest, weights, chosen(manifest, self._choice))
+        return int(manifest.size_bytes * LOADED_SHARE)

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from models.backends.llama_settings import OwnersChoice
 from models.types import Label
 from runtime.errors import ConfigError
 
@@ -23,6 +24,10 @@ MAX_FILE_BYTES = 256 * 1024
 """A settings file is a page of text; a larger one is some other file, and would only fill the memory."""
 LEAST_MEMORY_MB = 64
 """Below this no model loads."""
+LEAST_CONTEXT_TOKENS = 256
+"""Below this not even a specialist's own prompt fits."""
+MOST_TOKENS = 10_000_000
+"""More than any model reads; a larger number is a slip of the finger."""
 MEMORY_SHARE = 0.6
 """Part of the device's memory that models may use by default; the rest is for the owner's other programs."""
 
@@ -49,6 +54,12 @@ class Settings:
     reproducible: Annotated[bool, Field(strict=True)] = False
     """Whether answers are to be the same whatever else runs here: an answer that another device goes on with then
     reads as if nothing had happened. Takes more memory, and prompts are read more slowly."""
+    context_tokens: Annotated[int, Field(strict=True, ge=LEAST_CONTEXT_TOKENS, le=MOST_TOKENS)] | None = None
+    """Tokens of one request, prompt and answer together; None takes each language model's own number. Never more than
+    the model was made for."""
+    state_tokens: Annotated[int, Field(strict=True, ge=LEAST_CONTEXT_TOKENS, le=MOST_TOKENS)] | None = None
+    """Tokens of state of a language model, all requests that run at once together; None takes one request's context
+    and 1,024 more. What does not fit waits its turn."""
     content_days: Annotated[int, Field(strict=True, ge=0, le=3650)] = 30
     """Days for which the journal keeps texts; 0 keeps none. Digests and figures stay."""
     ledger_days: Annotated[int, Field(strict=True, ge=0, le=3650)] = 30
@@ -63,6 +74,10 @@ class Settings:
     """Specialist to the models that it should use, best first, in place of its own list."""
     floors: Mapping[Name, Annotated[float, Field(strict=True, ge=0, le=1)]] = field(default_factory=dict)
     """Capability to the least confidence, 0..1; an answer below it is given as 'not sure'."""
+
+    def language_models(self) -> OwnersChoice:
+        """Return what the settings say about how language models are loaded."""
+        return OwnersChoice(self.reproducible, self.context_tokens, self.state_tokens)
 
     def memory_budget_bytes(self, total_bytes: int) -> int:
         """Return the budget on a device with this much memory."""

@@ -280,7 +280,7 @@ def _make_pool(root: Path, settings: Settings) -> ModelPool:
         Store(paths.models_dir(root)),
         budget_bytes=settings.memory_budget_bytes(psutil.virtual_memory().total),
         threads=settings.threads or psutil.cpu_count(logical=False) or 1,
-        reproducible=settings.reproducible,
+        choice=settings.language_models(),
     )
 
 

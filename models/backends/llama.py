@@ -10,13 +10,14 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
 from models import errors, gguf
 from models.backend import Constraint, Delta, Finish, GenerateCall, Message
 from models.backends.llama_process import COMMAND, Frame, WorkerProcess
+from models.backends.llama_settings import DEFAULT_CHOICE, LlamaSettings, OwnersChoice, chosen
 from models.engine import framing
 from models.errors import (
     BackendError,
@@ -36,41 +37,6 @@ LOAD_S = 120.0
 """Seconds a model may take to load; a 4 GB file from a slow card takes about 100."""
 
 
-@dataclass(frozen=True, slots=True)
-class LlamaSettings:
-    """How a model is loaded."""
-
-    context_tokens: int = 2048
-    """Most tokens of one request, prompt and answer together."""
-    kv_tokens: int | None = None
-    """Tokens of state, all requests together; None means one request's context."""
-    slots: int = 8
-    """Requests that run at once; more wait."""
-    scratch: int = 8
-    """Sequences for weighing labels."""
-    threads: int = max(1, (os.cpu_count() or 2))
-    rows: int = 512
-    """Most tokens computed in one step."""
-    reproducible: bool = False
-    """Make answers independent of what else runs in the batch, at some cost in memory and speed."""
-
-    signals: bool = True
-    """Gather what each token's logits say about it; off only to measure what that costs."""
-    lookup: bool = True
-    """Propose tokens of the prompt where a call says that its answer repeats them."""
-    prefix_folder: Path | None = None
-    """Where the state of specialists' own prompts is kept; None keeps none."""
-
-    @property
-    def state_tokens(self) -> int:
-        """Tokens of state to allocate."""
-        if self.reproducible:
-            return self.context_tokens * (self.slots + self.scratch)
-        return self.kv_tokens or self.context_tokens
-
-
-REPRODUCIBLE_SLOTS = 4
-"""Requests at once, and as many labels, in reproducible mode: each has a whole context's state of its own."""
 REPRODUCIBLE_ROWS = 32
 """Rows of a step in reproducible mode; with 64 or more llama.cpp rounds otherwise (models/engine/README.md)."""
 
@@ -243,6 +209,8 @@ class LlamaModel:
         load: Frame = {
             "path": str(self._path),
             "kv_tokens": settings.state_tokens,
+            "shelf_tokens": settings.shelf_tokens,
+            "show_s": settings.show_s,
             "context_tokens": settings.context_tokens,
             "slots": settings.slots,
             "scratch": settings.scratch,
@@ -295,22 +263,13 @@ _BY_CODE = _codes(errors.ModelsError)
 """Error code, as a worker sends it, to the class of models/errors.py."""
 
 
-async def open_model(manifest: Manifest, store: Store, threads: int, *, reproducible: bool = False) -> LlamaModel:
+async def open_model(
+    manifest: Manifest, store: Store, threads: int, *, choice: OwnersChoice = DEFAULT_CHOICE
+) -> LlamaModel:
     """Load an installed model for the pool, as it was tuned if it was. Raises as `LlamaModel.load`."""
     tuned = store.tuned(manifest)
     running = as_run(manifest, tuned)
     path = store.path(running, "model")
     await asyncio.to_thread(gguf.read, path)  # a damaged file is refused before llama.cpp sees it
-    settings = LlamaSettings(
-        context_tokens=manifest.context_tokens, threads=threads, prefix_folder=store.root / "prefixes"
-    )
-    if tuned is not None:  # never more threads than the owner lets the node have
-        settings = replace(settings, threads=min(threads, tuned.threads), rows=tuned.rows)
-    if reproducible:
-        settings = replace(settings, reproducible=True, slots=REPRODUCIBLE_SLOTS, scratch=REPRODUCIBLE_SLOTS)
+    settings = replace(chosen(manifest, choice, threads=threads, tuned=tuned), prefix_folder=store.root / "prefixes")
     return await LlamaModel.load(manifest.model_id, path, running.digests, settings)
-
-
-async def open_reproducible(manifest: Manifest, store: Store, threads: int) -> LlamaModel:
-    """Load an installed model so that its answers are the same whatever else runs. Raises as `LlamaModel.load`."""
-    return await open_model(manifest, store, threads, reproducible=True)

@@ -30,10 +30,6 @@ from models.engine.weighing import weigh
 from models.errors import BackendError, ContextOverflow, DeadlineExceeded, ModelsError
 from models.types import PROGRAMS, Usage
 
-SHOW_S = 0.1
-"""Between two times that pieces are shown, those of all answers together: each time wakes the node on a core that the
-model needs. Eight answers at once, each with a time of its own every 0.05 s, were 5 % slower."""
-
 
 @dataclass(frozen=True, slots=True)
 class BatchSettings:
@@ -51,6 +47,8 @@ class BatchSettings:
     """Most rows of one step."""
     shelf_tokens: int = 0
     """Most tokens of state kept beside the context; 0 leaves what ended requests held where it lies."""
+    show_s: float = 0.0
+    """Seconds between two times that pieces of answers are shown; 0 shows every token at once."""
     never_alone: bool = False
     """Compute at least two rows in each step, see `States`."""
     shares_prefixes: bool = True
@@ -170,7 +168,7 @@ class Batch:
     def _show(self) -> None:
         """Show what answers have gained, when it is time; the first piece of one at once."""
         now = time.monotonic()
-        due = now - self._shown >= SHOW_S
+        due = now - self._shown >= self._settings.show_s
         for seat in self._seats:
             if isinstance(job := seat.job, Answer) and job.owed and (due or not job.shown):
                 self._progressed(job)

@@ -7,9 +7,9 @@ blocking and must be called from one thread.
 from __future__ import annotations
 
 import ctypes
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import llama_cpp.llama_cpp as llama
@@ -17,6 +17,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
+from models import gguf
 from models.engine import memory
 from models.errors import BackendError, BadArtifact, OutOfMemory
 
@@ -55,6 +56,8 @@ class ContextSettings:
     """Most rows of one decode call."""
     outputs: int = 0
     """Rows of one decode call whose logits may be wanted, beyond one a sequence."""
+    shelf_tokens: int = 0
+    """Tokens of state that will be kept beside the context: they are counted before memory is taken."""
     reproducible: bool = False
     """A piece of memory of its own for each sequence: tokens of state then always lie in the order of the
     text, so that sums over them are rounded alike whatever else is running."""
@@ -92,7 +95,7 @@ class Library:
         self.vocabulary = Vocabulary(self._model)
         self.trained_context = int(llama.llama_model_n_ctx_train(self._model))
         self.settings = settings
-        self._check_memory(os.path.getsize(path))
+        self._check_memory(Path(path))
         self._context = self._open(settings)
         self._memory = llama.llama_get_memory(self._context)
         self._batch = llama.llama_batch_init(settings.batch_rows, 0, 1)
@@ -109,15 +112,11 @@ class Library:
             raise BadArtifact(f"llama.cpp can't load this model: {_reason()}. Pull or add the model again.")
         return model
 
-    def _check_memory(self, weights: int) -> None:
+    def _check_memory(self, weights: Path) -> None:
         """Raise OutOfMemory before the state is allocated; the weights are only mapped so far."""
-        state = memory.state_bytes(
-            self.settings.kv_tokens,
-            layers=int(llama.llama_model_n_layer(self._model)),
-            heads=int(llama.llama_model_n_head_kv(self._model)),
-            head_size=int(llama.llama_model_n_embd(self._model)) // max(1, int(llama.llama_model_n_head(self._model))),
-        )
-        memory.check(weights, state, psutil.virtual_memory().available, tokens=self.settings.kv_tokens)
+        tokens = self.settings.kv_tokens + self.settings.shelf_tokens
+        needed = memory.reckon(weights.stat().st_size, token_bytes=gguf.state_token_bytes(weights), tokens=tokens)
+        memory.check(needed, psutil.virtual_memory().available, tokens=tokens)
 
     def _open(self, settings: ContextSettings) -> Any:
         params = llama.llama_context_default_params()

@@ -1,29 +1,47 @@
-"""Decides whether a model fits into the memory that is free, before any of it is taken.
+"""What a language model takes of memory, and whether that is free, before any of it is taken.
 
 Systems promise more memory than they have and then end whichever program is largest, so asking for it is no test.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from models.errors import OutOfMemory
 
-STATE_NUMBER_BYTES = 2
-"""Keys and values are kept as 16-bit numbers."""
+BUFFERS_SHARE = 0.15
+"""Memory for computing, over the size of the weights."""
+WORKER_BYTES = 60 * 1024 * 1024
+"""Memory of a worker process before it loads anything: Python, numpy, llama.cpp."""
 
 
-def state_bytes(tokens: int, *, layers: int, heads: int, head_size: int) -> int:
-    """Return the memory that so many tokens of state take: a key and a value for each head of each layer."""
-    return tokens * layers * heads * head_size * 2 * STATE_NUMBER_BYTES
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """What a loaded language model takes, in bytes, before it was ever measured."""
+
+    weights: int
+    state: int
+    """Keys and values of all tokens that are kept, in the context and on the shelf."""
+
+    @property
+    def total(self) -> int:
+        return self.weights + int(self.weights * BUFFERS_SHARE) + self.state + WORKER_BYTES
 
 
-def check(weights: int, state: int, available: int, *, tokens: int) -> None:
-    """Raise OutOfMemory, with the numbers, where weights and state (bytes) are more than is available."""
-    if weights + state <= available:
+def reckon(weights: int, *, token_bytes: int, tokens: int) -> Footprint:
+    """Return what a model takes whose file has so many bytes, and so many for the state of one token."""
+    return Footprint(weights, token_bytes * tokens)
+
+
+def check(footprint: Footprint, available: int, *, tokens: int) -> None:
+    """Raise OutOfMemory, with the numbers, where a model takes more than is available (bytes)."""
+    if footprint.total <= available:
         return
+    weights, state = footprint.weights, footprint.state
     raise OutOfMemory(
-        f"This model needs about {_mb(weights + state)} MB of memory ({_mb(weights)} for its weights, {_mb(state)} for "
-        f"{tokens:,} tokens of context) and {_mb(available)} MB are free. "
-        "Close other programs, or use a smaller model or context."
+        f"This model needs about {_mb(footprint.total)} MB of memory ({_mb(weights)} MB for its weights, "
+        f"{_mb(state)} MB for {tokens:,} tokens of state) and {_mb(available)} MB are free. "
+        "Close other programs, use a smaller model, or set context_tokens or state_tokens lower in the settings."
     )
 
 

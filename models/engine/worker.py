@@ -60,6 +60,7 @@ class Worker:
                 threads=int(load["threads"]),
                 batch_rows=rows,
                 outputs=MOST_PROPOSED,
+                shelf_tokens=int(load["shelf_tokens"]),
                 reproducible=bool(load["reproducible"]),
             ),
         )
@@ -80,7 +81,8 @@ class Worker:
                 slots=slots,
                 scratch=scratch,
                 rows=rows,
-                shelf_tokens=0 if load["reproducible"] else int(load["kv_tokens"]),
+                shelf_tokens=int(load["shelf_tokens"]),
+                show_s=float(load["show_s"]),
                 never_alone=bool(load["reproducible"]),
                 shares_prefixes=self._library.shares_prefixes,
             ),

@@ -52,6 +52,7 @@ async def _measured(names: Sequence[str]) -> list[Measured]:
             store,
             budget_bytes=settings.memory_budget_bytes(psutil.virtual_memory().total),
             threads=settings.threads or psutil.cpu_count(logical=False) or 1,
+            choice=settings.language_models(),
         )
         try:
             found.append(await measure(name, pool.text((name,))))

@@ -12,7 +12,8 @@ import sys
 
 import psutil
 
-from models.backends.llama import LlamaModel, LlamaSettings
+from models.backends.llama import LlamaModel
+from models.backends.llama_settings import LlamaSettings
 from models.manifest import Manifest
 from models.pool import ModelPool
 from models.store import Store

@@ -11,7 +11,8 @@ from typing import Any
 
 import psutil
 
-from models.backends.llama import LlamaModel, LlamaSettings
+from models.backends.llama import LlamaModel
+from models.backends.llama_settings import LlamaSettings
 from models.store import Store
 from models.types import ModelId
 from runtime import paths

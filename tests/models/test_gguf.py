@@ -94,3 +94,38 @@ def test_tensor_types_are_those_of_the_pinned_library() -> None:
 def test_architectures_are_known_to_the_pinned_library() -> None:
     content = (LIBRARIES / "libllama.so").read_bytes()
     assert [name for name in sorted(TEXT_ARCHITECTURES) if name.encode() + b"\0" not in content] == []
+
+
+SHAPE = {"llama.block_count": 4, "llama.embedding_length": 64, "llama.attention.head_count": 8}
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({}, 4 * 8 * (8 + 8) * 2),
+        ({"llama.attention.head_count_kv": 2}, 4 * 2 * (8 + 8) * 2),
+        ({"llama.attention.head_count_kv": 2, "llama.attention.key_length": 16}, 4 * 2 * (16 + 8) * 2),
+        ({"llama.attention.head_count_kv": [2, 0, 2, 0]}, 2 * 2 * (8 + 8) * 2),
+    ],
+    ids=["each head", "fewer keys than heads", "heads of their own size", "layers that differ"],
+)
+def test_state_of_a_token_is_a_key_and_a_value_for_each_head_of_each_layer(
+    tmp_path: Path, more: dict[str, int | list[int]], expected: int
+) -> None:
+    path = tmp_path / "tiny.gguf"
+    path.write_bytes(tiny_gguf.gguf({**tiny_gguf.KEYS, **SHAPE, **more}))
+    assert gguf.state_token_bytes(path) == expected
+    gguf.read(path)
+
+
+def test_a_model_without_attention_has_no_state_that_grows(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.gguf"
+    path.write_bytes(tiny_gguf.gguf())
+    assert gguf.state_token_bytes(path) == 0
+
+
+def test_a_damaged_file_has_no_state_to_speak_of(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.gguf"
+    path.write_bytes(tiny_gguf.gguf({**tiny_gguf.KEYS, **SHAPE})[:90])
+    with pytest.raises(BadArtifact):
+        gguf.state_token_bytes(path)

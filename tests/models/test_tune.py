@@ -10,12 +10,13 @@ import pytest
 
 from models import tune
 from models.add import add_files
+from models.backends.llama_settings import chosen, footprint
 from models.backends.scripted import ScriptedText
 from models.catalog import catalog
 from models.errors import BackendError, InputError, StoreError, StoreFull, WorkerDied
 from models.lock import exclusive
 from models.manifest import Manifest
-from models.pool import ModelPool, footprint
+from models.pool import ModelPool
 from models.store import Store
 from models.tuned import AS_SHIPPED, Speed, Trial, Tuned, as_run, from_json, to_json
 from models.tuner import Wish, tune_model
@@ -218,12 +219,12 @@ def test_removing_a_model_frees_its_tuned_weights(store: Store) -> None:
 async def test_pool_counts_the_memory_of_the_weights_made_here(store: Store) -> None:
     tuned = run(store, ScriptedMeasures())
     manifest = store.get("mine")
-    assert footprint(as_run(manifest, tuned)) >= footprint(manifest)
 
     async def opener(given: Manifest, _store: Store, _threads: int) -> ScriptedText:
         return ScriptedText(name=given.id)
 
     pool = ModelPool(store, budget_bytes=10**9, threads=2, openers={"llama": opener})
+    made_here = store.path(as_run(manifest, tuned), "model")
     async with pool.text(["mine"]):
-        assert pool.loaded() == {"mine": footprint(as_run(manifest, tuned))}
+        assert pool.loaded() == {"mine": footprint(as_run(manifest, tuned), made_here, chosen(manifest))}
     await pool.close()

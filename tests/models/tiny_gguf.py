@@ -20,12 +20,14 @@ def text(value: str) -> bytes:
     return struct.pack("<Q", len(raw)) + raw
 
 
-def pair(key: str, value: str | int | Sequence[str]) -> bytes:
+def pair(key: str, value: str | int | Sequence[str] | Sequence[int]) -> bytes:
     if isinstance(value, str):
         return text(key) + struct.pack("<I", 8) + text(value)
     if isinstance(value, int):
         return text(key) + struct.pack("<II", 4, value)
-    return text(key) + struct.pack("<IIQ", 9, 8, len(value)) + b"".join(text(item) for item in value)
+    if all(isinstance(item, int) for item in value):
+        return text(key) + struct.pack(f"<IIQ{len(value)}I", 9, 4, len(value), *value)
+    return text(key) + struct.pack("<IIQ", 9, 8, len(value)) + b"".join(text(str(item)) for item in value)
 
 
 def tensor(name: str, shape: Sequence[int], *, kind: int = 0, offset: int = 0) -> bytes:
@@ -33,7 +35,7 @@ def tensor(name: str, shape: Sequence[int], *, kind: int = 0, offset: int = 0) -
 
 
 def gguf(
-    keys: Mapping[str, str | int | Sequence[str]] = KEYS,
+    keys: Mapping[str, str | int | Sequence[str] | Sequence[int]] = KEYS,
     *,
     magic: bytes = b"GGUF",
     version: int = 3,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from models.backends.llama_settings import OwnersChoice
 from models.types import Label
 from runtime import config
 from runtime.config import Settings
@@ -20,6 +21,9 @@ def test_every_setting_can_be_set() -> None:
     text = """
 memory_budget_mb = 1500
 threads = 4
+reproducible = true
+context_tokens = 1024
+state_tokens = 6000
 content_days = 7
 label = "sensitive"
 [models]
@@ -31,6 +35,7 @@ extract = 1
     settings = config.parse(text, "settings.toml")
     assert settings.memory_budget_bytes(8 * 10**9) == 1_500_000_000
     assert (settings.threads, settings.content_days, settings.label) == (4, 7, Label.SENSITIVE)
+    assert settings.language_models() == OwnersChoice(True, 1024, 6000)
     assert settings.models == {"answer": ("qwen2.5-coder-0.5b", "smollm2-135m")}
     assert settings.floors == {"answer": 0.6, "extract": 1.0}
 
@@ -50,6 +55,9 @@ def test_the_default_budget_is_a_share_of_the_memory() -> None:
         ("memory_budget_mb = 12", 1, "greater than or equal to 64"),
         ("memory_budget_mb = 12.5", 1, "field memory_budget_mb"),
         ("label = 'private'", 1, "it must be public, personal, sensitive or secret, but it is 'private'"),
+        ("context_tokens = 100", 1, "field context_tokens: input should be greater than or equal to 256"),
+        ("state_tokens = '6000'", 1, "field state_tokens: input should be a valid integer"),
+        ("state_token = 6000", 1, "Did you mean 'state_tokens'?"),
         ("label = 3", 1, "it must be public"),
         ("[floors]\nwhen = 0.5\nanswer = 1.5", 3, "field floors.answer: input should be less than or equal to 1"),
         ("floors.answer = nan", 1, "field floors.answer"),

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from models.backend import Constraint, Finish, GenerateCall, Message, whole
-from models.backends.llama import LlamaModel, LlamaSettings
+from models.backends.llama import LlamaModel
+from models.backends.llama_settings import LlamaSettings
 from models.errors import BadArtifact, ConstraintError, InputError, OutOfMemory
 from models.store import Store
 from models.types import ModelId
@@ -129,7 +130,9 @@ class TestFiles:
         self, models_home: Path
     ) -> None:
         settings = LlamaSettings(context_tokens=10**9)
-        with pytest.raises(OutOfMemory, match=r"needs about [\d,]{10,} MB .*1,000,000,000 tokens.* MB are free"):
+        with pytest.raises(
+            OutOfMemory, match=r"needs about [\d,]{10,} MB .*2,000,000,000 tokens of state.* MB are free"
+        ):
             await LlamaModel.load(ModelId("smollm2-135m"), weights(models_home), (), settings)
 
     async def test_unsupported_architecture_is_named(self, models_home: Path, tmp_path: Path) -> None:

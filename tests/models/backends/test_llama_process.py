@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from models.backends.llama import LlamaModel, LlamaSettings
+from models.backends.llama import LlamaModel
 from models.backends.llama_process import Inbox
+from models.backends.llama_settings import LlamaSettings
 from models.errors import WorkerDied
 from models.types import ModelId
 

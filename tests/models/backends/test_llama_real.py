@@ -16,7 +16,8 @@ import jsonschema
 import pytest
 
 from models.backend import Constraint, Delta, Finish, GenerateCall, Message, Sampling, whole
-from models.backends.llama import LlamaModel, LlamaSettings
+from models.backends.llama import LlamaModel
+from models.backends.llama_settings import LlamaSettings
 from models.errors import BadArtifact, ConstraintError, ContextOverflow, DeadlineExceeded, OtherWeights, WorkerDied
 from models.store import Store
 from models.types import ModelId

@@ -124,6 +124,7 @@ class Bench:
         says: Following = following,
         shelf: int | None = None,
         cancelled: Collection[int] = (),
+        show_s: float = 0.1,
     ) -> None:
         """`shelf`: tokens kept beside the context; None means as many as in it."""
         self.library = ScriptedLibrary(kv, slots + 2, says, batch_rows=rows)
@@ -132,7 +133,9 @@ class Bench:
         self.progress: list[int] = []
         self.batch = Batch(
             self.library,
-            BatchSettings(context or kv, kv, slots, 2, rows, shelf_tokens=kv if shelf is None else shelf),
+            BatchSettings(
+                context or kv, kv, slots, 2, rows, shelf_tokens=kv if shelf is None else shelf, show_s=show_s
+            ),
             progressed=lambda answer: (answer.take_owed(), self.progress.append(answer.id))[1],
             done=lambda job, usage, weights: self.done.__setitem__(job.id, (job, usage, weights)),
             failed=lambda job, error: self.failed.__setitem__(job.id, error),

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.engine.answering import Scoring
-from models.engine.batch import SHOW_S
 from models.engine.prefixes import PrefixFiles
 from models.engine.text import TextStream
 from models.errors import ContextOverflow, DeadlineExceeded
@@ -268,7 +267,7 @@ def test_a_damaged_or_foreign_file_is_ignored(tmp_path: Path) -> None:
 
 
 def test_the_first_piece_is_shown_at_once_and_later_ones_of_all_answers_together() -> None:
-    bench = Bench()
+    bench = Bench(show_s=0.1)
     bench.ask(0, [1], 100)
     bench.batch.step()
     bench.ask(1, [2], 100)
@@ -277,5 +276,13 @@ def test_the_first_piece_is_shown_at_once_and_later_ones_of_all_answers_together
     bench.progress.clear()
     while not bench.progress:
         bench.batch.step()
-        time.sleep(SHOW_S / 20)
+        time.sleep(0.005)
     assert bench.progress == [0, 1]
+
+
+def test_every_token_is_shown_at_once_where_that_is_wanted() -> None:
+    bench = Bench(show_s=0.0)
+    bench.ask(0, [1], 100)
+    for _ in range(4):
+        bench.batch.step()
+    assert bench.progress == [0, 0, 0, 0]

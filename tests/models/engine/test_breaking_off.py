@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from models.backend import GenerateCall, Message, whole
-from models.backends.llama import LlamaModel, LlamaSettings
+from models.backends.llama import LlamaModel
+from models.backends.llama_settings import LlamaSettings
 from models.engine.library import ContextSettings, Interrupted, Library, Row
 from models.errors import DeadlineExceeded
 from models.store import Store

@@ -10,20 +10,23 @@ from models.errors import OutOfMemory
 MB = 10**6
 
 
-def test_state_has_a_key_and_a_value_for_each_head_of_each_layer() -> None:
-    assert (
-        memory.state_bytes(2048, layers=30, heads=3, head_size=64) == 2048 * 30 * 3 * 64 * 4
-    )  # 47 MB for smollm2-135m
+def test_a_model_takes_its_weights_its_state_and_a_process_to_compute_in() -> None:
+    found = memory.reckon(100 * MB, token_bytes=20_000, tokens=1000)
+    assert (found.weights, found.state) == (100 * MB, 20 * MB)
+    assert found.total == 115 * MB + 20 * MB + memory.WORKER_BYTES
 
 
-@pytest.mark.parametrize(("weights", "state"), [(100, 0), (60, 40), (0, 100)])
-def test_what_is_free_may_be_used(weights: int, state: int) -> None:
-    memory.check(weights * MB, state * MB, 100 * MB, tokens=10)
+@pytest.mark.parametrize("tokens", [0, 1000, 5000])
+def test_what_is_free_may_be_used_and_not_a_byte_more(tokens: int) -> None:
+    found = memory.reckon(100 * MB, token_bytes=20_000, tokens=tokens)
+    memory.check(found, found.total, tokens=tokens)
+    with pytest.raises(OutOfMemory):
+        memory.check(found, found.total - 1, tokens=tokens)
 
 
 def test_what_does_not_fit_is_refused_with_the_numbers() -> None:
     with pytest.raises(OutOfMemory) as caught:
-        memory.check(491 * MB, 1200 * MB, 800 * MB, tokens=100_000)
+        memory.check(memory.reckon(491 * MB, token_bytes=12_000, tokens=100_000), 800 * MB, tokens=100_000)
     said = str(caught.value)
-    assert "about 1,691 MB" in said and "491 for its weights" in said and "800 MB are free" in said
-    assert "1,200 for 100,000 tokens of context" in said
+    assert "about 1,828 MB" in said and "491 MB for its weights" in said and "800 MB are free" in said
+    assert "1,200 MB for 100,000 tokens of state" in said and "state_tokens" in said
