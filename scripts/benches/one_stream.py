@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
+from itertools import count
 
 from scripts.benches import build, servers, texts
-from scripts.benches.client import Client, chat
+from scripts.benches.client import Client, Heard, Unanswered, chat
 from scripts.benches.figures import Report, compared
 from scripts.benches.setup import Setup, say
 
@@ -14,6 +16,8 @@ ABOUT = "one answer at a time over HTTP, against llama-bench at the same depth"
 SIDES = ("Covey over HTTP", "llama-bench")
 PROMPT_TOKENS = 300
 ANSWER_TOKENS = 64
+TRIES = 20
+"""Questions in a row whose answers may end by themselves before they have that length."""
 
 
 async def run(setup: Setup) -> Report:
@@ -21,16 +25,17 @@ async def run(setup: Setup) -> Report:
     prompt: tuple[list[float], list[float]] = ([], [])
     rounds = setup.count(3, 15)
     flash = "0"
+    numbers = count(1)
+    depths: list[int] = []
     async with servers.covey(setup.home) as node, Client(node.url, setup.model) as client:
         await servers.warm(node.url, setup.model)
-        depth = (await client.ask(chat(texts.system(PROMPT_TOKENS, 0), texts.question(0)), 2)).prompt_tokens
+        depth = (await client.ask(chat(texts.system(PROMPT_TOKENS, 0), texts.story(0)), 2)).prompt_tokens
         if setup.full:
             rates = {choice: (await _bare(setup, depth, choice))[1] for choice in ("0", "1")}
             flash = max(rates, key=rates.__getitem__)
         for number in range(rounds):
-            heard = await client.ask(
-                chat(texts.system(PROMPT_TOKENS, number + 1), texts.question(number)), ANSWER_TOKENS
-            )
+            heard = await _whole(client, numbers)
+            depths.append(heard.prompt_tokens)
             bare_prompt, bare_decode = await _bare(setup, heard.prompt_tokens, flash)
             prompt[0].append(heard.prompt_rate)
             decode[0].append(heard.decode_rate)
@@ -42,8 +47,22 @@ async def run(setup: Setup) -> Report:
         ABOUT,
         (compared("decode", "tok/s", decode), compared("prompt", "tok/s", prompt)),
         SIDES,
-        {"depth_tokens": depth, "answer_tokens": ANSWER_TOKENS, "rounds": rounds, "llama_bench_flash_attention": flash},
+        {
+            "depth_tokens": f"{min(depths)} to {max(depths)}",
+            "answer_tokens": ANSWER_TOKENS,
+            "rounds": rounds,
+            "llama_bench_flash_attention": flash,
+        },
     )
+
+
+async def _whole(client: Client, numbers: Iterator[int]) -> Heard:
+    """Ask until an answer has its full length: a rate over the few tokens of a short one says nothing."""
+    for number in (next(numbers) for _ in range(TRIES)):
+        heard = await client.ask(chat(texts.system(PROMPT_TOKENS, number), texts.story(number)), ANSWER_TOKENS)
+        if heard.tokens == ANSWER_TOKENS:
+            return heard
+    raise Unanswered(f"{TRIES} answers ended before they had {ANSWER_TOKENS} tokens; choose another model")
 
 
 async def _bare(setup: Setup, depth: int, flash: str) -> tuple[float, float]:

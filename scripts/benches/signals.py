@@ -21,7 +21,7 @@ async def run(setup: Setup) -> Report:
         for model in sides:
             await rate(model, GenerateCall((Message("user", "Say yes."),), 4))
         for number in range(rounds):
-            asked = f"Write at length. {texts.question(number)} {texts.filler(40, number)}"
+            asked = f"{texts.filler(40, number)} {texts.story(number)}"
             for place in (0, 1) if number % 2 else (1, 0):
                 call = GenerateCall((Message("user", asked),), ANSWER_TOKENS)
                 speeds[place].append(await rate(sides[place], call))

@@ -22,6 +22,8 @@ ASKS = (
     "Explain what a compass does.",
 )
 
+SUBJECTS = ("lighthouse", "travelling doctor", "silver engine", "mountain village", "lost letter", "copper bridge")
+
 
 def filler(tokens: int, seed: int) -> str:
     """Return sentences of about so many tokens."""
@@ -33,6 +35,11 @@ def filler(tokens: int, seed: int) -> str:
 def question(number: int) -> str:
     """Return a short request, different for each number."""
     return f"{ASKS[number % len(ASKS)]} Mention the number {number}."
+
+
+def story(number: int) -> str:
+    """Return a request for a long answer, different for each number; small models end short ones early."""
+    return f"Write a very long story about a {SUBJECTS[number % len(SUBJECTS)]}. It begins in the year {1000 + number}."
 
 
 def system(tokens: int, seed: int) -> str:
