@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import aclosing
+from itertools import count
+from statistics import median
+from typing import Literal
 
 from models.backend import GenerateCall, Message, whole
+from models.backends.llama import LlamaModel
 from scripts.benches import reference, servers, texts
-from scripts.benches.client import Client, chat
+from scripts.benches.client import Client, Unanswered, chat
 from scripts.benches.figures import Report, alone, compared
 from scripts.benches.setup import Setup, say
 
@@ -17,45 +21,75 @@ SIDES = ("Covey", "llama-server")
 RUNNING = 8
 LONG_TOKENS = 200
 """Eight such answers fit into the small model's 2,048 tokens of state together."""
+LONG_PROMPT_TOKENS = 1700
+LONG_ANSWER_TOKENS = 200
+SEARCH_ROUNDS = 3
+"""For each configuration of the reference."""
+READING_S = 0.2
+"""Of a prompt that takes several seconds."""
+WAITING_S = 0.1
+"""The next one is in line by then."""
+SHORT = GenerateCall((Message("user", "Say hello."),), 1)
+OTHER = GenerateCall((Message("user", "What is a door?"),), 2)
 
 
 async def run(setup: Setup) -> Report:
     rounds = setup.count(3, 20)
-    options = reference.start(setup)
+    numbers = count()
+
+    async def quickness(url: str) -> float:
+        return 1 / median([await _one(url, setup.model, next(numbers)) for _ in range(SEARCH_ROUNDS)])
+
+    options, tried = await reference.best(setup, quickness)
     freed: tuple[list[float], list[float]] = ([], [])
     async with servers.covey(setup.home) as node, reference.started(setup, options) as other:
         for url in (node.url, other.url):
             await servers.warm(url, setup.model)
         for number in range(rounds):
+            story = next(numbers)
             for side, url in enumerate((node.url, other.url)):
-                freed[side].append(await _one(url, setup.model, number))
+                freed[side].append(await _one(url, setup.model, story))
             say(f"round {number + 1} of {rounds}: {freed[0][-1]:.3f} against {freed[1][-1]:.3f} s")
+    async with setup.loaded(slots=1) as model:
+        writing = [await _added(model, texts.story(number), "written") for number in range(2 * rounds)]
+        long = [f"{texts.filler(LONG_PROMPT_TOKENS, number)} What is this about?" for number in range(rounds)]
+        reading = [await _added(model, words, "read") for words in long]
     rows = (
         compared("from hanging up to the first token", "s", freed, "lower"),
-        alone("from cancelling to the free place", "s", await _places(setup, 2 * rounds), "lower"),
+        alone("from cancelling an answer to the free place", "s", writing, "lower"),
+        alone("from cancelling a 1,700-token prompt that is being read to the free place", "s", reading, "lower"),
+        alone("… the slowest of these", "s", [max(reading)], "lower"),
     )
-    return Report("cancel", ABOUT, rows, SIDES, {"rounds": rounds, "reference_options": " ".join(options)})
+    settings: dict[str, object] = {"rounds": rounds, "reference_options": " ".join(options), "tried": tried}
+    return Report("cancel", ABOUT, rows, SIDES, settings)
 
 
-async def _places(setup: Setup, rounds: int) -> list[float]:
-    """Return what a cancel adds to the first token of one who waits for the only place, against finding it free."""
-    call = GenerateCall((Message("user", "Say hello."),), 1)
-    added: list[float] = []
-    async with setup.loaded(slots=1) as model:
-        for number in range(rounds):
-            asked = f"Tell a very long story. {texts.question(number)}"
-            async with aclosing(model.generate(GenerateCall((Message("user", asked),), 900))) as story:
-                await anext(story)
-                waiting = asyncio.create_task(whole(model.generate(call)))
-                await asyncio.sleep(0.1)
-                began = time.perf_counter()
-            await waiting
-            after_cancel = time.perf_counter() - began
-            await whole(model.generate(GenerateCall((Message("user", asked),), 2)))
-            began = time.perf_counter()
-            await whole(model.generate(call))
-            added.append(after_cancel - (time.perf_counter() - began))
-    return added
+async def _added(model: LlamaModel, words: str, until: Literal["read", "written"]) -> float:
+    """Return what a cancel adds to the first token of one who waits for the only place, against finding it free.
+
+    `until`: cancelled while its prompt is being read, or when its answer has begun.
+    """
+    begun = asyncio.Event()
+    last = asyncio.create_task(_told(model, words, begun))
+    await (begun.wait() if until == "written" else asyncio.sleep(READING_S))
+    waiting = asyncio.create_task(whole(model.generate(SHORT)))
+    await asyncio.sleep(WAITING_S)
+    began = time.perf_counter()
+    last.cancel()
+    await waiting
+    after_cancel = time.perf_counter() - began
+    if until == "read" and begun.is_set():
+        raise Unanswered("a prompt was read to its end before it could be cancelled; this needs a longer one here")
+    await whole(model.generate(OTHER))
+    began = time.perf_counter()
+    await whole(model.generate(SHORT))
+    return after_cancel - (time.perf_counter() - began)
+
+
+async def _told(model: LlamaModel, words: str, begun: asyncio.Event) -> None:
+    async with aclosing(model.generate(GenerateCall((Message("user", words),), LONG_ANSWER_TOKENS))) as items:
+        async for _ in items:
+            begun.set()
 
 
 async def _one(url: str, model: str, number: int) -> float:
