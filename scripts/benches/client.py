@@ -22,6 +22,10 @@ class Unanswered(Exception):
     """A server refused or broke off an answer."""
 
 
+class BrokenOff(Unanswered):
+    """The connection or the stream ended, and the server gave no reason."""
+
+
 @dataclass(frozen=True, slots=True)
 class Heard:
     """One answer, as the client saw it. Times are seconds since the request was sent."""
@@ -80,7 +84,7 @@ class Client:
     async def ask(
         self, messages: Sequence[dict[str, str]], most: int, *, heard: Callable[[str], None] | None = None, **more: Any
     ) -> Heard:
-        """Ask greedily for at most so many tokens. `heard` is called with each piece. Raises Unanswered."""
+        """Ask greedily for at most so many tokens. `heard` is called with each piece. Raises Unanswered, BrokenOff."""
         body = {
             "model": self._model,
             "messages": list(messages),
@@ -93,7 +97,7 @@ class Client:
         try:
             return await self._heard(body, heard)
         except aiohttp.ClientError as error:
-            raise Unanswered(f"the connection broke: {error}") from error
+            raise BrokenOff(f"the connection broke: {error}") from error
 
     async def _heard(self, body: dict[str, Any], heard: Callable[[str], None] | None) -> Heard:
         began = time.perf_counter()
@@ -117,7 +121,7 @@ class Client:
                     if heard is not None:
                         heard(text)
         if not usage:
-            raise Unanswered("the stream ended without its usage")
+            raise BrokenOff("the stream ended without its usage")
         cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0)
         seconds = time.perf_counter() - began
         return Heard(

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from models.backends.scripted import ScriptedText
-from scripts.benches.client import Client, Unanswered, at_once, chat
-from scripts.benches.soak import _judged
+from scripts.benches.client import BrokenOff, Client, Unanswered, at_once, chat
 from tests.runtime.api.serving import MODEL, door
 
 
@@ -33,11 +32,20 @@ async def test_a_refusal_is_not_taken_for_an_answer(tmp_path: Path) -> None:
             await client.ask(chat("a", "b"), 4)
 
 
+async def test_a_server_that_is_gone_has_broken_off_without_a_reason(tmp_path: Path) -> None:
+    async with door(tmp_path, ScriptedText(["one"])) as at:
+        url = f"http://127.0.0.1:{at.server.port}"
+    async with Client(url, MODEL) as client:
+        with pytest.raises(BrokenOff):
+            await client.ask(chat("a", "b"), 16)
+
+
 async def test_an_answer_that_breaks_off_is_not_taken_for_an_answer(tmp_path: Path) -> None:
     async with door(tmp_path, ScriptedText(["one two three four"] * 2, fault="dies")) as at:
         async with Client(f"http://127.0.0.1:{at.server.port}", MODEL) as client:
-            with pytest.raises(Unanswered, match="worker_died"):
+            with pytest.raises(Unanswered, match="worker_died") as found:
                 await client.ask(chat("a", "b"), 16)
+    assert not isinstance(found.value, BrokenOff), "it ended with a reason"
 
 
 async def test_no_more_run_at_once_than_said_and_results_keep_their_order() -> None:
@@ -55,10 +63,3 @@ async def test_no_more_run_at_once_than_said_and_results_keep_their_order() -> N
     assert found == list(range(10))
     assert most == 3
     assert seconds > 0
-
-
-@pytest.mark.parametrize(
-    ("text", "verdict"), [('"mark-7"', "answered"), ('{"id": "mark-70"}', "crossed"), ("", "failed")]
-)
-def test_another_requests_answer_is_noticed(text: str, verdict: str) -> None:
-    assert _judged("mark-7", text) == verdict

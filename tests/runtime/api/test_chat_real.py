@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
+import psutil
 import pytest
 
 from models.pool import ModelPool
@@ -64,3 +67,43 @@ async def test_a_client_that_leaves_makes_room_for_the_next(tmp_path: Path, mode
                 await response.content.readline()
         async with asyncio.timeout(20), at.chat(max_tokens=4) as response:
             assert response.status == 200
+
+
+async def test_streams_whose_model_process_is_killed_go_on_to_their_end(tmp_path: Path, models_home: Path) -> None:
+    """Eight at once: each has its whole answer all the same, and the next one is served by a new process."""
+    tokens = 48
+    begun = [asyncio.Event() for _ in range(8)]
+    async with _real_door(tmp_path, models_home) as at:
+
+        async def story(number: int) -> list[Any]:
+            asked = [{"role": "user", "content": f"Write a very long story that begins in the year {1000 + number}."}]
+            fields = {"messages": asked, "max_tokens": tokens, "temperature": 0, "stream": True}
+            async with at.chat(**fields, stream_options={"include_usage": True}) as response:
+                begin = b""
+                while b'"content"' not in begin.partition(b"\n\n")[2]:
+                    begin += await response.content.readany()
+                begun[number].set()
+                return events(begin + await response.read())
+
+        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+            streams = [group.create_task(story(number)) for number in range(8)]
+            for event in begun:
+                await event.wait()
+            killed = _kill_workers()
+        async with asyncio.timeout(20), at.chat(max_tokens=4) as response:
+            assert response.status == 200
+    assert killed == 1
+    for stream in streams:
+        *pieces, last = stream.result()
+        assert [reason for piece in pieces if (reason := piece["choices"][0]["finish_reason"])] == ["length"]
+        assert last["usage"]["completion_tokens"] == tokens
+        assert len("".join(piece["choices"][0]["delta"].get("content", "") for piece in pieces)) > tokens
+
+
+def _kill_workers() -> int:
+    """Kill the processes of models that this one started; return how many there were."""
+    children = psutil.Process().children(recursive=True)
+    workers = [child for child in children if "models.engine.worker" in child.cmdline()]
+    for worker in workers:
+        worker.send_signal(signal.SIGKILL)
+    return len(workers)
