@@ -1,91 +1,136 @@
-"""Many mixed requests, some of which leave early: nothing lost, nothing crossed, memory flat."""
+"""Many mixed requests, some of which leave early: nothing lost, nothing crossed, memory flat.
+
+The node runs in this process, so that labels can be weighed in the same batch as what comes over HTTP.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import tempfile
 import time
 from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 
-from scripts.benches import servers, texts
-from scripts.benches.client import Client, Unanswered, at_once, chat
+from models.errors import ModelsError
+from runtime.api.server import serving
+from runtime.node import Node, open_node
+from scripts.benches.client import Client, Unanswered, at_once
 from scripts.benches.figures import Report, alone
+from scripts.benches.servers import Running, warm
 from scripts.benches.setup import Setup, say
+from scripts.benches.soak_requests import Asked, Got, asked, chat_of, form_of, is_right
+from scripts.benches.unaccompanied import Verdict, judged
 
 ABOUT = "mixed requests 16 at a time, one in eight hangs up: lost, crossed, failed, and growth of memory"
 WIDTH = 16
 LEAVES = 8
 """One request in so many hangs up."""
+STAYS_S = 4.0
+"""The longest that one of these waits: some leave in the queue, some while their prompt is read, some later."""
 SAMPLES = 10
+COMPARED = 8
+"""Of the answers that can't be told right by themselves, one in so many is compared with the lone answer."""
+REQUEST_S = 300.0
+NOTE = (
+    "Compared: each answer that must repeat its request's own word, and one in eight of the others, which are "
+    "asked again with nothing beside them. Crossed: a choice that alone is a logit or more behind, as no rounding "
+    "explains it, or a label's probability that is more than 0.2 off."
+)
 
 
 async def run(setup: Setup) -> Report:
     requests = setup.count(120, 2000)
-    draw = random.Random(1)
     counts: Counter[str] = Counter()
     memory: list[float] = []
-    async with servers.covey(setup.home) as node, Client(node.url, setup.model) as client:
-        await servers.warm(node.url, setup.model)
+    answers: list[tuple[Asked, Got]] = []
+    async with _node(setup) as (node, running), Client(running.url, setup.model) as client:
+        await warm(running.url, setup.model)
+        memory.append(running.memory_bytes() / 1e6)
         began = time.perf_counter()
         share = requests // SAMPLES
         for part in range(SAMPLES):
             numbers = range(part * share, (part + 1) * share)
-            jobs = [partial(_one, client, number, draw.random()) for number in numbers]
+            jobs = [partial(_one, node, client, setup.model, number) for number in numbers]
             outcomes, _ = await at_once(jobs, WIDTH)
-            counts.update(outcomes)
-            memory.append(node.memory_bytes() / 1e6)
+            counts.update(outcome if isinstance(outcome, str) else "answered" for outcome in outcomes)
+            answers += [outcome for outcome in outcomes if not isinstance(outcome, str)]
+            memory.append(running.memory_bytes() / 1e6)
             say(f"{(part + 1) * share} of {requests}: {dict(counts)}, {memory[-1]:.0f} MB")
         seconds = time.perf_counter() - began
         inside = (await client.get("/health"))["requests"]
-    early, late = memory[1], memory[-1]  # the first part still fills caches
+    verdicts = await _compared(setup, answers)
+    early, late = memory[2], memory[-1]  # the first parts still fill caches
     rows = (
         alone("answered", "requests", [counts["answered"]]),
         alone("left early", "requests", [counts["left"]]),
-        alone("crossed answers", "requests", [counts["crossed"]], "lower"),
         alone("failed or lost", "requests", [counts["failed"]], "lower"),
+        alone("answers compared", "answers", [sum(verdicts.values())]),
+        alone("… of these crossed", "answers", [verdicts["crossed"]], "lower"),
+        alone("… another choice where two were close", "answers", [verdicts["close"]]),
+        alone("… the model's own mistake, alone too", "answers", [verdicts["mistaken"]]),
         alone("still inside at the end", "requests", [inside], "lower"),
+        alone("memory before", "MB", [memory[0]], "lower"),
         alone("memory after a fifth", "MB", [early], "lower"),
         alone("memory at the end", "MB", [late], "lower"),
+        alone("at the end over after a fifth", "ratio", [late / early], "lower"),
         alone("requests a second", "1/s", [sum(counts.values()) / seconds], "higher"),
     )
-    return Report("soak", ABOUT, rows, settings={"requests": requests, "width": WIDTH, "leaves": f"1 in {LEAVES}"})
+    settings: dict[str, object] = {"requests": requests, "width": WIDTH, "leaves": f"1 in {LEAVES}"}
+    return Report("soak", ABOUT, rows, settings=settings, notes=(NOTE,))
 
 
-async def _one(client: Client, number: int, chance: float) -> str:
-    """Ask for something that only this request can be answered with, and say what came."""
-    mark = f"mark-{number}"
-    kind = number % 3
+@asynccontextmanager
+async def _node(setup: Setup) -> AsyncIterator[tuple[Node, Running]]:
+    """Open a node with a fresh folder, and its API on any port."""
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="covey-bench-") as made:
+        home = Path(made)
+        (home / "models").symlink_to(setup.home / "models")
+        async with open_node(home) as node, serving(node, 0) as server:
+            url = server.url.removesuffix("/v1")
+            yield node, Running(url, os.getpid(), time.perf_counter() - began, home)
+
+
+async def _one(node: Node, client: Client, model: str, number: int) -> tuple[Asked, Got] | str:
+    """Return what was asked and answered, or what became of it."""
+    wanted = asked(number)
+    draw = random.Random(f"leaves {number}")
+    leaves = draw.randrange(LEAVES) == 0
+    stays_s = draw.uniform(0.05, STAYS_S) if leaves else REQUEST_S
     try:
-        async with asyncio.timeout(300):
-            if chance < 1 / LEAVES:
-                return await _leaving(client, number, chance)
-            if kind == 0:
-                return _judged(mark, await _marked(client, mark, {"enum": [mark]}))
-            if kind == 1:
-                schema = {"type": "object", "properties": {"id": {"const": mark}}, "required": ["id"]}
-                return _judged(mark, await _marked(client, mark, {**schema, "additionalProperties": False}))
-            heard = await client.ask(chat("You are brief.", texts.question(number)), 24)
-            return "answered" if heard.text else "failed"
-    except (Unanswered, TimeoutError, OSError):
+        async with asyncio.timeout(stays_s):
+            return wanted, await _answer(node, client, model, wanted)
+    except TimeoutError:
+        return "left" if leaves else "failed"
+    except (Unanswered, ModelsError, OSError) as error:
+        say(f"request {number} failed: {error}")
         return "failed"
 
 
-async def _marked(client: Client, mark: str, schema: dict[str, object]) -> str:
-    form = {"type": "json_schema", "json_schema": {"name": "mark", "schema": schema}}
-    return (await client.ask(chat("Repeat.", f"Say {mark}"), 48, response_format=form)).text
+async def _answer(node: Node, client: Client, model: str, wanted: Asked) -> Got:
+    if wanted.kind == "weighed":
+        async with node.pool.text((model,)) as loaded:
+            return tuple(await loaded.score(wanted.messages, wanted.labels))
+    heard = await client.ask(chat_of(wanted), wanted.tokens, **form_of(wanted))
+    return heard.text
 
 
-def _judged(mark: str, text: str) -> str:
-    if f'"{mark}"' in text:
-        return "answered"
-    return "crossed" if "mark-" in text else "failed"
-
-
-async def _leaving(client: Client, number: int, chance: float) -> str:
-    try:
-        async with asyncio.timeout(0.05 + 4 * chance):
-            await client.ask(chat("You are wordy.", texts.question(number)), 64)
-    except TimeoutError:
-        return "left"
-    return "answered"
+async def _compared(setup: Setup, answers: Sequence[tuple[Asked, Got]]) -> Counter[Verdict]:
+    """Look at what can be told by itself, and ask the rest's sample again of a process that does nothing else."""
+    named = [(wanted, got) for wanted, got in answers if wanted.word]
+    others = [(wanted, got) for wanted, got in answers if not wanted.word][::COMPARED]
+    doubtful = [(wanted, got) for wanted, got in named if not is_right(wanted, got)]
+    verdicts: Counter[Verdict] = Counter({"same": len(named) - len(doubtful)})
+    async with setup.loaded(slots=1) as model:
+        for wanted, got in [*doubtful, *others]:
+            verdict = await judged(model, wanted, got)
+            verdicts[verdict] += 1
+            if verdict == "crossed":
+                say(f"request {wanted.number}, {wanted.kind}, was answered with {got!r:.200}")
+    say(f"compared: {dict(verdicts)}")
+    return verdicts
