@@ -188,7 +188,7 @@ class Tidings:
                 with contextlib.suppress(BadCode):
                     address = parse_address(text)
                     if is_at_home(address):
-                        self._station.hints.told(node, address)
+                        self._station.hints.told(node, address, by=self._node)
 
     def _hear_head(self, said: LedgerHead, now_s: float) -> None:
         """Remember how far the other's ledger reaches; a shorter or another one is a warning for the owner."""

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -68,9 +69,10 @@ def test_the_newest_link_is_kept_unless_both_dialled_at_once(new: Stub, old: Stu
 
 async def test_a_sighting_ends_the_wait_and_a_known_hint_does_not() -> None:
     hints = Hints()
+    told = partial(hints.told, by=HIGH)
     for tell, expected in (
-        (hints.told, True),
-        (hints.told, False),
+        (told, True),
+        (told, False),
         (hints.sighted, True),
         (hints.sighted, True),
     ):
@@ -87,7 +89,7 @@ async def test_a_sighting_ends_the_wait_and_a_known_hint_does_not() -> None:
 def test_hints_are_bounded_newest_first_and_what_was_told_comes_before_what_was_seen() -> None:
     hints = Hints()
     for port in range(1, 100):
-        hints.told(LOW, Address("10.0.0.1", port))
+        hints.told(LOW, Address("10.0.0.1", port), by=HIGH)
         hints.sighted(LOW, Address("10.0.0.2", port))
     places = hints.places(LOW)
     assert len(places) == 2 * MAX_PLACES
