@@ -111,11 +111,16 @@ class _Order:
     """Sees to it that no token of an answer comes twice or is lost."""
 
     def __init__(self, first: int, name: str) -> None:
-        self._next = first
+        self._tokens = first
+        """Tokens so far, those that were resumed included."""
+        self._place = first
+        """Where the last chunk ended. An answer without tokens may count its places in its own way, but not back."""
         self._name = name
 
     def next(self, chunk: Chunk) -> Chunk:
-        if chunk.index < self._next or (chunk.token_ids and chunk.index != self._next):
+        free = not self._tokens and not chunk.token_ids
+        if chunk.index < self._place or (not free and chunk.index != self._tokens):
             raise PeerLost(f"{self._name} left out or repeated a part of its answer. Update Covey on it.")
-        self._next = chunk.index + len(chunk.token_ids)
+        self._tokens += len(chunk.token_ids)
+        self._place = chunk.index + len(chunk.token_ids)
         return chunk

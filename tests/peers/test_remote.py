@@ -249,17 +249,51 @@ async def test_what_goes_wrong_inside_a_device_is_told_without_its_folders_and_n
     assert str(error) in caplog.text
 
 
-@pytest.mark.parametrize("chunks", [[0, 0], [0, 2], [1], [5, 3]])
-async def test_a_device_that_repeats_or_skips_a_token_is_not_believed(tmp_path: Path, chunks: list[int]) -> None:
+ONE, NONE = (7,), ()
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        [(0, ONE), (0, ONE)],
+        [(0, ONE), (2, ONE)],
+        [(1, ONE)],
+        [(5, ONE), (3, ONE)],
+        [(0, ONE), (5, NONE)],
+        [(0, ONE), (0, NONE)],
+        [(5, NONE), (5, ONE)],
+        [(5, NONE), (0, ONE)],
+        [(5, NONE), (3, NONE)],
+    ],
+)
+async def test_a_device_that_repeats_or_skips_a_token_is_not_believed(
+    tmp_path: Path, chunks: list[tuple[int, tuple[int, ...]]]
+) -> None:
     async def script(request: Request) -> AsyncGenerator[Chunk | Result, None]:
-        for index in chunks:
-            yield Chunk(index, "x", (7,))
+        for index, tokens in chunks:
+            yield Chunk(index, "x", tokens)
         yield Result(output="x")
 
     async with pair(tmp_path) as (laptop, kitchen):
         kitchen.script = script
         with pytest.raises(PeerLost, match="left out or repeated"):
             await last(laptop.specialist(kitchen).run(REQUEST))
+
+
+@pytest.mark.parametrize("chunks", [[(0, ONE), (1, NONE)], [(0, NONE), (6, NONE), (9, NONE)], [(0, NONE), (0, ONE)]])
+async def test_text_without_tokens_comes_at_its_place(
+    tmp_path: Path, chunks: list[tuple[int, tuple[int, ...]]]
+) -> None:
+    """The last words of an answer; an answer of a hub, which counts its letters; a word before the first token."""
+
+    async def script(request: Request) -> AsyncGenerator[Chunk | Result, None]:
+        for index, tokens in chunks:
+            yield Chunk(index, "x", tokens)
+        yield Result(output="x")
+
+    async with pair(tmp_path) as (laptop, kitchen):
+        kitchen.script = script
+        assert (await last(laptop.specialist(kitchen).run(REQUEST))).output == "x"
 
 
 async def test_an_older_version_than_before_is_refused(tmp_path: Path) -> None:
