@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 
 from models.errors import SourceError, SourceUnreachable
-from models.manifest import Artifact, Manifest, PeerSource
+from models.manifest import PeerSource
 from models.types import Label
 from peers import membership, ranges, tls
 from peers.audit import Act
@@ -24,8 +24,9 @@ from peers.blobs import copy
 from peers.chunks import CHUNK_BYTES
 from peers.errors import LinkError, PeersError
 from peers.grants import guest_device, own_device
-from peers.release import Releaser
 from runtime.copying import bring
+from tests.peers import stocked
+from tests.peers.stocked import install
 from tests.peers.swarm import Node, pair, running
 from tests.socket_guard import SocketGuard
 
@@ -35,22 +36,11 @@ LACKING = "0" * 64
 
 
 def installed(node: Node, data: bytes = DATA) -> Path:
-    """Install a model that the owner brought, and return its file."""
-    digest = node.store.add_blob(_file(node, data))
-    artifact = Artifact("model", "own.onnx", len(data), digest)
-    node.store.install(Manifest("own", "The owner's.", "encoder", "onnx", (artifact,), "MIT"))
-    return node.store.blobs / digest
-
-
-def _file(node: Node, data: bytes) -> Path:
-    path = node.state.folder / "brought"
-    path.write_bytes(data)
-    return path
+    return install(node.store, node.state.folder, data)
 
 
 def blobs(asker: Node, other: Node) -> PeerBlobs:
-    peer = asker.state.peers.book().peers[other.state.identity.node_id]
-    return PeerBlobs(peer, asker.client, Releaser(asker.state.ledger))
+    return stocked.blobs(asker, other.id)
 
 
 @asynccontextmanager
@@ -158,7 +148,9 @@ async def test_nothing_but_the_digest_of_an_installed_model_is_a_name(tmp_path: 
 
 async def test_a_file_in_the_store_that_belongs_to_no_installed_model_is_not_given(tmp_path: Path) -> None:
     async with pair(tmp_path) as (laptop, kitchen):
-        kitchen.store.add_blob(_file(kitchen, DATA))
+        loose = kitchen.state.folder / "loose"
+        loose.write_bytes(DATA)
+        kitchen.store.add_blob(loose)
         with pytest.raises(SourceError, match="kitchen does not have it"):
             await blobs(laptop, kitchen).chunks(SHA)
 
