@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from models.errors import ModelsError, SourceError, SourceUnreachable
 from peers.chunks import Chunks
 from peers.errors import LinkError, PeerBusy, PeersError
+from peers.offers import BlobSource, offered
 from peers.part import Part
 
 TRIES = 3
@@ -32,21 +32,6 @@ Progress = Callable[[int, int | None], None]
 """Called with (bytes done, bytes in all). It may raise to stop."""
 
 
-class BlobSource(Protocol):
-    """One device that may have the file. Calls raise PeersError; also SourceError when it has no such file."""
-
-    @property
-    def name(self) -> str: ...
-
-    async def chunks(self, sha256: str) -> Chunks:
-        """Return of which chunks the file consists, as that device says."""
-        ...
-
-    async def read(self, sha256: str, start: int, length: int) -> bytes:
-        """Return a part of the file, exactly so long."""
-        ...
-
-
 async def copy(
     sha256: str,
     sources: Sequence[BlobSource],
@@ -62,14 +47,17 @@ async def copy(
     when no device has it, SourceError when they can't deliver, StoreFull, StoreError.
     """
     reasons: list[str] = []
-    rows = await _rows(sha256, sources[:MAX_SOURCES], size_bytes, reasons)
-    if not rows:
+    gave: dict[Chunks, list[str]] = {}
+    async with offered(sha256, sources[:MAX_SOURCES], size_bytes, reasons) as offers:
+        while (offer := await offers.next()) is not None:
+            row, holders = offer
+            part = await asyncio.to_thread(Part, target, row)
+            late, givers = offers.joining(row), gave.setdefault(row, [])
+            filling = _Filling(sha256, part, holders, late, gave=givers, progress=progress, reasons=reasons)
+            if await _filled(filling, free_bytes):
+                return givers
+    if not gave:
         raise SourceUnreachable("; ".join(reasons) or "no paired device has it")
-    for row, holders in rows:
-        part = await asyncio.to_thread(Part, target, row)
-        filling = _Filling(sha256, part, holders, progress, reasons)
-        if await _filled(filling, free_bytes):
-            return filling.gave
     raise SourceError("; ".join(dict.fromkeys(reasons)))
 
 
@@ -90,54 +78,55 @@ async def _filled(filling: _Filling, free_bytes: Callable[[], int]) -> bool:
     return False
 
 
-async def _rows(
-    sha256: str, sources: Iterable[BlobSource], size_bytes: int | None, reasons: list[str]
-) -> list[tuple[Chunks, list[BlobSource]]]:
-    """Ask all devices at once, and return each different row with those who say it, the most said first."""
-    asked = list(sources)
-    answers = await asyncio.gather(*(source.chunks(sha256) for source in asked), return_exceptions=True)
-    rows: dict[Chunks, list[BlobSource]] = {}
-    for source, answer in zip(asked, answers, strict=True):
-        match answer:
-            case PeersError() | ModelsError():
-                reasons.append(str(answer).rstrip("."))
-            case BaseException():
-                raise answer
-            case row if size_bytes is not None and row.size_bytes != size_bytes:
-                reasons.append(f"{source.name} has {row.size_bytes:,} bytes where {size_bytes:,} are expected")
-            case row:
-                rows.setdefault(row, []).append(source)
-    return sorted(rows.items(), key=lambda item: -len(item[1]))
-
-
 class _Filling:
     """Fills one part from several devices, until it is whole or nobody is left."""
 
     def __init__(
-        self, sha256: str, part: Part, sources: Sequence[BlobSource], progress: Progress, reasons: list[str]
+        self,
+        sha256: str,
+        part: Part,
+        sources: Sequence[BlobSource],
+        late: asyncio.Queue[BlobSource],
+        *,
+        gave: list[str],
+        progress: Progress,
+        reasons: list[str],
     ) -> None:
+        """`late`: devices that join in under way. `gave` is where those are put that a part came from."""
         self.sha256 = sha256
         self.part = part
-        self._progress = progress
         self.reasons = reasons
+        self.sources = list(sources)
+        self._late = late
+        self._gave = gave
+        self._progress = progress
         self._fetching: dict[int, int] = {}
         """Chunk to how many devices send it now."""
-        self.sources = list(sources)
-        self.gave: list[str] = []
 
     async def run(self) -> None:
         """Let each device bring chunks. Raises StoreFull, StoreError, and what `progress` raises."""
         self._progress(self.part.bytes_done, self.part.chunks.size_bytes)
-        workers = [asyncio.create_task(self._bring(source)) for source in self.sources]
+        workers = {asyncio.create_task(self._bring(source)) for source in self.sources}
+        joining = asyncio.create_task(self._join())
         try:
-            for done in asyncio.as_completed(workers):
-                await done
-                if not self.part.missing:
-                    break
+            while workers and self.part.missing:
+                done, _ = await asyncio.wait({*workers, joining}, return_when=asyncio.FIRST_COMPLETED)
+                if joining in done:
+                    workers.add(asyncio.create_task(self._bring(joining.result())))
+                    joining = asyncio.create_task(self._join())
+                for worker in done & workers:
+                    workers.discard(worker)
+                    worker.result()
         finally:
-            for worker in workers:
-                worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
+            for task in (*workers, joining):
+                task.cancel()
+            await asyncio.gather(*workers, joining, return_exceptions=True)
+
+    async def _join(self) -> BlobSource:
+        """Wait for one more device."""
+        source = await self._late.get()
+        self.sources.append(source)
+        return source
 
     async def _bring(self, source: BlobSource) -> None:
         """Bring chunks from one device until none is left to bring, or the device is to be left out."""
@@ -161,8 +150,8 @@ class _Filling:
             if not await asyncio.to_thread(self.part.chunks.holds, number, data):
                 return self._leave_out(source, f"{source.name} sent bytes that are not the promised ones")
             await asyncio.to_thread(self.part.write, number, data)
-            if source.name not in self.gave:
-                self.gave.append(source.name)
+            if source.name not in self._gave:
+                self._gave.append(source.name)
             self._progress(self.part.bytes_done, self.part.chunks.size_bytes)
 
     def _next(self) -> int | None:

@@ -26,6 +26,8 @@ class Fault(Enum):
     """After the chunks that it is allowed, it is gone."""
     BUSY_ONCE = "busy once"
     SLOW = "slow"
+    LATE = "late"
+    """It does not say its chunks before its `go`."""
 
 
 def row_of(data: bytes) -> Chunks:
@@ -41,6 +43,8 @@ class FakeBlobs:
         """`allowed`: chunks that it sends before it vanishes."""
         self._name, self._fault, self._allowed = name, fault, allowed
         self._data = data[:-1] + bytes([data[-1] ^ 1]) if fault is Fault.LYING else data
+        self.go = asyncio.Event()
+        """For a late one: when it answers."""
         self.read_from: list[int] = []
         """Where each part that it was asked for begins."""
 
@@ -51,6 +55,8 @@ class FakeBlobs:
     async def chunks(self, sha256: str) -> Chunks:
         if self._fault is Fault.LACKS:
             raise SourceError(f"{self._name} does not have it")
+        if self._fault is Fault.LATE:
+            await self.go.wait()
         return row_of(self._data)
 
     async def read(self, sha256: str, start: int, length: int) -> bytes:

@@ -11,10 +11,12 @@ from random import Random
 import pytest
 
 from models.errors import SourceError, SourceUnreachable, StoreFull
-from peers.blobs import copy
+from peers import offers
+from peers.blobs import TRIES, copy
 from peers.chunks import CHUNK_BYTES
 from peers.part import SPARE_BYTES, Part
 from tests.peers.fake_blobs import FakeBlobs, Fault, row_of
+from tests.peers.scripts import until
 
 DATA = Random(7).randbytes(4 * CHUNK_BYTES + 12345)
 SHA = hashlib.sha256(DATA).hexdigest()
@@ -127,6 +129,55 @@ async def test_the_slowest_device_does_not_hold_up_the_end(tmp_path: Path) -> No
         await bring(tmp_path / "m", slow, quick)
     assert slow.read_from == [0]
     assert sorted(quick.read_from) == [n * CHUNK_BYTES for n in range(5)]
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(offers, "LATE_S", 0.05)
+
+
+async def test_a_device_that_never_answers_holds_nobody_up(tmp_path: Path, impatient: None) -> None:
+    silent, quick = FakeBlobs("silent", DATA, Fault.LATE), FakeBlobs("quick", DATA)
+    async with asyncio.timeout(10):
+        assert await bring(tmp_path / "m", silent, quick) == ["quick"]
+    assert (tmp_path / "m").read_bytes() == DATA
+    assert silent.read_from == []
+
+
+async def test_a_device_that_answers_late_joins_in(tmp_path: Path, impatient: None) -> None:
+    late, first = FakeBlobs("late", DATA, Fault.LATE), FakeBlobs("first", DATA)
+
+    def progress(done: int, total: int | None) -> None:
+        late.go.set()  # once it has begun
+
+    gave = await copy(SHA, [late, first], tmp_path / "m", progress, free_bytes=lambda: ROOMY)
+    assert sorted(gave) == ["first", "late"]
+    assert (tmp_path / "m").read_bytes() == DATA
+
+
+async def test_a_device_that_answers_after_the_others_are_gone_brings_the_rest(tmp_path: Path, impatient: None) -> None:
+    late, gone = FakeBlobs("late", DATA, Fault.LATE), FakeBlobs("gone", DATA, Fault.VANISHES, allowed=2)
+    copying = asyncio.create_task(bring(tmp_path / "m", late, gone))
+    await until(lambda: len(gone.read_from) >= 2 + TRIES)
+    await asyncio.sleep(0.1)
+    late.go.set()
+    async with asyncio.timeout(10):
+        assert await copying == ["gone", "late"]
+    assert late.read_from == [n * CHUNK_BYTES for n in (2, 3, 4)]
+    assert (tmp_path / "m").read_bytes() == DATA
+
+
+async def test_a_late_device_that_says_something_else_is_asked_when_the_first_row_was_a_lie(
+    tmp_path: Path, impatient: None
+) -> None:
+    honest, liar = FakeBlobs("honest", DATA, Fault.LATE), FakeBlobs("liar", DATA, Fault.LYING)
+
+    def progress(done: int, total: int | None) -> None:
+        honest.go.set()
+
+    gave = await copy(SHA, [honest, liar], tmp_path / "m", progress, free_bytes=lambda: ROOMY)
+    assert gave == ["honest"]
+    assert (tmp_path / "m").read_bytes() == DATA
 
 
 async def test_no_device_has_it_is_a_source_out_of_reach(tmp_path: Path) -> None:
