@@ -45,6 +45,8 @@ class Answer:
     started: float = field(default_factory=time.monotonic)
     tokens: list[int] = field(default_factory=list)
     """The answer so far, resumed tokens included."""
+    resumed: int = 0
+    """How many of them the asker had already."""
     pending: list[int] = field(default_factory=list)
     """Tokens whose state is not computed yet: first the prompt, later what was chosen last."""
     cached: int = 0
@@ -76,6 +78,7 @@ class Answer:
     def begin(self, resumed: tuple[int, ...]) -> None:
         """Lay out the prompt and the tokens that the asker already has. Raises ConstraintError."""
         self.pending = [*self.prompt, *resumed]
+        self.resumed = len(resumed)
         for token in resumed:
             self.tokens.append(token)
             self.text.skip(token, self.vocabulary.piece(token))

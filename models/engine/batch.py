@@ -26,6 +26,7 @@ from models.engine.prefixes import PrefixFiles
 from models.engine.seats import Job, Seat, Take
 from models.engine.shelf import Shelf
 from models.engine.states import Computes, Logits, States
+from models.engine.unforeseen import unforeseen
 from models.engine.weighing import weigh
 from models.errors import BackendError, ContextOverflow, DeadlineExceeded, ModelsError
 from models.types import PROGRAMS, Usage
@@ -209,6 +210,9 @@ class Batch:
         except ModelsError as error:
             self._fail(seat, error)
             return
+        except Exception as error:  # whatever one request brings about, the others go on
+            self._fail(seat, unforeseen(error))
+            return
         if take.proposed > right:
             self._states.cut(seat.sequence, len(self._states.tokens(seat.sequence)) - take.proposed + right)
         if job.ending is not None:
@@ -216,7 +220,7 @@ class Batch:
 
     def _end(self, seat: Seat, job: Answer) -> None:
         job.finish()
-        usage = self._usage(seat, job, len(job.tokens))
+        usage = self._usage(seat, job, len(job.tokens) - job.resumed)
         self._leave(seat)
         self._done(job, usage, [])
 

@@ -34,7 +34,8 @@ from models.engine.prefixes import PrefixFiles
 from models.engine.seats import Job
 from models.engine.template import FALLBACK, ChatTemplate
 from models.engine.text import TextStream
-from models.errors import InputError, ModelsError, OtherWeights, OutOfMemory
+from models.engine.unforeseen import unforeseen
+from models.errors import InputError, ModelsError, OtherWeights, OutOfMemory, TemplateError
 from models.types import Usage
 
 Frame = dict[str, Any]
@@ -72,6 +73,7 @@ class Worker:
             eos=self._vocabulary.name(self._vocabulary.eos),
         )
         self._template.render([Message("user", "probe")])  # a hostile template fails here, not in a request
+        self._turn_end = self._end_of_turn()
         self._prefixes = self._open_prefixes(load)
         self._batch = Batch(
             self._library,
@@ -94,7 +96,6 @@ class Worker:
             cancelled=cancelled.__contains__,
         )
         self._constrainer: Constrainer | None = None
-        self._resumed: dict[int, int] = {}
         _write(replies, {"op": "loaded", "trained_context": self._library.trained_context})
 
     def _open_prefixes(self, load: Frame) -> PrefixFiles | None:
@@ -142,6 +143,8 @@ class Worker:
                     raise InputError(f"A worker does not know the message {other!r}.")
         except ModelsError as error:
             self._refuse(number, error)
+        except Exception as error:  # whatever one request brings about, the others go on
+            self._refuse(number, unforeseen(error))
 
     def _prompt(self, message: Frame) -> list[int]:
         """Return the tokens of a conversation. Raises TemplateError."""
@@ -154,6 +157,13 @@ class Worker:
         if bos is not None and tokens[:1] != [bos]:
             tokens.insert(0, bos)
         return tokens
+
+    def _end_of_turn(self) -> int:
+        """Return the token that stands behind an answer; in some models a text as a whole ends with another one."""
+        written: list[int] = []
+        with contextlib.suppress(TemplateError):  # it takes no conversation that ends with an answer
+            written = self._prompt({"messages": [["user", "probe"], ["assistant", "probe"]]})
+        return next(filter(self._vocabulary.ends, reversed(written)), self._vocabulary.eos)
 
     def _own(self, prompt: list[int], message: Frame) -> int:
         """Return how many tokens the prompt begins with that come from the specialist, whatever the user writes."""
@@ -186,7 +196,6 @@ class Worker:
             lookup=Lookup() if message["copies"] and self._library.shares_prefixes else None,
         )
         answer.begin(resumed)
-        self._resumed[number] = len(resumed)
         self._batch.submit(answer)
 
     def _score(self, number: int, message: Frame) -> None:
@@ -199,7 +208,7 @@ class Worker:
             own=own,
             keep=own if self._prefixes is not None else 0,
             labels=labels,
-            end=self._vocabulary.eos,
+            end=self._turn_end,
             asker=str(message["asker"]),
             deadline=_deadline(message),
         )
@@ -211,7 +220,7 @@ class Worker:
             return None
         if self._constrainer is None:
             vocabulary = self._vocabulary
-            self._constrainer = Constrainer(vocabulary.pointer, vocabulary.size, vocabulary.eos)
+            self._constrainer = Constrainer(vocabulary.pointer, vocabulary.size, self._turn_end)
         return self._constrainer.matcher(Constraint(constraint[0], constraint[1]))
 
     def _progressed(self, answer: Answer) -> None:
@@ -234,7 +243,6 @@ class Worker:
             self._send({"op": "scores", "id": job.id, "probabilities": probabilities, "usage": figures})
             return
         self._progressed(job)
-        figures[2] = len(job.tokens) - self._resumed.pop(job.id, 0)
         signals = astuple(job.signals.signals())[:5]
         end = {"text": job.text.text, "reason": job.ending, "tokens": job.tokens}
         self._send({"op": "finish", "id": job.id, **end, "signals": signals, "usage": figures})
@@ -243,7 +251,6 @@ class Worker:
         self._refuse(job.id, error)
 
     def _refuse(self, number: int, error: ModelsError) -> None:
-        self._resumed.pop(number, None)
         self._send({"op": "error", "id": number, "code": error.code, "message": str(error)})
 
     def _send(self, message: Frame) -> None:

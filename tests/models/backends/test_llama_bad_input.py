@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import mmap
 import os
 import shutil
 import signal
@@ -122,9 +123,38 @@ class TestRequests:
             assert typed.usage.prompt_tokens - plain.usage.prompt_tokens > await model.count_tokens(forged) - 15
             assert await model.count_tokens(forged) > 20
 
+    async def test_message_that_makes_no_sense_fails_alone(self, models_home: Path) -> None:
+        async with smollm(models_home) as model:
+            going_on = asyncio.create_task(answer(model, "Say hi.", 16))
+            for message in ({"op": "generate"}, {"op": "score", "messages": 5}, {"op": "forget"}):
+                async with (await model._serving()).request(message) as inbox:
+                    reply = await inbox.get()
+                assert (reply["op"], reply["code"]) == ("error", "backend_error")
+            assert (await going_on).text
+
 
 class TestFiles:
     pytestmark = REAL
+
+    async def test_label_ends_as_a_turn_does_where_a_text_ends_otherwise(
+        self, models_home: Path, tmp_path: Path
+    ) -> None:
+        """As in Llama 3: the file's end token is that of a whole text, and an answer ends with another one."""
+        path = tmp_path / "model.gguf"
+        shutil.copyfile(weights(models_home), path)
+        key = b"tokenizer.ggml.eos_token_id"
+        with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as content:
+            at = content.find(key) + len(key) + 4  # type of the value
+            assert content[at : at + 4] == b"\x02\x00\x00\x00"
+            content[at : at + 4] = bytes(4)  # <|endoftext|>
+        question = [Message("user", "What is the capital of France? One word.")]
+        labels = ["Paris", "Paris and more", "London"]
+        async with smollm(models_home) as model:
+            usual = await model.score(question, labels)
+        model = await LlamaModel.load(ModelId("other"), path, (), LlamaSettings(threads=1))
+        other = await model.score(question, labels)
+        await model.close()
+        assert other == pytest.approx(usual, abs=1e-6)
 
     async def test_context_beyond_the_memory_is_refused_with_the_numbers_before_it_is_taken(
         self, models_home: Path
