@@ -21,7 +21,7 @@ from peers.answering import Works
 from peers.aside import Aside
 from peers.audit import Act, Happening
 from peers.book import Peer, with_peer
-from peers.errors import PeerBusy, PeersError, RemoteProtocolError, WorkLoops
+from peers.errors import PeerBusy, PeerLost, PeersError, RemoteProtocolError, WorkLoops
 from peers.gate import Gate
 from peers.messages import Accepted, Done, Failed, Hello, Streamed, Subtask
 from peers.node_id import NodeId
@@ -33,6 +33,8 @@ from peers.version import agree
 from peers.wire import read
 from peers.wire_errors import failed_of
 
+STALLED_S = 30.0
+"""An asker that takes no byte of its answer for so long is gone, or holds its place on purpose."""
 DRAINING_RETRY_S = 30.0
 """A device that is about to stop or sleep is not back sooner."""
 
@@ -161,8 +163,7 @@ class Desk:
                     piece = opened.piece(codec.frames(message.pack()))
                     if isinstance(message, Done | Failed):  # the last: all is written down before it goes
                         await asyncio.to_thread(opened.close)
-                    with sending(piece):
-                        await send(piece)
+                    await _taken_by(job.peer, send, piece)
 
                 with self._counted(job):
                     await say(self.hello())
@@ -267,6 +268,16 @@ class Desk:
             self._running.discard(running)
             if not self._running:
                 self._idle.set()
+
+
+async def _taken_by(peer: Peer, send: Send, piece: Released[bytes]) -> None:
+    """Send the next bytes of an answer. Raises PeerLost when the asker takes none of them."""
+    try:
+        async with asyncio.timeout(STALLED_S):
+            with sending(piece):
+                await send(piece)
+    except TimeoutError as error:
+        raise PeerLost(f"{peer.name} took no byte of its answer for {STALLED_S:g} s. Check its connection.") from error
 
 
 def _read(body: bytes) -> tuple[Hello, Subtask]:

@@ -7,21 +7,23 @@ import contextlib
 import random
 import zlib
 from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import aiohttp
 import pytest
 
-from models.types import last
-from peers import codec, tls
+from models.types import Chunk, Request, Result, last
+from peers import codec, desk, tls
 from peers.audit import Act
-from peers.channels import MAX_PIECE_BYTES, piece
+from peers.channels import MAX_PIECE_BYTES, piece, pieces
 from peers.conversions import subtask_of
 from peers.link_messages import Beat
 from peers.messages import Hello
 from tests.peers.golden import V1
 from tests.peers.scripts import REQUEST, WORDS, until
-from tests.peers.swarm import Node, pair, running
+from tests.peers.swarm import Node, count_to_five, pair, running
 
 ASKED = 200
 GARBAGE = 60
@@ -146,3 +148,30 @@ async def test_a_stranger_gets_no_link(tmp_path: Path) -> None:
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as http:
             async with http.get(f"https://{kitchen.address}/peer/1/link") as response:
                 assert response.status == 403
+
+
+async def endless(request: Request) -> AsyncGenerator[Chunk | Result, None]:
+    for index in range(100_000):
+        yield Chunk(index, "x" * 60_000, (7,))
+
+
+@pytest.mark.parametrize("way", ["http", "link"])
+async def test_an_asker_that_takes_no_byte_of_its_answer_does_not_hold_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setattr(desk, "STALLED_S", 0.5)
+    async with pair(tmp_path) as (laptop, kitchen), session(laptop, kitchen) as http, AsyncExitStack() as stack:
+        kitchen.script = endless
+        if way == "http":
+            asking = http.post(f"https://{kitchen.address}/peer/1/subtasks", data=body(laptop))
+            await stack.enter_async_context(asking)
+        else:
+            linking = http.ws_connect(f"https://{kitchen.address}/peer/1/link", autoping=False)
+            socket = await stack.enter_async_context(linking)
+            await socket.send_bytes(piece(0, codec.frames(Hello().pack())))
+            for part in pieces(1, body(laptop), ended=True):
+                await socket.send_bytes(part)
+        await until(lambda: kitchen.asked)
+        await until(lambda: kitchen.ended == ["closed"], limit_s=5.0)
+        kitchen.script = count_to_five
+        assert (await last(laptop.specialist(kitchen).run(REQUEST))).output == WORDS
