@@ -31,6 +31,22 @@ class NotStarted(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class State:
+    """The owner's settings of how much a model reads and keeps."""
+
+    context_tokens: int
+    state_tokens: int
+
+    def __str__(self) -> str:
+        """Return it as the settings file has it.
+
+        >>> str(State(2048, 4096)).splitlines()
+        ['context_tokens = 2048', 'state_tokens = 4096']
+        """
+        return f"context_tokens = {self.context_tokens}\nstate_tokens = {self.state_tokens}"
+
+
+@dataclass(frozen=True, slots=True)
 class Running:
     """A server that answers."""
 
@@ -60,21 +76,21 @@ def _held(process: psutil.Process) -> int:
 
 @asynccontextmanager
 async def covey(
-    home: Path, *, settings: Path | None = None, state: tuple[int, int] | None = None
+    home: Path, *, settings: Path | None = None, state: State | None = None, every_token: bool = False
 ) -> AsyncIterator[Running]:
     """Start a node with a fresh folder over the models of `home`. Raises NotStarted.
 
-    `state`: tokens of state of a model, and of one request's context, where the usual ones are too few.
+    `settings`: a settings file that it gets; `every_token`: each is shown at once, not those of a tenth of a second.
     """
     with tempfile.TemporaryDirectory(prefix="covey-bench-") as made:
         (Path(made) / "models").symlink_to(home / "models")
         if settings is not None:
             shutil.copy(settings, made)
+        if state is not None:
+            (Path(made) / "settings.toml").write_text(f"{state}\n")
         environ = {**os.environ, "COVEY_HOME": made, "COVEY_DISCOVERY": "off", "COVEY_OFFLINE": "1"}
         began = time.perf_counter()
-        words = ["runtime.cli.main", "up", "--port", "0"]
-        if state is not None:
-            words = ["scripts.benches.roomy_node", *map(str, state)]
+        words = ["scripts.benches.every_token_node"] if every_token else ["runtime.cli.main", "up", "--port", "0"]
         command = [sys.executable, "-m", *words, "--json"]
         async with _process(command, environ) as process:
             assert process.stdout is not None

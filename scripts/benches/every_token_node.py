@@ -1,0 +1,55 @@
+"""A node as `covey up` starts it, but every token is shown as soon as it is chosen, where an owner's node shows those
+of a tenth of a second together: for benches that measure the time between tokens.
+
+python -m scripts.benches.every_token_node --json
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from dataclasses import replace
+
+import psutil
+
+from models.backends.llama import LlamaModel
+from models.backends.llama_settings import chosen
+from models.manifest import Manifest
+from models.pool import ModelPool
+from models.store import Store
+from runtime import paths
+from runtime.api.server import serving
+from runtime.config import load
+from runtime.node import open_node
+
+
+async def serve() -> None:
+    """Say where it listens in one line of JSON, then answer until SIGTERM."""
+    home = paths.ensure_home(paths.home())
+    settings = load(paths.settings_file(home))
+    choice = settings.language_models()
+
+    async def opened(manifest: Manifest, store: Store, threads: int) -> LlamaModel:
+        shown = replace(chosen(manifest, choice, threads=threads), show_s=0.0, prefix_folder=store.root / "prefixes")
+        return await LlamaModel.load(manifest.model_id, store.path(manifest, "model"), manifest.digests, shown)
+
+    pool = ModelPool(
+        Store(paths.models_dir(home)),
+        budget_bytes=settings.memory_budget_bytes(psutil.virtual_memory().total),
+        threads=settings.threads or psutil.cpu_count(logical=False) or 1,
+        choice=choice,
+        openers={"llama": opened},
+    )
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    try:
+        async with open_node(home, settings=settings, pool=pool) as node, serving(node, 0) as server:
+            print(json.dumps({"url": server.url}), flush=True)
+            await stop.wait()
+    finally:
+        await pool.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve())
