@@ -11,13 +11,11 @@ from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
-from peers.handshakes import Waiting, gives_way
+from peers.handshakes import MAX_UNPAIRED, Waiting, gives_way
 from peers.inside import Connection, Inside
 
 HANDSHAKE_S = 10.0
 """A slow board with a poor radio needs two seconds; a socket that says nothing is given up."""
-MAX_UNPAIRED = 16
-"""Connections without a client certificate at once: the owner's other device, and room for those who lost their way."""
 UNPAIRED_S = 30.0
 """How long such a connection lives: longer than a pairing's messages take, too short to hold a place by dribbling."""
 EVERYWHERE = "0.0.0.0"
@@ -54,7 +52,9 @@ class Door:
         self._known = known
         self._handshakes: dict[Waiting, asyncio.Task[None]] = {}
         self._accepted = 0
-        self._unpaired = 0
+        self._strangers: dict[Waiting, asyncio.Transport] = {}
+        self._limits: dict[Waiting, asyncio.TimerHandle] = {}
+        """When each of them has to go."""
 
     async def serve(self, listening: socket.socket) -> None:
         """Accept until cancelled. `listening` is bound, listening, non-blocking. Raises OSError when it is closed."""
@@ -74,8 +74,7 @@ class Door:
 
     def _begin(self, group: asyncio.TaskGroup, accepted: socket.socket, host: str) -> None:
         """Let a socket into the handshake, in the place of another where there is no room."""
-        self._accepted += 1
-        waiting = Waiting(self._accepted, host, host in self._known())
+        waiting = self._from(host)
         leaving = gives_way(self._handshakes.keys(), waiting)
         if leaving is waiting:
             accepted.close()
@@ -107,17 +106,27 @@ class Door:
             )
             accepted.close()
 
-    def enter(self, transport: asyncio.Transport) -> bool:
-        """Count a connection without a certificate; False when there is no place for it."""
-        if self._unpaired >= MAX_UNPAIRED:
-            return False
-        self._unpaired += 1
-        asyncio.get_running_loop().call_later(UNPAIRED_S, transport.abort)
-        return True
+    def enter(self, transport: asyncio.Transport) -> Waiting | None:
+        """Let a connection without a certificate in for a while; None when there is no place for it."""
+        stranger = self._from(host_of(transport))
+        leaving = gives_way(self._strangers.keys(), stranger, most=MAX_UNPAIRED)
+        if leaving is stranger:
+            return None
+        if leaving is not None:
+            self._strangers[leaving].abort()
+            self.leave(leaving)
+        self._strangers[stranger] = transport
+        self._limits[stranger] = asyncio.get_running_loop().call_later(UNPAIRED_S, transport.abort)
+        return stranger
 
-    def leave(self) -> None:
-        """Count the end of a connection without a certificate."""
-        self._unpaired -= 1
+    def leave(self, stranger: Waiting) -> None:
+        """Forget a connection without a certificate."""
+        if self._strangers.pop(stranger, None) is not None:
+            self._limits.pop(stranger).cancel()  # or a flood would be remembered for as long as it might have stayed
+
+    def _from(self, host: str) -> Waiting:
+        self._accepted += 1
+        return Waiting(self._accepted, host, host in self._known())
 
 
 class _Guest(asyncio.Protocol):
@@ -126,7 +135,7 @@ class _Guest(asyncio.Protocol):
     def __init__(self, inside: asyncio.Protocol, door: Door) -> None:
         self._inside = inside
         self._door = door
-        self._counted = False
+        self._stranger: Waiting | None = None
         self._entered = False
         self._admitted: Connection | None = None
 
@@ -139,10 +148,10 @@ class _Guest(asyncio.Protocol):
                 transport.abort()
                 return
         else:
-            if not self._door.enter(transport):
+            self._stranger = self._door.enter(transport)
+            if self._stranger is None:
                 transport.abort()
                 return
-            self._counted = True
         self._entered = True
         self._inside.connection_made(transport)
 
@@ -164,8 +173,8 @@ class _Guest(asyncio.Protocol):
             self._inside.resume_writing()
 
     def connection_lost(self, error: Exception | None) -> None:
-        if self._counted:
-            self._door.leave()
+        if self._stranger is not None:
+            self._door.leave(self._stranger)
         if self._admitted is not None:
             self._door.inside.dismiss(self._admitted)
         if self._entered:

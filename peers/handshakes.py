@@ -1,4 +1,4 @@
-"""Whose place a new socket takes while others wait in the TLS handshake: a pure choice, so that no host keeps all out.
+"""Whose place a new socket takes among those that have proved nothing: a pure choice, so that no host keeps all out.
 
 A socket that says nothing costs its sender nothing, so the newcomer is not the one to be turned away: the oldest of
 those who hold most is. A device at an address where a paired one answered gives way to no stranger.
@@ -13,8 +13,10 @@ from dataclasses import dataclass
 
 MAX_HANDSHAKES = 32
 """Sockets that are in the TLS handshake at once. More come from a flood, and each costs a file descriptor."""
-MAX_PER_HOST = 4
-"""Of one address: a device that dials makes one, or two when its link and its work begin at the same moment."""
+KEPT_PER_HOST = 4
+"""Of an address at which a paired device was found; what it has beyond that is like a stranger's."""
+MAX_UNPAIRED = 16
+"""Connections without a client certificate at once: the owner's other device, and room for those who lost their way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +40,16 @@ class Waiting:
         return self.host if address.version == 4 else str(ipaddress.ip_network((address, 64), strict=False))
 
 
-def gives_way(waiting: Collection[Waiting], newcomer: Waiting) -> Waiting | None:
-    """Return who has to go for a newcomer: None while there is room; the newcomer itself where all others are known."""
-    same = [one for one in waiting if one.host == newcomer.host]
-    if len(same) >= MAX_PER_HOST:
-        return _oldest(same)
-    if len(waiting) < MAX_HANDSHAKES:
+def gives_way(waiting: Collection[Waiting], newcomer: Waiting, *, most: int = MAX_HANDSHAKES) -> Waiting | None:
+    """Return who has to go for a newcomer: None while there is room; the newcomer itself where all others are kept."""
+    if len(waiting) < most:
         return None
-    strangers = [one for one in waiting if not one.known]
-    if not strangers:
+    held = Counter(one.host for one in waiting)
+    loose = [one for one in waiting if not one.known or held[one.host] > KEPT_PER_HOST]
+    if not loose:
         return _oldest(waiting) if newcomer.known else newcomer
-    held = Counter(one.network for one in strangers)
-    most = max(held.values())
-    return _oldest([one for one in strangers if held[one.network] == most])
+    crowds = Counter(one.network for one in loose)
+    return _oldest([one for one in loose if crowds[one.network] == max(crowds.values())])
 
 
 def _oldest(waiting: Collection[Waiting]) -> Waiting:

@@ -11,6 +11,7 @@ import struct
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,6 +19,7 @@ import pytest
 
 from models.types import last
 from peers import codec, door, handshakes, membership, server, tls
+from peers.inside import MAX_PER_DEVICE
 from peers.server import MAX_BODY_BYTES
 from tests.peers.scripts import REQUEST, WORDS, until
 from tests.peers.swarm import Node, pair, running
@@ -26,8 +28,9 @@ many_addresses = pytest.mark.skipif(sys.platform != "linux", reason="only Linux 
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-async def stranger(node: Node) -> Connection:
-    return await asyncio.open_connection("127.0.0.1", node.server.port, ssl=tls.probing_context())
+async def stranger(node: Node, host: str = "127.0.0.1") -> Connection:
+    context = tls.probing_context()
+    return await asyncio.open_connection("127.0.0.1", node.server.port, ssl=context, local_addr=(host, 0))
 
 
 async def is_cut(reader: asyncio.StreamReader) -> bool:
@@ -52,17 +55,29 @@ async def is_served(node: Node) -> bool:
         writer.transport.abort()
 
 
-async def test_strangers_beyond_their_number_are_turned_away_and_paired_devices_are_not(tmp_path: Path) -> None:
+@many_addresses
+async def test_strangers_beyond_their_number_give_way_and_paired_devices_do_not(tmp_path: Path) -> None:
     async with pair(tmp_path) as (laptop, kitchen):
-        inside = [await stranger(kitchen) for _ in range(door.MAX_UNPAIRED)]
-        reader, writer = await stranger(kitchen)
-        assert await is_cut(reader)
+        inside = [await stranger(kitchen, f"127.0.1.{1 + number}") for number in range(handshakes.MAX_UNPAIRED)]
+        one_more = await stranger(kitchen, "127.0.2.1")
+        assert await is_cut(inside[0][0])
         assert (await last(laptop.specialist(kitchen).run(REQUEST))).output == WORDS
-        for _, held in [*inside, (reader, writer)]:
+        assert not any(reader.at_eof() for reader, _ in [*inside[1:], one_more])
+        for _, held in [*inside, one_more]:
             held.transport.abort()
         async with asyncio.timeout(3):
             while not await is_served(kitchen):  # until the door has noticed that the others left
                 pass
+
+
+@many_addresses
+async def test_one_host_can_not_take_all_places_of_strangers_so_a_device_can_still_be_paired(tmp_path: Path) -> None:
+    async with running(tmp_path, "kitchen") as kitchen:
+        held = [await stranger(kitchen, "127.0.0.2") for _ in range(handshakes.MAX_UNPAIRED)]
+        assert await is_served(kitchen)
+        assert sum(reader.at_eof() or reader.exception() is not None for reader, _ in held) == 1
+        for _, writer in held:
+            writer.transport.abort()
 
 
 async def test_a_stranger_who_dribbles_loses_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,6 +148,17 @@ async def test_a_hundred_hosts_keep_no_paired_device_out_that_is_where_it_was(tm
     hosts = [f"127.0.1.{1 + number}" for number in range(100)]
     async with pair(tmp_path) as (laptop, kitchen), kept_silent(kitchen, *hosts, number=100):
         assert (await last(laptop.specialist(kitchen).run(REQUEST))).output == WORDS
+
+
+async def test_a_device_that_makes_many_connections_at_once_loses_none(tmp_path: Path) -> None:
+    async with pair(tmp_path) as (laptop, kitchen):
+        context = tls.client_context(laptop.state.identity, kitchen.state.identity.certificate_der)
+        dial = partial(asyncio.open_connection, "127.0.0.1", kitchen.server.port, ssl=context)
+        opened = await asyncio.gather(*(dial() for _ in range(MAX_PER_DEVICE)))
+        for reader, writer in opened:
+            writer.write(b"DELETE /peer/1/subtasks/x HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert b"204" in await reader.readline()
+            writer.transport.abort()
 
 
 class Unlucky(socket.socket):

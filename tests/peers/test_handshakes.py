@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from peers.handshakes import MAX_HANDSHAKES, MAX_PER_HOST, Waiting, gives_way
+from peers.handshakes import KEPT_PER_HOST, MAX_HANDSHAKES, Waiting, gives_way
 
 
 def row(*hosts: str, known: frozenset[str] = frozenset()) -> list[Waiting]:
@@ -17,9 +17,19 @@ def test_while_there_is_room_nobody_gives_way() -> None:
     assert gives_way(row(*strangers(MAX_HANDSHAKES - 1)), Waiting(99, "10.0.1.1", False)) is None
 
 
-def test_one_host_gives_way_to_itself_however_much_room_there_is() -> None:
-    waiting = row(*["10.0.0.1"] * MAX_PER_HOST, "10.0.0.2")
-    assert gives_way(waiting, Waiting(99, "10.0.0.1", False)) == waiting[0]
+def test_one_host_may_take_all_the_room_and_then_gives_way_to_everybody() -> None:
+    waiting = row(*["10.0.0.1"] * MAX_HANDSHAKES)
+    assert gives_way(waiting[:-1], Waiting(99, "10.0.0.1", False)) is None
+    for host in ("10.0.0.1", "10.0.0.2"):
+        assert gives_way(waiting, Waiting(99, host, False)) == waiting[0]
+
+
+def test_what_a_known_device_has_beyond_its_share_is_like_a_strangers() -> None:
+    hosts = ["192.168.1.5"] * KEPT_PER_HOST + strangers(MAX_HANDSHAKES - KEPT_PER_HOST)
+    waiting = row(*hosts, known=frozenset(hosts[:1]))
+    assert gives_way(waiting, Waiting(99, "10.0.2.1", False)) == waiting[KEPT_PER_HOST]
+    crowded = row("192.168.1.5", *hosts[:-1], known=frozenset(hosts[:1]))
+    assert gives_way(crowded, Waiting(99, "10.0.2.1", False)) == crowded[0]
 
 
 def test_without_room_the_oldest_of_those_who_hold_most_gives_way() -> None:
