@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
+import signal
 import sys
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
@@ -183,7 +185,8 @@ class WorkerProcess:
         """End the process and all that wait for it: nobody listens to it any more."""
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
+                # Not `Process.kill`: it asks for the status first, and takes it from the watcher when it has just died.
+                os.kill(self._process.pid, signal.SIGKILL)
         for inbox in self._inboxes.values():
             inbox.put(_END)
         self._inboxes.clear()

@@ -29,6 +29,12 @@ framing.read(requests)
 replies.write(b"\\xff" * 4); replies.flush()
 time.sleep(60)
 """
+DIES = """
+say(op="loaded")
+framing.read(requests)
+print("what went wrong", file=sys.stderr, flush=True)
+sys.exit(7)
+"""
 NEVER_ANSWERS = """
 say(op="loaded")
 while framing.read(requests): pass
@@ -53,6 +59,15 @@ async def test_unreadable_worker_is_ended_and_nobody_waits_for_it() -> None:
             await asked(model)
         pids.add(model.process_id)
     assert len(pids) == 2
+    await model.close()
+
+
+async def test_how_a_worker_ended_is_told_as_it_was() -> None:
+    """The end of its pipe and its status come in either order."""
+    model = stand_in(DIES)
+    for _ in range(8):
+        with pytest.raises(WorkerDied, match=r"\(status 7: what went wrong\)"):
+            await asked(model)
     await model.close()
 
 
