@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from models import specialist as specialists
+from models.backend import Constraint, Message
+from models.backends.llama import LlamaModel
 from models.backends.scripted import ScriptedText
 from models.errors import DeadlineExceeded
-from models.specialists.turn import certainty, drafted
-from models.types import Json, Signals
-from tests.models.asking import over, told
+from models.specialists.turn import Turn, certainty, drafted
+from models.store import Store
+from models.types import Json, Request, Signals
+from tests.models.asking import SPECS, over, told
 
 ASKED: dict[str, Json] = {
     "text": "Ann has 3 apples and buys 4 more. How many has she?",
@@ -95,3 +102,33 @@ def test_a_draft_that_answers_already_is_kept_up_to_its_answer(text: str, kept: 
 )
 def test_what_is_no_probability_is_no_certainty(logprob: float | None, sure: float) -> None:
     assert certainty(Signals(mean_logprob=logprob)) == pytest.approx(sure)
+
+
+@pytest.mark.real
+@pytest.mark.timeout(120)
+async def test_a_real_answer_goes_on_from_its_draft_and_keeps_to_its_form(models_home: Path) -> None:
+    store = Store(models_home / "models")
+    manifest = store.get("smollm2-135m")
+    model = await LlamaModel.load(manifest.model_id, store.path(manifest, "model"), ())
+    form: Json = {
+        "type": "object",
+        "properties": {"answer": {"enum": ["one", "two", "many"]}},
+        "required": ["answer"],
+        "additionalProperties": False,
+    }
+    wanted = Constraint("json_schema", form)
+    question = [Message("user", "Why is the sky blue? Say it in one sentence, then give the number of your reasons.")]
+    finishes, spent = [], []
+    for draft_tokens in (0, 24):
+        spec = replace(specialists.read_spec(SPECS / "extract.toml"), draft_tokens=draft_tokens)
+        turn = Turn(spec, Request("extract", ASKED))
+        finishes.append(await turn.ask(model, turn.call(question, max_tokens=24, constraint=wanted)))
+        spent.append(turn.usage.completion_tokens)
+    await model.close()
+    for finish in finishes:
+        assert finish.reason == "stop" and set(json.loads(finish.text)) == {"answer"}
+    plain, after = finishes
+    assert spent[0] == plain.usage.completion_tokens
+    assert after.usage.completion_tokens < spent[1] <= after.usage.completion_tokens + 24
+    assert plain.usage.prompt_tokens + 8 < after.usage.prompt_tokens, "the draft is what the answer goes on from"
+    assert after.usage.cached_tokens >= plain.usage.prompt_tokens - 1, "and its state is not computed again"
