@@ -111,13 +111,13 @@ class Discovery:
                         await self._on_the_air(opened)
             except DiscoveryError as error:
                 logger.info("%s", error)
-                await asyncio.sleep(RETRY_S)
             except PeersError as error:
                 logger.warning("devices are not looked for just now: %s", error)
-                await asyncio.sleep(RETRY_S)
             except Exception:  # top of the task: a defect here must not end discovery for good
                 logger.exception("looking for devices failed in a way that it should not; it begins anew")
-                await asyncio.sleep(RETRY_S)
+            else:
+                continue
+            await asyncio.sleep(RETRY_S)
             self._changed()
 
     async def _on_the_air(self, opened: Multicast) -> None:
@@ -135,10 +135,11 @@ class Discovery:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _until_moved(self) -> None:
-        """Wait until this device is elsewhere, or slept: then all is announced and asked anew."""
+        """Wait until this device is elsewhere, or slept, and tell: then all is announced and asked anew."""
         while True:
             await asyncio.sleep(INTERFACES_S)
             if await self._here() != self._ground or self._sleeps.noticed():
+                self._changed()  # at once: to say goodbye on the air takes most of a second
                 return
 
     async def _here(self) -> Ground:

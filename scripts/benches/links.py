@@ -1,4 +1,7 @@
-"""How long it takes to pair, to notice that a device is gone, to have it back; and what a node costs that waits."""
+"""How long it takes to pair, and to notice that a device is gone; and what a node costs that waits.
+
+How soon it is back: `scripts/bench discovery`, on a network that really goes away.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ import psutil
 
 from models.types import Request, Tier
 from peers import membership, offer
-from peers.codes import Address, new_pin
+from peers.codes import new_pin
 from peers.errors import LinkError
 from peers.grants import own_device
 from peers.joining import join
@@ -29,11 +32,10 @@ from scripts.benches.peer_pair import GENEROUS, Far, Near, acquaint, far_node, l
 from scripts.benches.servers import NotStarted
 from scripts.benches.setup import Setup, say
 
-ABOUT = "links between processes on loopback, TLS; the network goes away in a proxy between them"
-SHORT_S = 20.0
-"""Without a word for so long the link is suspect, and still there."""
-LONG_S = 120.0
-"""The link is down, and has been dialled many times. Nothing tells either side that the network is back."""
+ABOUT = "links between processes on loopback, TLS"
+SUSPECT_S = 15.0
+IDLE_PERCENT, IDLE_MB = 1.0, 120.0
+"""The bars."""
 LOOK_S = 0.02
 SLOW = Request("generate", {"prompt": "Count.", "wait_s": 1.0}, ceiling=Tier.HOME)
 
@@ -48,18 +50,13 @@ async def run(setup: Setup) -> Report:
             suspect.append(await _suspect_s(Path(folder) / f"suspect-{number}"))
             cut.append(await _cut_s(Path(folder) / f"cut-{number}"))
         say(f"suspect after {suspect[-1]:.1f} s, a revoked device cut after {cut[-1]:.2f} s")
-        short = [await _back_s(Path(folder) / f"short-{n}", SHORT_S) for n in range(rounds)]
-        long = [await _back_s(Path(folder) / f"long-{n}", LONG_S) for n in range(rounds)]
-        say(f"back after {short[-1]:.2f} s and {long[-1]:.2f} s")
         cores, megabytes = await _idle(Path(folder) / "idle", setup.count(20, 120))
     rows = (
         alone("pairing by PIN, from the typed code to written down", "s", pairing, "lower"),
-        alone("a device that hangs (SIGSTOP) is suspect after", "s", suspect, "lower"),
+        alone("a device that hangs (SIGSTOP) is suspect after", "s", suspect, "lower", bar=SUSPECT_S),
         alone("a revoked device's running answer ends after", "s", cut, "lower"),
-        alone(f"back after the network was gone for {SHORT_S:g} s", "s", short, "lower"),
-        alone(f"back after the network was gone for {LONG_S:g} s, with nothing to tell that", "s", long, "lower"),
-        alone("an idle node with two linked devices, of one core", "%", [cores], "lower"),
-        alone("an idle node with two linked devices, memory", "MB", [megabytes], "lower"),
+        alone("an idle node with two linked devices, of one core", "%", [cores], "lower", bar=IDLE_PERCENT),
+        alone("an idle node with two linked devices, memory", "MB", [megabytes], "lower", bar=IDLE_MB),
     )
     return Report("links", ABOUT, rows, settings={"rounds": rounds})
 
@@ -98,65 +95,12 @@ async def _cut_s(folder: Path) -> float:
         raise NotStarted("The answer of a revoked device went on to its end")
 
 
-async def _back_s(folder: Path, away_s: float) -> float:
-    """Return the seconds from the network's return to a link that works."""
-    async with far_node(folder / "far") as far, near_node(folder / "near", dials=True) as near, _proxy(far) as proxy:
-        acquaint(near.state, far.state, proxy.address)
-        await linked(near, far)
-        proxy.carries.clear()
-        await asyncio.sleep(away_s)
-        if near.links.get(far.id) is not None:
-            raise NotStarted("The link did not notice that the network was away")
-        proxy.carries.set()
-        return await _until(lambda: near.links.get(far.id) is not None)
-
-
 @asynccontextmanager
 async def _two(folder: Path) -> AsyncIterator[tuple[Near, Far]]:
     async with far_node(folder / "far") as far, near_node(folder / "near", dials=True) as near:
         acquaint(near.state, far.state, far.address)
         await linked(near, far)
         yield near, far
-
-
-class _Proxy:
-    """Carries bytes to another address, and holds them while the network is away."""
-
-    def __init__(self, to: Address) -> None:
-        self.address = to
-        self.carries = asyncio.Event()
-        self.carries.set()
-        self._to = to
-
-    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await self.carries.wait()
-        there, back = await asyncio.open_connection(self._to.host, self._to.port)
-        try:
-            await asyncio.gather(self._carry(reader, back), self._carry(there, writer))
-        except OSError:
-            return
-        finally:
-            writer.transport.abort()
-            back.transport.abort()
-
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65536):
-            await self.carries.wait()
-            writer.write(data)
-            await writer.drain()
-        writer.transport.abort()
-
-
-@asynccontextmanager
-async def _proxy(far: Far) -> AsyncIterator[_Proxy]:
-    proxy = _Proxy(far.address)
-    server = await asyncio.start_server(proxy.accept, "127.0.0.1", 0)
-    proxy.address = Address("127.0.0.1", server.sockets[0].getsockname()[1])
-    try:
-        yield proxy
-    finally:
-        proxy.carries.set()
-        server.close()
 
 
 async def _idle(folder: Path, seconds: float) -> tuple[float, float]:

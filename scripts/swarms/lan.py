@@ -88,6 +88,9 @@ class Host:
     def plug_in(self) -> None:
         self.ip("link", "set", INTERFACE, "up")
 
+    def without_ipv6(self) -> None:
+        _write(self.namespace, f"net/ipv6/conf/{INTERFACE}/disable_ipv6", "1")
+
     @contextmanager
     def vpn(self, address: str, *routes: str) -> Iterator[None]:
         """A VPN's interface as long as the block lasts; what goes to these networks goes into it, and nowhere."""
@@ -125,20 +128,29 @@ class Lan:
 
     def add(self, name: str, address: str = "", *, bridged: bool = True) -> Host:
         """Put a host on the network. Without an address it has IPv6 alone; unbridged, its cable ends in nothing."""
-        namespace, port = f"{self.bridge}-{name}", f"p{len(self.hosts)}"
+        self.hosts[name] = host = Host(name, f"{self.bridge}-{name}", address)
+        namespace, port = host.namespace, self._port(name)
         self._make(namespace)
         _ip("link", "add", INTERFACE, "netns", namespace, "type", "veth", "peer", "name", port, "netns", self.bridge)
         if bridged:
             _ip("-n", self.bridge, "link", "set", port, "master", BRIDGE)
         _ip("-n", self.bridge, "link", "set", port, "up")
-        host = Host(name, namespace, address)
         host.ip("link", "set", "lo", "up")
         _write(namespace, f"net/ipv6/conf/{INTERFACE}/accept_dad", "0")  # no wait of a second for an address
         if address:
             host.ip("addr", "add", f"{address}/24", "dev", INTERFACE)
         host.ip("link", "set", INTERFACE, "up")
-        self.hosts[name] = host
         return host
+
+    def cut_off(self, name: str) -> None:
+        """Take a host off the bridge, as a switch without power does: nothing tells either side."""
+        _ip("-n", self.bridge, "link", "set", self._port(name), "nomaster")
+
+    def join_again(self, name: str) -> None:
+        _ip("-n", self.bridge, "link", "set", self._port(name), "master", BRIDGE)
+
+    def _port(self, name: str) -> str:
+        return f"p{list(self.hosts).index(name)}"
 
     def _make(self, namespace: str) -> None:
         _ip("netns", "add", namespace)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 from peers import membership
 from peers.grants import own_device
@@ -13,9 +15,30 @@ from peers.state import NodeState
 from runtime import config, paths
 from runtime.cli.peers import linked_now
 from runtime.own_state import own_state
+from scripts.swarms.lan import Lan, lan
 from scripts.swarms.nodes import NodeError, SwarmNode
 
 LOOK_S = 0.02
+NOBODY = "10.77.0.201:4489"
+"""An address of the home network at which nobody is."""
+
+
+@contextmanager
+def strangers(folder: Path) -> Iterator[tuple[SwarmNode, SwarmNode, Lan]]:
+    """Two nodes that are paired, know a wrong address of each other, and are not up yet."""
+    with lan(["one", "other"]) as net:
+        made = []
+        for name in net.hosts:
+            home = folder / name
+            home.mkdir(mode=0o700, parents=True)
+            made.append(SwarmNode(name, home, net[name]))
+            made[-1].run("peers", "home", "--yes")
+        one, other = made
+        acquaint(one, other, [NOBODY])
+        try:
+            yield one, other, net
+        finally:
+            one.down(), other.down()
 
 
 def acquaint(one: SwarmNode, other: SwarmNode, places: Sequence[str] = ()) -> None:
@@ -30,14 +53,25 @@ def state_of(node: SwarmNode) -> NodeState:
     return own_state(node.home, config.load(paths.settings_file(node.home)))
 
 
+def id_of(node: SwarmNode) -> NodeId:
+    return state_of(node).identity.node_id
+
+
 def health(node: SwarmNode, other: NodeId) -> str:
     """Return how a node's link with another is, in the words of `covey peers list`."""
     return str((linked_now(node.home) or {}).get(other, {}).get("health", "down"))
 
 
-def linked_after_s(node: SwarmNode, other: NodeId, within_s: float) -> float:
-    """Return the seconds until work may go to a device. Raises NodeError."""
-    return until(lambda: health(node, other) == "up", within_s)
+def linked_after_s(one: SwarmNode, other: SwarmNode, within_s: float) -> float:
+    """Return the seconds until work may go either way. Raises NodeError."""
+    ids = id_of(one), id_of(other)
+    return until(lambda: health(one, ids[1]) == "up" and health(other, ids[0]) == "up", within_s)
+
+
+def apart_after_s(one: SwarmNode, other: SwarmNode, within_s: float) -> float:
+    """Return the seconds until both have noticed that the other is not there. Raises NodeError."""
+    ids = id_of(one), id_of(other)
+    return until(lambda: health(one, ids[1]) != "up" and health(other, ids[0]) != "up", within_s)
 
 
 def until(true: Callable[[], object], within_s: float) -> float:

@@ -1,0 +1,86 @@
+"""Links on a real network: how soon devices that are up have one, and how soon it is back after it was gone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from scripts.swarms.lan import missing
+from scripts.swarms.meeting import apart_after_s, health, id_of, linked_after_s, strangers, until
+from scripts.swarms.nodes import SwarmNode
+
+FOUND_S = 2.0
+BACK_S = 5.0
+NOTICED_S = 35.0
+"""A silent device is suspect after 12 s, and down after 30 s."""
+
+
+@pytest.fixture(autouse=True)
+def _namespaces() -> None:
+    if why := missing():
+        pytest.skip(f"network namespaces: {why}")
+
+
+@pytest.mark.timeout(180)
+def test_devices_with_a_wrong_address_of_each_other_are_linked_two_seconds_after_both_are_up(tmp_path: Path) -> None:
+    """Multicast alone tells them where the other is."""
+    with strangers(tmp_path) as (one, other, _):
+        assert median(_linked_s(one, other) for _ in range(3)) <= FOUND_S
+
+
+def _linked_s(one: SwarmNode, other: SwarmNode) -> float:
+    one.up()
+    other.up()
+    try:
+        return linked_after_s(one, other, 5 * FOUND_S)
+    finally:
+        one.kill()
+        other.kill()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_five_seconds_after_the_network_is_back_the_link_is(tmp_path: Path) -> None:
+    """A cable that was pulled, and a switch without power, of which nothing tells either side."""
+    with strangers(tmp_path) as (one, other, net):
+        one.up(), other.up()
+        linked_after_s(one, other, BACK_S)
+        net[other.name].pull_cable()
+        apart_after_s(one, other, NOTICED_S)
+        net[other.name].plug_in()
+        assert linked_after_s(one, other, NOTICED_S) <= BACK_S
+        net.cut_off(other.name)
+        apart_after_s(one, other, NOTICED_S)
+        net.join_again(other.name)
+        assert linked_after_s(one, other, NOTICED_S) <= BACK_S
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_five_seconds_after_another_address_a_vpn_a_hang_or_a_crash_the_link_is_back(tmp_path: Path) -> None:
+    with strangers(tmp_path) as (one, other, net):
+        for host in net.hosts.values():
+            host.without_ipv6()  # there the old address would do
+        one.up(), other.up()
+        linked_after_s(one, other, BACK_S)
+        net[other.name].readdress("10.77.0.99")
+        until(lambda: "10.77.0.99" in _connections(one), BACK_S)
+        assert linked_after_s(one, other, NOTICED_S) <= BACK_S
+        with net[one.name].vpn("10.8.0.2", "default"):
+            assert linked_after_s(one, other, NOTICED_S) <= BACK_S
+        other.stop()  # as when a lid is closed
+        until(lambda: health(one, id_of(other)) != "up", NOTICED_S)
+        other.wake()
+        assert linked_after_s(one, other, NOTICED_S) <= BACK_S
+        other.kill()
+        other.up()
+        assert linked_after_s(one, other, NOTICED_S) <= BACK_S
+        assert len(one.run("peers", "list")["peers"]) == 1
+
+
+def _connections(node: SwarmNode) -> str:
+    """Return the TCP connections that a host holds."""
+    assert node.host is not None
+    return node.host.run("ss", "-tnH", "state", "established").stdout
