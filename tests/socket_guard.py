@@ -1,7 +1,8 @@
 """Notices every attempt to send something off this machine, from the test process itself.
 
-The interpreter's own audit events are read, so nothing in Covey can go round it. Child processes
-have an interpreter of their own and are not seen.
+The interpreter's own audit events are read, so nothing in Covey can go round it; what is written on a connection that
+is open already has none, so that the writing itself is watched. Child processes have an interpreter of their own and
+are not seen.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
+
+from tests.transport_watch import watch_writes
 
 _SENDS = {"socket.connect", "socket.sendto", "socket.sendmsg"}
 _LOOKUPS = {"socket.getaddrinfo", "socket.gethostbyname"}
@@ -27,8 +30,9 @@ class ForbiddenSend(BaseException):
 class SocketGuard:
     """Refuses and remembers sends to anything but loopback and Unix sockets.
 
-    A test may declare a loopback address to be another device's: then bytes go there only while a
-    release is live, just as they do in real life.
+    A test may declare a loopback address to be another device's: then a connection is made there only while a
+    release is live, just as in real life. It may also name words of a task: these are written on no connection at
+    all but while a release is live.
     """
 
     def __init__(self, live: Callable[[], bool] = lambda: False) -> None:
@@ -37,11 +41,13 @@ class SocketGuard:
         """Since the last `take`, oldest first."""
         self._released: list[object] = []
         self._elsewhere: list[object] = []
+        self._words: tuple[bytes, ...] = ()
         self._live = live
 
     def install(self) -> None:
         """Start watching; an audit hook stays until the process ends."""
         sys.addaudithook(self.watch)
+        watch_writes(self.look)
 
     @contextmanager
     def released(self, address: object) -> Iterator[None]:
@@ -60,6 +66,15 @@ class SocketGuard:
             yield
         finally:
             self._elsewhere.remove(address)
+
+    @contextmanager
+    def content(self, *words: bytes) -> Iterator[None]:
+        """Let these words be written by nobody but while a release is live."""
+        before, self._words = self._words, (*self._words, *words)
+        try:
+            yield
+        finally:
+            self._words = before
 
     def take(self) -> list[str]:
         """Return the attempts so far and forget them."""
@@ -82,6 +97,12 @@ class SocketGuard:
             return
         if not (is_local(host) or (event in _SENDS and stays_on_loopback(sender, host))):
             self._refuse(f"{event} {host!r}", "tests send nothing off this machine")
+
+    def look(self, data: bytes) -> None:
+        """Look at what is about to be written on an open connection; raises ForbiddenSend."""
+        found = next((word for word in self._words if word in data), None)
+        if found is not None and not self._live():
+            self._refuse(f"write {found!r}", "no release stands behind it")
 
     def _refuse(self, attempt: str, why: str) -> NoReturn:
         self.attempts.append(attempt)

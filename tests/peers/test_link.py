@@ -15,13 +15,14 @@ from models.errors import InputError
 from models.types import Chunk, Result, last
 from peers import membership
 from peers.audit import Act
+from peers.channels import Flag, piece
 from peers.errors import LinkError, PeerBusy, PeerLost, VersionMismatch
 from peers.grants import Limits, guest_device, own_device
 from peers.link_messages import Beat, HubCard, SkillCard
 from peers.liveness import Health
 from tests.peers.scripts import REQUEST, WORDS, ending_in, slowly, until, waiting_for
 from tests.peers.swarm import count_to_five, linked_pair, pair, running
-from tests.socket_guard import SocketGuard
+from tests.socket_guard import ForbiddenSend, SocketGuard
 
 
 class Kitchen:
@@ -86,7 +87,9 @@ async def test_what_goes_over_a_link_is_in_a_ledger_and_under_a_live_release(
     tmp_path: Path, socket_guard: SocketGuard
 ) -> None:
     async with linked_pair(tmp_path) as (laptop, kitchen):
-        await last(kitchen.specialist(laptop).run(REQUEST))
+        with socket_guard.content(b"do not tell anybody", b" three"):
+            await last(kitchen.specialist(laptop).run(REQUEST))
+        assert socket_guard.take() == []
         sent, *_ = kitchen.state.ledger.entries()
         assert b"do not tell anybody" in (kitchen.state.ledger.bytes_of(sent) or b"")
         answered = laptop.state.ledger.entries()[0]
@@ -94,6 +97,22 @@ async def test_what_goes_over_a_link_is_in_a_ledger_and_under_a_live_release(
     told = [entry for entry in kitchen.state.ledger.entries() if entry.capability == "peer.link"]
     assert {entry.act for entry in told} == {"opened", "release"}
     assert laptop.state.ledger.verify().ok
+
+
+@pytest.mark.parametrize("by_the_one_that_dialled", [True, False])
+async def test_words_of_a_task_that_go_over_an_open_link_without_a_release_are_seen(
+    tmp_path: Path, socket_guard: SocketGuard, by_the_one_that_dialled: bool
+) -> None:
+    """The test above can fail."""
+    async with linked_pair(tmp_path) as (laptop, kitchen):
+        (link,) = (one for one in laptop.links._open.values() if one.dialled)
+        if not by_the_one_that_dialled:
+            (link,) = kitchen.links._open.values()
+        with socket_guard.content(b"do not tell anybody"):
+            with pytest.raises(ForbiddenSend):
+                await link._send(piece(0, b"Count, but do not tell anybody."))
+            await link._send(piece(999, flags=Flag.RESET))
+        assert socket_guard.take() == ["write b'do not tell anybody'"]
 
 
 async def test_a_long_request_and_a_ping_share_a_link(tmp_path: Path) -> None:
