@@ -15,13 +15,17 @@ from models.specialist import build, read_spec
 from models.types import Digest, Json, ModelId, Request, Specialist, last
 from scripts.benches import papers
 from scripts.benches.client import at_once
-from scripts.benches.figures import Report, Row, alone, compared
+from scripts.benches.figures import Report, Row, alone, cell, compared
 from scripts.benches.setup import Setup, say
 
 ABOUT = "answers that repeat their prompt: tokens looked up in it and checked together, against one at a time"
 SIDES = ("looked up", "one at a time")
 WIDTH = 4
 """Requests side by side, in the last rows."""
+NOTES = (
+    "Tokens a second are those after an answer's first; of several at a time, all together.",
+    "Rounding depends on the rows of a step, in company too; where two tokens are close, either may be chosen.",
+)
 
 
 async def run(setup: Setup) -> Report:
@@ -34,13 +38,13 @@ async def run(setup: Setup) -> Report:
             specialists = [_specialist(kind, side) for side in sides]
             alone_rates = await _in_turn(sides, specialists, kind, rounds, 1, same)
             rows.append(compared(f"{kind}, one at a time", "tok/s", alone_rates))
-            say(f"{kind}: {rows[-1].ratio}")
+            say(f"{kind}: {cell(rows[-1].ratio)} times as fast")
             several = await _in_turn(sides, specialists, kind, max(2, rounds // WIDTH), WIDTH, same)
             rows.append(compared(f"{kind}, {WIDTH} at a time", "tok/s", several))
-            say(f"{kind}, {WIDTH} at a time: {rows[-1].ratio}")
-    rows.append(alone("the same answer", "share", same, "higher"))
-    note = "Tokens a second are those after an answer's first; of several at a time, all together."
-    return Report("speculation", ABOUT, tuple(rows), SIDES, {"rounds": rounds, "model": setup.model}, (note,))
+            say(f"{kind}, {WIDTH} at a time: {cell(rows[-1].ratio)} times as fast")
+    rows.append(alone("the same answer", "share", [sum(same) / len(same)], "higher"))
+    settings: dict[str, object] = {"rounds": rounds, "answers": len(same), "model": setup.model}
+    return Report("speculation", ABOUT, tuple(rows), SIDES, settings, NOTES)
 
 
 async def _in_turn(
