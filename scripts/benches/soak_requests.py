@@ -19,9 +19,10 @@ WORDS = (
 ).split()
 SCHEMA: dict[str, Any] = {"enum": WORDS}
 SIZES = ((20, 50, 80), (50, 150, 14), (150, 450, 5), (450, 1150, 1))
-"""Least and most tokens of a prompt, and how many of a hundred are of that size."""
-SHARED = 4
-"""Half of the longer prompts begin like others of theirs: with one of so many texts, each time another stretch."""
+"""Least and most tokens of a system prompt that nobody shares, and how many of a hundred are of that size."""
+SHARED = ((0, 30, 8), (1, 60, 6), (2, 120, 4), (3, 300, 2), (3, 700, 1), (3, 1100, 1))
+"""Which text the shared ones are of, their tokens, and how often each is taken. The last three begin alike."""
+SHOWN = ("window", "letter")
 LENGTHS = (6, 12, 24, 48)
 """Tokens of a free answer."""
 
@@ -52,7 +53,7 @@ def asked(number: int) -> Asked:
     if kind == "written":
         return Asked(number, kind, (system, Message("user", texts.question(number))), draw.choice(LENGTHS))
     word = draw.choice(WORDS)
-    return Asked(number, kind, (system, *_repeating(word, draw)), 16 if kind == "named" else 0, word)
+    return Asked(number, kind, (system, *_repeating(word)), 16 if kind == "named" else 0, word)
 
 
 def quoted(word: str) -> str:
@@ -76,14 +77,20 @@ def is_right(one: Asked, got: Got) -> bool:
     return said == quoted(one.word)
 
 
-def _repeating(word: str, draw: random.Random) -> tuple[Message, ...]:
-    """Return turns that show what is to be done with other words, and then name this one."""
-    shown = draw.sample([other for other in WORDS if other != word], 2)
-    turns = [turn for one in shown for turn in (Message("user", f"Repeat: {one}"), Message("assistant", quoted(one)))]
+def _repeating(word: str) -> tuple[Message, ...]:
+    """Return turns that show what is to be done with other words, and then name this one.
+
+    Where the system prompt is shared the word is all that differs, so that an answer which takes over a token
+    too many of another's state takes over the other's word.
+    """
+    turns = [turn for one in SHOWN for turn in (Message("user", f"Repeat: {one}"), Message("assistant", quoted(one)))]
     return (*turns, Message("user", f"Repeat: {word}"))
 
 
 def _system(number: int, draw: random.Random) -> str:
+    """Return a system prompt that others have as well, or one of its own, half of each."""
+    if draw.random() < 0.5:
+        [(seed, tokens, _)] = draw.choices(SHARED, [often for *_, often in SHARED])
+        return texts.system(tokens, seed)
     [(least, most, _)] = draw.choices(SIZES, [share for *_, share in SIZES])
-    seed = draw.randrange(SHARED) if draw.random() < 0.5 else SHARED + number
-    return texts.system(draw.randrange(least, most), seed)
+    return texts.system(draw.randrange(least, most), len(SHARED) + number)
