@@ -164,12 +164,13 @@ def lines(peer: Peer, now_ns: int, linked: Linked | None = None) -> Iterator[str
     yield f"we asked   {_tasks(figures.tasks_out)}, {figures.bytes_out} B"
 
 
-def happening_words(one: Happening) -> str:
-    """Return what happened with a device, as a person reads it."""
+def happening_words(one: Happening, name: str = "") -> str:
+    """Return what happened with a device, as a person reads it; with its name where the lines are of several."""
     size = f", {one.size_bytes} B" if one.size_bytes else ""
     note = f" ({one.note})" if one.note else ""
     scope = "" if one.act is Act.REFUSED else one.scope  # the note says it in words
-    return f"{when(one.time_ns)}  {ACTS[one.act]} {scope}".rstrip() + size + note
+    who = f"{name} " if name else ""
+    return f"{when(one.time_ns)}  {who}{ACTS[one.act]} {scope}".rstrip() + size + note
 
 
 def grant_words(granted: Grant, asked: int = 0) -> str:

@@ -19,7 +19,7 @@ from peers.codes import parse_address
 from peers.errors import RecordError
 from peers.node_id import readable, short
 from runtime import paths
-from runtime.cli import granting, networks, peer_view
+from runtime.cli import granting, networks, peer_view, peers_log
 from runtime.cli.node_state import opened
 from runtime.errors import UsageError
 
@@ -35,6 +35,7 @@ Name = Annotated[str, typer.Argument(help="The device's name, or the first lette
 
 
 app.command("home")(networks.home)
+app.command("log")(peers_log.log)
 
 
 @app.command("list")
