@@ -86,15 +86,16 @@ class Door:
 
     def _shaken(self, waiting: Waiting, accepted: socket.socket, shaking: asyncio.Task[None]) -> None:
         self._handshakes.pop(waiting, None)
-        if shaking.cancelled():
-            accepted.close()
+        accepted.close()  # what never began to shake hands; else it holds nothing any more
 
     async def _shake(self, accepted: socket.socket) -> None:
         loop = asyncio.get_running_loop()
+        # Its transport closes it: were it closed under that, nobody would hear the next connection with its number.
+        held = socket.socket(fileno=accepted.detach())
         try:
             await loop.connect_accepted_socket(
                 lambda: _Guest(self._protocols(), self),
-                accepted,
+                held,
                 ssl=self._context(),
                 ssl_handshake_timeout=HANDSHAKE_S,
                 ssl_shutdown_timeout=1.0,
@@ -104,7 +105,7 @@ class Door:
             error.__traceback__ = (
                 None  # its frames hold the buffers of the connection, and they hold it: a flood's worth
             )
-            accepted.close()
+            held.close()
 
     def enter(self, transport: asyncio.Transport) -> Waiting | None:
         """Let a connection without a certificate in for a while; None when there is no place for it."""

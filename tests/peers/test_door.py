@@ -19,7 +19,7 @@ import pytest
 
 from models.types import last
 from peers import codec, door, handshakes, membership, server, tls
-from peers.inside import MAX_PER_DEVICE
+from peers.inside import MAX_PER_DEVICE, Inside
 from peers.server import MAX_BODY_BYTES
 from tests.peers.scripts import REQUEST, WORDS, until
 from tests.peers.swarm import Node, pair, running
@@ -266,3 +266,36 @@ async def test_a_kept_connection_of_a_revoked_device_is_hung_up_within_a_second(
             with contextlib.suppress(ConnectionError):
                 assert await reader.read() == b""
         writer.transport.abort()
+
+
+async def test_a_socket_that_gives_way_as_its_handshake_ends_takes_no_newcomer_with_it(tmp_path: Path) -> None:
+    """Were it closed under its transport, the next one with its number would be heard by nobody for ten seconds."""
+    async with running(tmp_path, "kitchen") as kitchen:
+        listening = door.listen("127.0.0.1", 0)
+        evicting = [True]
+
+        class Evicted(asyncio.Protocol):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                if evicting.pop() if evicting else False:
+                    next(iter(one._handshakes.values())).cancel()
+
+        context = tls.server_context(kitchen.state.identity, [])
+        one = door.Door(Evicted, lambda: context, Inside())
+        serving = asyncio.create_task(one.serve(listening))
+        held: list[asyncio.StreamWriter] = []
+        calling = [socket.socket() for _ in range(4)]  # so that what is freed below is the next number to be accepted
+        try:
+            async with asyncio.timeout(3):
+                for sock in calling:
+                    sock.setblocking(False)
+                    await asyncio.get_running_loop().sock_connect(sock, listening.getsockname())
+                    _, writer = await asyncio.open_connection(sock=sock, ssl=tls.probing_context(), server_hostname="")
+                    while evicting or one._handshakes:  # noqa: ASYNC110  # the door has no event for it
+                        await asyncio.sleep(0.01)
+                    held.append(writer)
+        finally:
+            for writer in held:
+                writer.transport.abort()
+            serving.cancel()
+            await asyncio.wait([serving])
+            listening.close()
