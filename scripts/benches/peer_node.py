@@ -62,21 +62,30 @@ async def serve(home: Path) -> None:
     state = open_state(home, machine="")
     host = PairingHost(state, membership.me(state, "bench"))
     server = PeerServer(state, answer, pairing=host.answer, boot=os.urandom(4).hex())
-    lag, own = Lag(), psutil.Process()
     async with (
         server.serving("127.0.0.1", 0),
         PeerClient(state.identity, state.peers, linked=server.links.get) as client,
     ):
-        tasks = [asyncio.create_task(lag.watch()), asyncio.create_task(Dialer(server.links, client).run())]
-        print(json.dumps({"port": server.port}), flush=True)
+        dialing = asyncio.create_task(Dialer(server.links, client).run())
         try:
-            while await asyncio.to_thread(sys.stdin.readline):
-                told = {**lag.take(), "bytes": own.memory_info().rss, "files": own.num_fds()}
-                print(json.dumps(told), flush=True)
+            await watched(server.port)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+            dialing.cancel()
+            await asyncio.wait([dialing])
+
+
+async def watched(port: int) -> None:
+    """Say the port, and then how it was on each line of standard input, until that ends."""
+    lag, own = Lag(), psutil.Process()
+    watching = asyncio.create_task(lag.watch())
+    print(json.dumps({"port": port}), flush=True)
+    try:
+        while await asyncio.to_thread(sys.stdin.readline):
+            told = {**lag.take(), "bytes": own.memory_info().rss, "files": own.num_fds()}
+            print(json.dumps(told), flush=True)
+    finally:
+        watching.cancel()
+        await asyncio.wait([watching])
 
 
 if __name__ == "__main__":

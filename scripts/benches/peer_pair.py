@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from models.types import Request, Tier
 from peers import membership
@@ -66,12 +67,13 @@ class Near:
 
 
 @asynccontextmanager
-async def far_node(home: Path) -> AsyncIterator[Far]:
-    """The other node, as long as the block lasts."""
+async def far_node(home: Path, program: Literal["peer_node", "whole_node"] = "peer_node") -> AsyncIterator[Far]:
+    """The other node, as long as the block lasts: the peers' port alone, or all that `covey up` starts."""
     state = open_state(home, machine="")
-    command = [sys.executable, "-m", "scripts.benches.peer_node", str(home)]
+    command = [sys.executable, "-m", f"scripts.benches.{program}", str(home)]
+    environ = {**os.environ, "COVEY_HOME": str(home), "COVEY_DISCOVERY": "lo", "COVEY_OFFLINE": "1"}
     process = await asyncio.create_subprocess_exec(
-        *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env=environ
     )
     assert process.stdin is not None and process.stdout is not None
     try:
@@ -106,8 +108,8 @@ async def near_node(home: Path, *, dials: bool) -> AsyncIterator[Near]:
 
 def acquaint(near: NodeState, far: NodeState, at: Address) -> None:
     """Write both down as paired; only the near one knows where the other is."""
-    membership.admit(far, _paired(near.identity, "near"), GENEROUS)
-    membership.admit(near, _paired(far.identity, "far", str(at)), GENEROUS)
+    membership.admit(far, paired(near.identity, "near"), GENEROUS)
+    membership.admit(near, paired(far.identity, "far", str(at)), GENEROUS)
 
 
 async def linked(near: Near, far: Far, limit_s: float = 20.0) -> None:
@@ -116,5 +118,5 @@ async def linked(near: Near, far: Far, limit_s: float = 20.0) -> None:
         await near.links.around.until_known([far.id])
 
 
-def _paired(identity: Identity, name: str, *addresses: str) -> Paired:
+def paired(identity: Identity, name: str, *addresses: str) -> Paired:
     return Paired(identity.public, name, addresses, 1)
