@@ -17,7 +17,14 @@ from runtime import paths
 from runtime.cli.paper import aside
 from runtime.cli.running import run
 from runtime.config import load
-from runtime.measure import STREAMS, Measured, measure, verdict
+from runtime.measure import MODEL_S, STREAMS, Measured, measure, verdict
+
+LEGEND = (
+    "prompt: tokens read a second. at once: tokens written a second, all answers together. "
+    "A token is about three quarters of a word."
+)
+DASH = "-"
+NOT_MEASURED = f"{DASH}: not measured, as a model has {MODEL_S:.0f} s."
 
 app = typer.Typer()
 
@@ -70,9 +77,8 @@ def as_text(found: Sequence[Measured]) -> str:
         "  ".join(text.ljust(width) if not column else text.rjust(width) for column, (text, width) in enumerate(cells))
         for cells in (list(zip(row, widths, strict=True)) for row in rows)
     ]
-    return "\n".join(
-        [*lines, "", "The middle columns are decoded tokens a second, all answers together.", verdict(found)]
-    )
+    missing = [NOT_MEASURED] if any(DASH in cells for cells in rows) else []
+    return "\n".join([*lines, "", LEGEND, *missing, verdict(found)])
 
 
 def _cells(one: Measured) -> list[str]:
@@ -80,7 +86,7 @@ def _cells(one: Measured) -> list[str]:
     return [
         one.model,
         f"{one.load_s:.1f}",
-        *(f"{rate:.0f}" if rate else "-" for rate in (one.prompt_tokens_s, *rates)),
+        *(f"{rate:.0f}" if rate else DASH for rate in (one.prompt_tokens_s, *rates)),
         f"{one.memory_bytes / 1e6:.0f}",
     ]
 

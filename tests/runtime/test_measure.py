@@ -59,9 +59,11 @@ def test_the_sentence_fits_the_device(found: list[Measured], words: str) -> None
     assert verdict(found).endswith(".")
 
 
-def test_what_was_not_measured_is_a_dash() -> None:
-    line = as_text([Measured("small", 1.0, None, {}, 10**8)]).splitlines()[1]
-    assert line.split() == ["small", "1.0", "-", "-", "-", "-", "100"]
+def test_what_was_not_measured_is_a_dash_and_it_is_said_why() -> None:
+    shown = as_text([Measured("small", 1.0, None, {}, 10**8)])
+    assert shown.splitlines()[1].split() == ["small", "1.0", "-", "-", "-", "-", "100"]
+    assert "-: not measured, as a model has 40 s." in shown.splitlines()
+    assert "not measured" not in as_text([_one(20)])
 
 
 def test_without_a_model_it_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
