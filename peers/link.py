@@ -102,6 +102,7 @@ class Link:
         self._handovers = Handovers(peer.node_id, peer.name, self._channels, station.desk, self._send, self.poke)
         self._words = AsyncLimiter(WORDS, WORDS_S)
         self._poked = asyncio.Event()
+        self._tellings: list[asyncio.Future[None]] = []
         self._doubted_s: float | None = None
         self._retired = False
         self._pings = 0
@@ -177,6 +178,13 @@ class Link:
         """Tell the other side now what is new, instead of within a second."""
         self._poked.set()
 
+    async def tell(self) -> None:
+        """The same, and return when it has gone out or the link is over. Set a timeout."""
+        told = asyncio.get_running_loop().create_future()
+        self._tellings.append(told)
+        self._poked.set()
+        await asyncio.wait({told, self._over}, return_when=asyncio.FIRST_COMPLETED)
+
     def doubt(self) -> None:
         """This device slept, or its network changed: the link must answer soon or be made anew."""
         self._doubted_s = self._clock()
@@ -248,6 +256,7 @@ class Link:
         """Ping, give up channels, and tell what is new."""
         while True:
             self._poked.clear()
+            tellings, self._tellings = self._tellings, []
             await self._handovers.reset()
             now = self._clock()
             doubted = self._doubted_s is not None and self._pulse.pinged_s < self._doubted_s
@@ -257,6 +266,8 @@ class Link:
                 await self._socket.ping(_PING.pack(self._pings))
             for message in await self._tidings.news(now):
                 await self._say(message)
+            for told in tellings:
+                told.set_result(None)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TICK_S):
                     await self._poked.wait()

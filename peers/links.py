@@ -20,6 +20,8 @@ CROSSING_S = 5.0
 """Two links of one pair that began within this were dialled by both at once."""
 LINKS_PER_MINUTE = 60
 """Of one device: one for each `covey ask` where no node is up. Back-off alone dials about eight times in a minute."""
+TELL_S = 2.0
+"""What the links are given to say that this device is about to sleep; logind lets it wait for five seconds."""
 
 logger = logging.getLogger(__name__)
 
@@ -104,10 +106,17 @@ class Links:
             await asyncio.gather(*waits, return_exceptions=True)
         return not desk.tasks
 
-    def pause(self) -> None:
-        """This device is about to sleep: take in no more work, and say so."""
+    async def pause(self) -> None:
+        """This device is about to sleep: take in no more work, and say so. Returns when all that hear it were told."""
         self.station.desk.is_draining = True
-        self.poke()
+        tellings = [asyncio.create_task(link.tell()) for link in self._open.values()]
+        try:
+            if tellings:
+                await asyncio.wait(tellings, timeout=TELL_S)
+        finally:
+            for telling in tellings:
+                telling.cancel()
+            await asyncio.gather(*tellings, return_exceptions=True)
 
     def resume(self) -> None:
         """It woke: take in work again, and say so."""

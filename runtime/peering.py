@@ -135,10 +135,10 @@ async def linking(node: Node, state: NodeState, server: PeerServer, boot: str) -
             node.others, node.workload.on_change = before, tell
 
 
-def _sleep(links: Links, dialer: Dialer, going: bool) -> None:
+async def _sleep(links: Links, dialer: Dialer, going: bool) -> None:
     """Tell the paired devices before this one sleeps; afterwards make sure of every link."""
     if going:
-        links.pause()
+        await links.pause()
     else:
         links.resume()
         dialer.woken()

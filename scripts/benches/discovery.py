@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 import time
 from pathlib import Path
@@ -39,7 +40,8 @@ async def run(setup: Setup) -> Report:
         say("{}: found after {:.2f} s, at a new address {:.2f} s, back {:.2f} s".format(number + 1, *found[-1]))
     for _ in range(setup.count(1, 10)):
         with tempfile.TemporaryDirectory() as folder:
-            linked.append(_linked(Path(folder), LONG_AWAY_S if setup.full else AWAY_S))
+            away_s = LONG_AWAY_S if setup.full else AWAY_S
+            linked.append(await asyncio.to_thread(_linked, Path(folder), away_s))
         say("linked after {:.2f} s, again after the cable {:.2f} s, after silence {:.2f} s".format(*linked[-1]))
     started, moved, back = zip(*found, strict=True)
     up, cable, silence = zip(*linked, strict=True)
