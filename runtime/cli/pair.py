@@ -55,9 +55,11 @@ app = typer.Typer(help="Pair this device with another one.")
 
 @app.command()
 def pair(
-    code: Annotated[str, typer.Option(help="The code that the other device shows.")] = "",
+    code: Annotated[
+        str, typer.Option(help="What the other device shows: its six digits, or the text of its QR code.")
+    ] = "",
     at: Annotated[str, typer.Option(help="Where the other device is, like 192.168.1.20:4489.")] = "",
-    qr: Annotated[bool, typer.Option("--qr", help="Show a QR code as well.")] = False,
+    qr: Annotated[bool, typer.Option("--qr", help="Show a QR code as well, and its text.")] = False,
     guest: Annotated[str, typer.Option(help="It is a guest's device, paired for so long, like 2h.")] = "",
     own: Annotated[bool, typer.Option("--own", help="It is my own device: do not ask.")] = False,
     name: Annotated[str, typer.Option(help="What the other device should call this one.")] = "",
@@ -67,7 +69,10 @@ def pair(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Pair two devices. Example: covey pair, and on the other: covey pair --code 482913"""
+    """Pair two devices. Example: covey pair, and on the other: covey pair --code 482913
+
+    With --qr any reader of QR codes will do, a phone's too: covey pair --code COVEY/1/... with the text that it reads.
+    """
     if own and guest:
         raise UsageError("Say either --own or --guest: a device is one or the other.")
     if len(name) > MAX_NAME or not name.isprintable():
@@ -228,6 +233,8 @@ def _found(state: NodeState) -> list[Address]:
 def _print_window(pin: Pin, invitation: Invitation, places: tuple[Address, ...], *, qr: bool) -> None:
     if qr:
         print(terminal(invitation.text))
+        print("Have it read by anything that reads QR codes, and give the text to the other device:")
+        print(f"  covey pair --code {invitation.text}")
     print(f"Code  {pin.shown}")
     print(f"Type it on the other device within {WINDOW_S / 60:g} minutes (at home also without --at):")
     for place in places or (Address("HOST", PEER_PORT),):

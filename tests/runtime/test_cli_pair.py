@@ -85,6 +85,23 @@ def test_two_devices_are_paired_by_a_code_that_is_typed(tmp_path: Path) -> None:
     assert run(tmp_path / "kitchen", "ledger", "verify")[1]["ok"] is True
 
 
+def test_two_devices_are_paired_by_what_a_phone_reads_from_the_picture(tmp_path: Path) -> None:
+    """No address is typed: the text has it."""
+    port, at = free_port(), r"^  covey pair --code (COVEY/1/\S+)$"
+    line, environment = command(
+        tmp_path / "laptop", "pair", "--own", "--qr", "--host", "127.0.0.1", "--port", str(port), "--name", "laptop"
+    )
+    with subprocess.Popen(line, env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            text = next(match[1] for said in process.stdout if (match := re.match(at, said)))
+            ended, said = run(tmp_path / "kitchen", "pair", "--code", text, "--name", "kitchen")
+            assert (ended, said["paired"]["name"]) == (0, "laptop")
+            assert "Paired with kitchen" in process.stdout.read()
+        finally:
+            process.kill()
+
+
 def test_a_wrong_code_pairs_nobody_and_says_so(tmp_path: Path) -> None:
     port = free_port()
     with waiting(tmp_path / "laptop", port, "--guest", "2h") as (_, code):
