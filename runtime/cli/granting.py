@@ -8,6 +8,10 @@ from models.types import Label
 from peers.grants import QuietHours
 from runtime.errors import UsageError
 
+MOST_AT_ONCE = 16
+"""A link carries no more tasks of one side than that."""
+MOST_PER_MINUTE = 600
+"""Ten a second keep a small device busy with refusing alone."""
 UNITS_S = {"m": 60, "h": 3600, "d": 86400}
 
 
@@ -47,3 +51,19 @@ def parse_length_s(text: str) -> int:
     if match is None:
         raise UsageError(f"{text!r} is not a length of time: write it like 30m, 2h or 7d.")
     return int(match[1]) * UNITS_S[match[2]]
+
+
+def at_once(number: int) -> int:
+    """Return how many tasks a device may have running at the same time. Raises UsageError."""
+    return _within("--at-once", number, MOST_AT_ONCE)
+
+
+def per_minute(number: int) -> int:
+    """Return how often a device may ask in a minute. Raises UsageError."""
+    return _within("--per-minute", number, MOST_PER_MINUTE)
+
+
+def _within(option: str, number: int, most: int) -> int:
+    if 1 <= number <= most:
+        return number
+    raise UsageError(f"{option} takes 1 to {most}, not {number}; `covey peers revoke` ends all work of a device.")

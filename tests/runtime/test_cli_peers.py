@@ -114,6 +114,34 @@ def test_a_grant_changes_only_what_is_named(kitchen: Identity, capsys: pytest.Ca
     assert (back["capabilities"], back["quiet"], back["expires_ns"], back["label"]) == (None, None, None, "public")
 
 
+def test_how_much_of_this_device_another_may_take_is_set_and_shown(
+    kitchen: Identity, capsys: pytest.CaptureFixture[str]
+) -> None:
+    after = one_object(capsys, "grant", "kitchen", "--at-once", "4", "--per-minute", "30")["grant"]
+    assert (after["at_once"], after["tasks_per_minute"], after["tokens_per_task"]) == (4, 30, 4096)
+    assert "4 at once, 30 a minute, 4096 tokens each" in run(capsys, "show", "kitchen")
+    after = one_object(capsys, "grant", "kitchen", "--at-once", "1")["grant"]
+    assert (after["at_once"], after["tasks_per_minute"]) == (1, 30)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--at-once", "0"], "--at-once takes 1 to 16, not 0"),
+        (["--at-once", "17"], "--at-once takes 1 to 16, not 17"),
+        (["--per-minute", "0"], "--per-minute takes 1 to 600, not 0"),
+        (["--per-minute", "601"], "--per-minute takes 1 to 600, not 601"),
+        (["--at-once", "many"], "at-once"),
+    ],
+)
+def test_a_number_out_of_bounds_is_wrong_use_and_changes_nothing(
+    kitchen: Identity, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    before = one_object(capsys, "show", "kitchen")["grant"]
+    assert words in one_object(capsys, "grant", "kitchen", *arguments, code=2)["error"]["message"]
+    assert one_object(capsys, "show", "kitchen")["grant"] == before
+
+
 def test_the_owner_says_where_a_device_always_is(kitchen: Identity, capsys: pytest.CaptureFixture[str]) -> None:
     said = one_object(capsys, "at", "kitchen", "192.168.1.30:4489", "[fd00::7]:4489")
     assert said["fixed"] == ["192.168.1.30:4489", "[fd00::7]:4489"]
