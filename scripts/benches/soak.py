@@ -20,7 +20,7 @@ from models.errors import ModelsError
 from runtime.api.server import serving
 from runtime.node import Node, open_node
 from scripts.benches.client import Client, Unanswered, at_once
-from scripts.benches.figures import Report, alone
+from scripts.benches.figures import Report, Row, alone
 from scripts.benches.servers import Running, warm
 from scripts.benches.setup import Setup, say
 from scripts.benches.soak_requests import Asked, Got, asked, chat_of, form_of, is_right
@@ -64,24 +64,36 @@ async def run(setup: Setup) -> Report:
         seconds = time.perf_counter() - began
         inside = (await client.get("/health"))["requests"]
     verdicts = await _compared(setup, answers)
-    early, late = memory[1], memory[-1]  # the first part still fills caches
     rows = (
-        alone("answered", "requests", [counts["answered"]]),
-        alone("left early", "requests", [counts["left"]]),
-        alone("failed or lost", "requests", [counts["failed"]], "lower"),
-        alone("answers compared", "answers", [sum(verdicts.values())]),
-        alone("… of these crossed", "answers", [verdicts["crossed"]], "lower"),
-        alone("… another choice where two were close", "answers", [verdicts["close"]]),
-        alone("… the model's own mistake, alone too", "answers", [verdicts["mistaken"]]),
-        alone("still inside at the end", "requests", [inside], "lower"),
-        alone("memory before", "MB", [memory[0]], "lower"),
-        alone("memory after a fifth", "MB", [early], "lower"),
-        alone("memory at the end", "MB", [late], "lower"),
-        alone("at the end over after a fifth", "ratio", [late / early], "lower"),
+        *_of_requests(counts, inside, verdicts),
+        *_of_memory(memory),
         alone("requests a second", "1/s", [sum(counts.values()) / seconds], "higher"),
     )
     settings: dict[str, object] = {"requests": requests, "width": WIDTH, "leaves": f"1 in {LEAVES}"}
     return Report("soak", ABOUT, rows, settings=settings, notes=(NOTE,))
+
+
+def _of_requests(counts: Counter[str], inside: int, verdicts: Counter[Verdict]) -> tuple[Row, ...]:
+    return (
+        alone("answered", "requests", [counts["answered"]]),
+        alone("left early", "requests", [counts["left"]]),
+        alone("failed or lost", "requests", [counts["failed"]], "lower"),
+        alone("still inside at the end", "requests", [inside], "lower"),
+        alone("answers compared", "answers", [sum(verdicts.values())]),
+        alone("… of these crossed", "answers", [verdicts["crossed"]], "lower"),
+        alone("… another choice where two were close", "answers", [verdicts["close"]]),
+        alone("… the model's own mistake, alone too", "answers", [verdicts["mistaken"]]),
+    )
+
+
+def _of_memory(taken: Sequence[float]) -> tuple[Row, ...]:
+    """`taken`: MB before, and after each part, of which the first still fills caches."""
+    return (
+        alone("memory before", "MB", [taken[0]], "lower"),
+        alone("memory after a fifth", "MB", [taken[1]], "lower"),
+        alone("memory at the end", "MB", [taken[-1]], "lower"),
+        alone("at the end over after a fifth", "ratio", [taken[-1] / taken[1]], "lower"),
+    )
 
 
 @asynccontextmanager
