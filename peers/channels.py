@@ -20,6 +20,8 @@ MAX_PIECE_BYTES = 64 * 1024
 """So that a ping or another answer gets its turn in between."""
 MAX_OWN_BYTES = 2**20
 """Of one message of the link itself: 256 skill cards with their prefixes."""
+MAX_OWN_VALUES = 2**16
+"""Of one message of the link itself: three times what these cards have, and read within some milliseconds."""
 MAX_BODY_BYTES = MAX_MESSAGE_BYTES + 64 * 1024
 """Of one request: a message of the greatest size, its frame headers, and a hello before it."""
 MAX_OPEN = 16

@@ -24,8 +24,6 @@ MAX_CONTAINERS = 100_000
 """Maps and lists in one message: an empty one takes a byte on the wire and 64 in memory."""
 MAX_VALUES = 2**20
 """Items of all lists and keys of all maps: a page of vectors has some 100 000. A byte of the wire may take 56 here."""
-MAX_LIST = 2**20
-"""Items of one list."""
 MAX_MAP = 4096
 """Keys of one map."""
 HEADER = struct.Struct(">I")
@@ -49,11 +47,14 @@ def encode(message: Message, *, limit: int = MAX_MESSAGE_BYTES) -> bytes:
     return packed
 
 
-def decode(packed: bytes, *, limit: int = MAX_MESSAGE_BYTES) -> Message:
-    """Return the map that some bytes hold; all of them, and nothing but text keys. Raises RemoteProtocolError."""
+def decode(packed: bytes, *, limit: int = MAX_MESSAGE_BYTES, values: int = MAX_VALUES) -> Message:
+    """Return the map that some bytes hold; all of them, and nothing but text keys. Raises RemoteProtocolError.
+
+    `limit`: bytes; `values`: items of lists and keys of maps.
+    """
     if len(packed) > limit:
         raise refused(f"it has {len(packed)} bytes, and {limit} are allowed")
-    seen = _Counted()
+    seen = _Counted(values)
     unpacker = msgpack.Unpacker(
         raw=False,
         use_list=True,
@@ -64,7 +65,7 @@ def decode(packed: bytes, *, limit: int = MAX_MESSAGE_BYTES) -> Message:
         max_buffer_size=max(limit, 1),
         max_str_len=limit,
         max_bin_len=limit,
-        max_array_len=min(MAX_LIST, len(packed)),  # room is made for as many as a list says that it has
+        max_array_len=min(values, len(packed)),  # room is made for as many as a list says that it has
         max_map_len=MAX_MAP,
         max_ext_len=0,
     )
@@ -138,7 +139,8 @@ def refused(why: str) -> RemoteProtocolError:
 class _Counted:
     """Counts what there is while it is read, and refuses a key that comes twice."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_values: int) -> None:
+        self._most_values = most_values
         self._containers = 0
         self._values = 0
 
@@ -158,8 +160,8 @@ class _Counted:
         self._values += values
         if self._containers > MAX_CONTAINERS:
             raise refused(f"it has more than {MAX_CONTAINERS} maps and lists")
-        if self._values > MAX_VALUES:
-            raise refused(f"it has more than {MAX_VALUES} values")
+        if self._values > self._most_values:
+            raise refused(f"it has more than {self._most_values} values")
 
 
 def _no_extension(code: int, data: bytes) -> None:

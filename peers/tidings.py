@@ -17,7 +17,7 @@ from peers import codec, membership
 from peers.audit import Act, Happening
 from peers.book import Book, Peer, with_peer
 from peers.chain_entry import Head, is_signed
-from peers.channels import MAX_OWN_BYTES
+from peers.channels import MAX_OWN_BYTES, MAX_OWN_VALUES
 from peers.codes import Address, parse_address
 from peers.conversions import head_of, ledger_head_of, revocation_of, tombstone_of
 from peers.errors import BadCode, RecordError
@@ -118,7 +118,7 @@ class Tidings:
 
     async def hear(self, packed: bytes, neighbour: Neighbour, now_s: float) -> Neighbour:
         """Take note of what the other side says; return what is known of it now. Raises RemoteProtocolError."""
-        message = codec.decode(packed, limit=MAX_OWN_BYTES)
+        message = codec.decode(packed, limit=MAX_OWN_BYTES, values=MAX_OWN_VALUES)
         match message.get("kind"):
             case "beat":
                 beat = check(message, Beat)

@@ -17,7 +17,7 @@ import pytest
 from models.types import Chunk, Request, Result, last
 from peers import codec, desk, tls
 from peers.audit import Act
-from peers.channels import MAX_PIECE_BYTES, piece, pieces
+from peers.channels import MAX_OWN_VALUES, MAX_PIECE_BYTES, piece, pieces
 from peers.conversions import subtask_of
 from peers.link_messages import Beat
 from peers.messages import Hello
@@ -137,6 +137,18 @@ async def test_a_device_that_talks_without_end_on_its_link_is_hung_up_on(tmp_pat
             with contextlib.suppress(ConnectionError):
                 for _ in range(700):
                     await socket.send_bytes(piece(0, codec.frames(Beat().pack())))
+            while (message := await socket.receive()).type is aiohttp.WSMsgType.BINARY:
+                continue
+            assert (message.type, socket.close_code) == (aiohttp.WSMsgType.CLOSE, 4003)
+
+
+async def test_a_word_of_a_link_with_far_too_many_values_ends_it(tmp_path: Path) -> None:
+    async with pair(tmp_path) as (laptop, kitchen), session(laptop, kitchen) as http:
+        async with http.ws_connect(f"https://{kitchen.address}/peer/1/link", autoping=False) as socket:
+            await socket.send_bytes(piece(0, codec.frames(Hello().pack())))
+            word = codec.encode({"kind": "beat", "from_the_future": [1] * (MAX_OWN_VALUES + 1)})
+            for part in pieces(0, codec.frames(word)):
+                await socket.send_bytes(part)
             while (message := await socket.receive()).type is aiohttp.WSMsgType.BINARY:
                 continue
             assert (message.type, socket.close_code) == (aiohttp.WSMsgType.CLOSE, 4003)
