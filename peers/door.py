@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import socket
 import ssl
 from collections.abc import Callable, Collection
-from functools import partial
 from typing import Any
 
 from peers.handshakes import MAX_UNPAIRED, Waiting, gives_way
@@ -50,7 +50,7 @@ class Door:
         self._protocols = protocols
         self._context = context
         self._known = known
-        self._handshakes: dict[Waiting, asyncio.Task[None]] = {}
+        self._handshakes: dict[Waiting, tuple[socket.socket, asyncio.Task[None]]] = {}
         self._accepted = 0
         self._strangers: dict[Waiting, asyncio.Transport] = {}
         self._limits: dict[Waiting, asyncio.TimerHandle] = {}
@@ -58,44 +58,52 @@ class Door:
 
     async def serve(self, listening: socket.socket) -> None:
         """Accept until cancelled. `listening` is bound, listening, non-blocking. Raises OSError when it is closed."""
-        loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as group:
-            while True:
-                try:
-                    accepted, address = await loop.sock_accept(listening)
-                except OSError as error:
-                    if error.errno == errno.EBADF:
-                        raise
-                    logger.debug("a connection could not be accepted: %s", error)
-                    await asyncio.sleep(_PAUSE_S)
-                    continue
-                self._begin(group, accepted, host_at(address))
-                await asyncio.sleep(0)  # a flood of sockets leaves the others their turn
+            try:
+                while True:
+                    try:
+                        accepted, address = listening.accept()
+                    except BlockingIOError:
+                        await _readable(listening)
+                        continue
+                    except OSError as error:
+                        if error.errno == errno.EBADF:
+                            raise
+                        logger.debug("a connection could not be accepted: %s", error)
+                        await asyncio.sleep(_PAUSE_S)
+                        continue
+                    self._begin(group, accepted, host_at(address))
+                    await asyncio.sleep(0)  # a flood of sockets leaves the others their turn
+            finally:
+                await self._hang_up()
 
     def _begin(self, group: asyncio.TaskGroup, accepted: socket.socket, host: str) -> None:
         """Let a socket into the handshake, in the place of another where there is no room."""
+        accepted.setblocking(False)
         waiting = self._from(host)
         leaving = gives_way(self._handshakes.keys(), waiting)
         if leaving is waiting:
             accepted.close()
             return
         if leaving is not None:
-            self._handshakes.pop(leaving).cancel()
-        self._handshakes[waiting] = group.create_task(self._shake(accepted))
-        self._handshakes[waiting].add_done_callback(partial(self._shaken, waiting, accepted))
+            _end(self._handshakes.pop(leaving)[0])
+        shaking = group.create_task(self._shake(accepted))
+        self._handshakes[waiting] = accepted, shaking
+        shaking.add_done_callback(lambda _: self._handshakes.pop(waiting, None))
 
-    def _shaken(self, waiting: Waiting, accepted: socket.socket, shaking: asyncio.Task[None]) -> None:
-        self._handshakes.pop(waiting, None)
-        accepted.close()  # what never began to shake hands; else it holds nothing any more
+    async def _hang_up(self) -> None:
+        """End the handshakes under way and wait for that, for a moment."""
+        for accepted, _ in self._handshakes.values():
+            _end(accepted)
+        if self._handshakes:
+            await asyncio.wait([shaking for _, shaking in self._handshakes.values()], timeout=1.0)
 
     async def _shake(self, accepted: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        # Its transport closes it: were it closed under that, nobody would hear the next connection with its number.
-        held = socket.socket(fileno=accepted.detach())
         try:
             await loop.connect_accepted_socket(
                 lambda: _Guest(self._protocols(), self),
-                held,
+                accepted,
                 ssl=self._context(),
                 ssl_handshake_timeout=HANDSHAKE_S,
                 ssl_shutdown_timeout=1.0,
@@ -105,7 +113,7 @@ class Door:
             error.__traceback__ = (
                 None  # its frames hold the buffers of the connection, and they hold it: a flood's worth
             )
-            held.close()
+            accepted.close()
 
     def enter(self, transport: asyncio.Transport) -> Waiting | None:
         """Let a connection without a certificate in for a while; None when there is no place for it."""
@@ -180,6 +188,26 @@ class _Guest(asyncio.Protocol):
             self._door.inside.dismiss(self._admitted)
         if self._entered:
             self._inside.connection_lost(error)
+
+
+def _end(accepted: socket.socket) -> None:
+    """Make a handshake fail by itself, and its transport close the socket.
+
+    Were its task cancelled, the socket could stay open, or be closed under its transport: then nobody would hear the
+    next connection with its number.
+    """
+    with contextlib.suppress(OSError):  # it has ended already
+        accepted.shutdown(socket.SHUT_RDWR)
+
+
+async def _readable(listening: socket.socket) -> None:
+    """Wait for a connection. The loop's own `sock_accept` loses one that comes at the moment when it is cancelled."""
+    loop, come = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(listening.fileno(), come.set)
+    try:
+        await come.wait()
+    finally:
+        loop.remove_reader(listening.fileno())
 
 
 def peer_certificate(transport: asyncio.BaseTransport | None) -> bytes:

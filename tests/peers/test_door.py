@@ -277,7 +277,7 @@ async def test_a_socket_that_gives_way_as_its_handshake_ends_takes_no_newcomer_w
         class Evicted(asyncio.Protocol):
             def connection_made(self, transport: asyncio.BaseTransport) -> None:
                 if evicting.pop() if evicting else False:
-                    next(iter(one._handshakes.values())).cancel()
+                    door._end(next(iter(one._handshakes.values()))[0])
 
         context = tls.server_context(kitchen.state.identity, [])
         one = door.Door(Evicted, lambda: context, Inside())
