@@ -40,7 +40,7 @@ def _keep_log(level: int, text: bytes, _data: object) -> None:
 _log = llama.llama_log_callback(_keep_log)
 """Held here for as long as the library may call it."""
 _NEVER = llama.ggml_abort_callback(0)
-"""Nothing to ask, for steps too short to be broken off: asking takes a millisecond of each."""
+"""Nothing to ask, for steps too short to be broken off: asking takes half a millisecond of each."""
 
 
 @dataclass(frozen=True, slots=True)
