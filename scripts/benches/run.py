@@ -9,6 +9,7 @@
     restart        first token after a restart, with the prompt's state on disk and without
     labels         20 labels weighed by trie, against one written under a constraint
     signals        decode speed with signals for each token, against without
+    embedding      an answer and an embedding side by side, and texts in batches against each alone
     constrained    decode speed under a JSON Schema, against free decoding
     company        the same answer alone and in a full batch
     overhead       what of an answer's time is not the model's
@@ -53,6 +54,7 @@ NAMES = (
     "labels",
     "speculation",
     "signals",
+    "embedding",
     "constrained",
     "company",
     "overhead",
