@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +19,7 @@ from tests.swarm.test_household import linked, released, until
 QUESTION = "Why is the sky blue?"
 """Its answer is some two hundred tokens long: time enough to pull a cable."""
 LINKED_S = 20.0
+SETTINGS = 'reproducible = true\n[models]\ngenerate = ["smollm2-135m"]\n'
 
 
 @contextmanager
@@ -43,6 +45,11 @@ def all_of(screen: int) -> bytes:
     return shown
 
 
+def bare(text: str) -> str:
+    """Return what a terminal shows, without colours and without where its lines end."""
+    return re.sub(r"\x1b\[[0-9;]*[A-Za-z]|\s", "", text)
+
+
 @pytest.mark.real
 @pytest.mark.slow
 @pytest.mark.timeout(300)
@@ -50,9 +57,9 @@ def test_an_answer_outlives_the_cable_of_the_device_that_writes_it(tmp_path: Pat
     if why := missing():
         pytest.skip(f"network namespaces: {why}")
     store = models_home / "models"
-    for name in ("kitchen", "attic"):
+    for name in ("laptop", "kitchen", "attic"):
         (tmp_path / name).mkdir(mode=0o700)
-        (tmp_path / name / "settings.toml").write_text('[models]\ngenerate = ["smollm2-135m"]\n', encoding="utf-8")
+        (tmp_path / name / "settings.toml").write_text(SETTINGS, encoding="utf-8")
     models = {"kitchen": store, "attic": store}
     with swarm(["laptop", "kitchen", "attic"], tmp_path, on_lan=True, models=models) as (nodes, net):
         assert net is not None
@@ -70,3 +77,6 @@ def test_an_answer_outlives_the_cable_of_the_device_that_writes_it(tmp_path: Pat
         assert f"{other} went on with it" in told
         assert f"on {other} (paired device)" in told
         assert released(laptop, other, "generate")
+        undisturbed = nodes[other].run("ask", QUESTION, "--as", "generate")
+        assert (undisturbed["node"], len(undisturbed["answer"]) > 200) == ("this device", True)
+        assert bare(told).startswith(bare(undisturbed["answer"])), "not a word is missing, repeated or another"
