@@ -1,4 +1,4 @@
-"""Work over ways that are slow and lose what they carry: handed over and gone on with elsewhere, every word comes once."""
+"""Work over slow ways that lose what they carry: handed over, or gone on with elsewhere, every word comes once."""
 
 from __future__ import annotations
 
