@@ -39,6 +39,12 @@ class Swarm:
             extra.kill()
             extra.communicate()
 
+    def node(self, name: str) -> SwarmNode:
+        """Raises FaultError."""
+        if name not in self.nodes:
+            raise FaultError(f"There is no node {name!r}. There are {', '.join(self.nodes)}.")
+        return self.nodes[name]
+
     @property
     def net(self) -> Lan:
         if self.lan is None:
@@ -174,10 +180,9 @@ def make(swarm: Swarm, name: str, node: str, *arguments: str) -> None:
     """Make a fault. Raises FaultError."""
     if name not in FAULTS:
         raise FaultError(f"There is no fault {name!r}. There are {', '.join(FAULTS)}.")
-    if node not in swarm.nodes:
-        raise FaultError(f"There is no node {node!r}. There are {', '.join(swarm.nodes)}.")
+    victim = swarm.node(node)
     try:
-        FAULTS[name].act(swarm, swarm.nodes[node], arguments)
+        FAULTS[name].act(swarm, victim, arguments)
     except (NodeError, OSError, subprocess.CalledProcessError, ValueError) as error:
         raise FaultError(f"{name} {node}: {error}") from error
 

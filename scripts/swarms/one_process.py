@@ -7,7 +7,6 @@ way between two can be made slow, stalled or cut.
 from __future__ import annotations
 
 import asyncio
-import json
 import shlex
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -29,7 +28,7 @@ from runtime.errors import CoveyError
 from runtime.node import Node, open_node
 from runtime.own_state import own_state
 from runtime.peering import peering
-from scripts.swarms.proxy import Proxy, proxy
+from scripts.swarms.proxy import Proxy, Weather, proxy
 
 MODEL = "smollm2-135m"
 WORDS = "A small covey of birds flew over the hill, and none of them was in charge."
@@ -91,42 +90,55 @@ async def _run(names: Sequence[str], folder: Path, commands: Iterator[str], show
         while (line := await asyncio.to_thread(next, commands, "quit")) not in ("quit", "exit"):
             try:
                 show(await _do(made, shlex.split(line)))
-            except (CoveyError, KeyError, ValueError, IndexError) as error:
-                show(f"failed: {error}. {USAGE}")
+            except (CoveyError, ValueError) as error:
+                show(f"failed: {str(error).rstrip('.')}. {USAGE}")
                 worst = 1
     return worst
 
 
 async def _do(made: dict[str, Inside], words: list[str]) -> str:
     match words:
+        case ["ask" | "way", name, *_] if name not in made:
+            raise ValueError(f"There is no node {name!r}. There are {', '.join(made)}")
         case ["ask", name, *text]:
             answer = await made[name].node.ask(Ask(" ".join(text)))
-            said = {"answer": answer.result.text, "node": answer.node, "seconds": answer.result.usage.seconds}
-            return json.dumps(said, ensure_ascii=False)
+            return f"{answer.result.text}  ({answer.node}, {answer.result.usage.seconds:.2f} s)"
         case ["way", name, what, *value]:
             turn(made[name].way, what, value)
-            return f"the way to {name}: {made[name].way.weather}"
+            return f"the way to {name}: {_told(made[name].way.weather)}"
         case _:
             raise ValueError(f"{' '.join(words)!r} is no command")
 
 
+def _told(weather: Weather) -> str:
+    """Return how the way is, for a person."""
+    if weather.blocked:
+        return "nothing comes through"
+    kinds = {
+        f"{weather.delay_s * 1000:g} ms later": weather.delay_s,
+        f"{weather.bytes_per_s / 1000:g} KB/s": weather.bytes_per_s,
+        f"{weather.stall_share:.0%} of the pieces {weather.stall_s:g} s late": weather.stall_share,
+    }
+    return ", ".join(text for text, is_so in kinds.items() if is_so) or "clear"
+
+
 def turn(way: Proxy, what: str, value: Sequence[str]) -> None:
     """Change the weather on the way to a node. Raises ValueError."""
-    match what:
-        case "delay":
-            way.turn(delay_s=float(value[0]) / 1000)
-        case "rate":
-            way.turn(bytes_per_s=float(value[0]) * 1000)
-        case "stall":
-            way.turn(stall_share=float(value[0]))
-        case "block":
+    match what, value:
+        case "delay", [number]:
+            way.turn(delay_s=float(number) / 1000)
+        case "rate", [number]:
+            way.turn(bytes_per_s=float(number) * 1000)
+        case "stall", [number]:
+            way.turn(stall_share=float(number))
+        case "block", []:
             way.turn(blocked=True)
-        case "cut":
+        case "cut", []:
             way.cut()
-        case "clear":
+        case "clear", []:
             way.turn(delay_s=0.0, bytes_per_s=0.0, stall_share=0.0, blocked=False)
         case _:
-            raise ValueError(f"{what!r} is no weather")
+            raise ValueError(f"{' '.join([what, *value])!r} is no weather")
 
 
 @asynccontextmanager

@@ -6,8 +6,17 @@
     scripts/swarm --do "ask a What is 17 * 3?" --do "fault kill b" --do "peers a"
 
 Nodes are called a, b, c … With --models HOME, node b has the models of that Covey folder, and the others have none.
-Then it reads commands, one a line: ask NODE TEXT · covey NODE WORDS… · fault NAME NODE [VALUE] · faults · quit
-Everything lies in a temporary folder and is removed at the end.
+Then it reads commands, one a line:
+
+    ask NODE TEXT               who answered, and what
+    peers NODE                  whom it is paired with, and how their links are
+    covey NODE WORDS…           any command of that node, as JSON: covey a ledger list
+    fault NAME NODE [VALUE]     something goes wrong: fault kill b
+    faults                      what can go wrong
+    quit
+
+With --in process there are `ask`, `quit`, and the way to a node: way NODE delay MS | rate KB | stall SHARE | block |
+cut | clear. Everything lies in a temporary folder and is removed at the end. Exit code 1: a command failed.
 """
 
 from __future__ import annotations
@@ -23,6 +32,7 @@ from contextlib import ExitStack, contextmanager
 from itertools import chain
 from pathlib import Path
 from string import ascii_lowercase
+from typing import Any
 
 from scripts.swarms import one_process
 from scripts.swarms.faults import FAULTS, FaultError, Swarm, make
@@ -35,8 +45,10 @@ PROMPT = "swarm> "
 def main(arguments: Sequence[str]) -> int:
     """Start a swarm, do what is asked of it, and return the exit code."""
     parser = argparse.ArgumentParser(prog="scripts/swarm", description=__doc__, formatter_class=_Plain)
-    parser.add_argument("count", nargs="?", type=int, default=3, choices=range(1, 9), metavar="N")
-    parser.add_argument("--in", dest="where", choices=("lan", "loopback", "process"), default="")
+    parser.add_argument("count", nargs="?", type=int, default=3, choices=range(1, 9), metavar="N", help="1 to 8; 3")
+    parser.add_argument(
+        "--in", dest="where", choices=("lan", "loopback", "process"), default="", help="lan where that can be made"
+    )
     parser.add_argument("--models", type=Path, help="a Covey folder whose models node b gets")
     parser.add_argument("--disk-mb", type=int, default=0, help="give each home a disk of its own, so large (root)")
     parser.add_argument("--do", action="append", default=[], metavar="COMMAND", help="do this and end")
@@ -46,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"No made-up network here: it {why}. Use --in loopback.", file=sys.stderr)
         return 1
     names = list(ascii_lowercase[: asked.count])
-    commands = chain(asked.do, ["quit"]) if asked.do else _typed()
+    commands = chain(_echoed(asked.do), ["quit"]) if asked.do else _typed()
     try:
         if where == "process":
             return one_process.run(names, commands, show)
@@ -82,8 +94,7 @@ def _processes(
 def do(made: Swarm, line: str) -> int:
     """Carry out one command and show what came of it; returns 1 when it failed."""
     try:
-        words = shlex.split(line)
-        match words:
+        match shlex.split(line):
             case []:
                 return 0
             case ["faults"]:
@@ -92,18 +103,40 @@ def do(made: Swarm, line: str) -> int:
             case ["fault", name, node, *rest]:
                 make(made, name, node, *rest)
                 show(f"{name} {node}: done")
-            case ["ask", node, *text] if node in made.nodes:
-                show(json.dumps(made.nodes[node].run("ask", " ".join(text)), ensure_ascii=False))
-            case ["covey", node, *rest] if node in made.nodes:
-                show(json.dumps(made.nodes[node].run(*rest), ensure_ascii=False))
-            case ["peers", node] if node in made.nodes:
-                show(json.dumps(made.nodes[node].run("peers", "list"), ensure_ascii=False))
+            case ["ask", node, *text] if text:
+                show(answered(made.node(node).run("ask", " ".join(text))))
+            case ["covey", node, *rest] if rest:
+                show(json.dumps(made.node(node).run(*rest), ensure_ascii=False))
+            case ["peers", node]:
+                show(linked(made.node(node).run("peers", "list")))
             case _:
-                raise FaultError(f"{line!r} is no command: ask NODE TEXT, covey NODE WORDS, fault NAME NODE, quit.")
+                raise FaultError(
+                    f"{line!r} is no command. There are ask NODE TEXT, peers NODE, covey NODE WORDS, fault NAME NODE, "
+                    "faults and quit."
+                )
     except (FaultError, NodeError, LanError, ValueError, subprocess.TimeoutExpired) as error:
         show(f"failed: {error}")
         return 1
     return 0
+
+
+def answered(said: dict[str, Any]) -> str:
+    """Return what `covey ask` said, for a person. Raises FaultError."""
+    if "error" in said:
+        raise FaultError(said["error"]["message"])
+    notes = "".join(f"\n  {note}" for note in said.get("notes") or ())
+    return f"{said['answer'] or said['reason']}  ({said['node']}, {said['status']}){notes}"
+
+
+def linked(said: dict[str, Any]) -> str:
+    """Return what `covey peers list` said, for a person. Raises FaultError."""
+    if "error" in said:
+        raise FaultError(said["error"]["message"])
+    lines = []
+    for peer in said["peers"]:
+        health = (peer.get("link") or {}).get("health", "no link")
+        lines.append(f"{peer['name']}: {health}, {', '.join(peer['addresses']) or 'no address'}")
+    return "\n".join(lines) or "nobody"
 
 
 @contextmanager
@@ -125,6 +158,13 @@ def disks(homes: Sequence[Path], size_mb: int) -> Iterator[None]:
 
 def show(text: str) -> None:
     print(text, flush=True)
+
+
+def _echoed(lines: Sequence[str]) -> Iterator[str]:
+    """Yield the commands, each shown before what comes of it."""
+    for line in lines:
+        show(f"{PROMPT}{line}")
+        yield line
 
 
 def _typed() -> Iterator[str]:

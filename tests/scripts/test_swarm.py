@@ -13,7 +13,7 @@ from scripts.swarms import one_process
 from scripts.swarms.faults import FAULTS, FaultError, Swarm, make
 from scripts.swarms.lan import missing
 from scripts.swarms.nodes import SwarmNode
-from scripts.swarms.run import main
+from scripts.swarms.run import answered, do, linked, main
 
 
 async def test_in_one_process_a_node_without_a_model_has_another_do_it(tmp_path: Path) -> None:
@@ -37,9 +37,23 @@ async def test_in_one_process_a_node_without_a_model_has_another_do_it(tmp_path:
 
 def test_the_command_does_what_it_is_told_and_says_what_failed(capsys: pytest.CaptureFixture[str]) -> None:
     said: list[str] = []
-    assert one_process.run(["a", "b"], iter(["ask a What is 17 * 3?", "way b sideways", "quit"]), said.append) == 1
-    assert "17 * 3 = 51" in said[1]
-    assert "sideways" in said[2]
+    told = [
+        "ask a What is 17 * 3?",
+        "way b delay 20",
+        "way b clear",
+        "way b sideways",
+        "way b delay",
+        "ask z hi",
+        "quit",
+    ]
+    assert one_process.run(["a", "b"], iter(told), said.append) == 1
+    assert said[1].startswith("17 * 3 = 51  (this device, ")
+    assert said[2:4] == ["the way to b: 20 ms later", "the way to b: clear"]
+    assert [line.split(". ")[0] for line in said[4:]] == [
+        "failed: 'sideways' is no weather",
+        "failed: 'delay' is no weather",
+        "failed: There is no node 'z'",
+    ]
 
 
 def test_a_fault_that_is_none_is_told_with_those_that_are() -> None:
@@ -47,6 +61,34 @@ def test_a_fault_that_is_none_is_told_with_those_that_are() -> None:
         make(Swarm({}), "earthquake", "a")
     with pytest.raises(FaultError, match="no node 'a'"):
         make(Swarm({}), "kill", "a")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("dance", "failed: 'dance' is no command. There are ask NODE TEXT"),
+        ("ask b hi", "failed: There is no node 'b'. There are a."),
+        ("fault kill b", "failed: There is no node 'b'. There are a."),
+        ("covey a", "failed: 'covey a' is no command."),
+    ],
+)
+def test_what_is_mistyped_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str, said: str
+) -> None:
+    assert do(Swarm({"a": SwarmNode("a", tmp_path)}), line) == 1
+    assert capsys.readouterr().out.startswith(said)
+
+
+def test_answers_and_links_are_told_for_a_person() -> None:
+    answer = {"answer": "51", "reason": None, "node": "b", "status": "completed", "notes": ["b was slow."]}
+    assert answered(answer) == "51  (b, completed)\n  b was slow."
+    with pytest.raises(FaultError, match="full"):
+        answered({"error": {"message": "The disk is full."}})
+    peers = [
+        {"name": "b", "link": {"health": "up"}, "addresses": ["127.0.0.1:1"]},
+        {"name": "c", "link": None, "addresses": []},
+    ]
+    assert linked({"peers": peers}) == "b: up, 127.0.0.1:1\nc: no link, no address"
 
 
 def test_a_fault_of_the_network_needs_one(tmp_path: Path) -> None:
