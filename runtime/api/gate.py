@@ -49,3 +49,18 @@ class Gate:
     async def empty(self) -> None:
         """Wait until the last one has left."""
         await self._empty.wait()
+
+    async def drain(self, timeout_s: float, hurry: asyncio.Event) -> bool:
+        """Let nobody in any more, and wait for those inside: so long, or until told to hurry.
+
+        Returns whether all had left.
+        """
+        self.close()
+        waits = {asyncio.create_task(self.empty()), asyncio.create_task(hurry.wait())}
+        try:
+            await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+        return not self.inside

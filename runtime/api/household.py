@@ -54,6 +54,8 @@ class Household:
     port: int
     pin: str
     """SHA-256 of its certificate; empty without TLS."""
+    gate: Gate
+    """Who is being answered now."""
 
     def url(self, host: str = "") -> str:
         """Return its address, by another name of this device if one is given."""
@@ -191,7 +193,7 @@ async def household(
         except OSError as error:
             raise HubPortInUse(_why_not(host, port, error)) from error
         pin = hashlib.sha256(state.identity.certificate_der).hexdigest() if secured else ""
-        yield Household(host, runner.addresses[0][1], pin)
+        yield Household(host, runner.addresses[0][1], pin, gate)
         gate.close()
 
 

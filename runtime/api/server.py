@@ -54,15 +54,7 @@ class Server:
 
         Returns whether all had left.
         """
-        self._gate.close()
-        waits = {asyncio.create_task(self._gate.empty()), asyncio.create_task(hurry.wait())}
-        try:
-            await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
-        return not self._gate.inside
+        return await self._gate.drain(timeout_s, hurry)
 
     async def health(self, request: web.Request) -> web.Response:
         body: dict[str, Json] = {

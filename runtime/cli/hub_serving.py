@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +13,7 @@ from hub.book import is_loopback
 from hub.tokens import PER_MINUTE, TOKENS_PER_DAY, Device, Tokens
 from models.types import Json
 from runtime import config, paths
+from runtime.cli.stopping import STOP_S, say, told_to_stop
 from runtime.own_state import own_state
 
 PORT = 4490
@@ -41,10 +41,6 @@ async def _serve(home: Path, host: str, port: int, *, as_json: bool) -> None:
     from runtime.api.household import Household, household  # heavy, first use only
     from runtime.node import open_node
 
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
     state = await asyncio.to_thread(own_state, home, config.load(paths.settings_file(home)))
 
     def announce(hub: Household) -> None:
@@ -59,9 +55,12 @@ async def _serve(home: Path, host: str, port: int, *, as_json: bool) -> None:
         print("`covey hub token NAME` makes a token for a device; there, run:", flush=True)
         print(f"  covey hub add big-box {urls[0]} --home --model MODEL --key{pin}", flush=True)
 
-    async with open_node(home) as node, household(node, state, host, port) as hub:
-        announce(hub)
-        await stop.wait()
+    with told_to_stop() as stop:
+        async with open_node(home) as node, household(node, state, host, port) as hub:
+            announce(hub)
+            await stop.wait()
+            if not await hub.gate.drain(STOP_S, stop.hurry):
+                say("Some requests were cut off.")
 
 
 def _names(host: str) -> list[str]:

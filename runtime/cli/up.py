@@ -1,6 +1,6 @@
 """`covey up`: a node that stays, with its models warm, and answers programs and `covey ask`.
 
-The first Ctrl-C (or SIGTERM) lets the requests at hand end, within a bound; a second one ends at once.
+Ctrl-C, SIGTERM or a closed terminal lets the requests at hand end, within a bound; see `runtime/cli/stopping.py`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import asyncio
 import gc
 import json
 import os
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from runtime import paths
-from runtime.cli.paper import aside
+from runtime.cli.stopping import STOP_S, say, told_to_stop
 from runtime.errors import UsageError
 from runtime.node import open_node
 from runtime.reach import PEER_PORT, Reach, reach
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 
 PORT = 4488
 LOCK = "node.lock"
-STOP_S = 20.0
-"""Seconds that requests at hand may take to end: some hundred tokens. systemd kills after 90."""
 
 app = typer.Typer()
 
@@ -89,25 +86,17 @@ async def _serve(home: Path, port: int, peer_port: int, far: Reach, *, as_json: 
     from runtime.api.server import serving  # heavy, first use only
     from runtime.peering import peering  # heavy, first use only
 
-    stop, hurry = asyncio.Event(), asyncio.Event()
-
-    def asked() -> None:
-        (hurry if stop.is_set() else stop).set()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, asked)
-    async with open_node(home) as node, serving(node, port) as server, peering(node, peer_port, far) as place:
-        gc.freeze()  # what is loaded stays: to look through it for garbage would hold up every answer for 40 ms
-        _announce(server, home, place, as_json=as_json)
-        await stop.wait()
-        aside("Stopping: the requests at hand may end. Once more stops at once.")
-        peers = asyncio.create_task(node.links.drain(STOP_S, hurry)) if node.links is not None else None
-        whole = await server.drain(STOP_S, hurry)
-        if peers is not None:
-            whole = await peers and whole
-        if not whole:
-            aside("Some requests were cut off.")
+    with told_to_stop() as stop:
+        async with open_node(home) as node, serving(node, port) as server, peering(node, peer_port, far) as place:
+            gc.freeze()  # what is loaded stays: to look through it for garbage would hold up every answer for 40 ms
+            _announce(server, home, place, as_json=as_json)
+            await stop.wait()
+            peers = asyncio.create_task(node.links.drain(STOP_S, stop.hurry)) if node.links is not None else None
+            whole = await server.drain(STOP_S, stop.hurry)
+            if peers is not None:
+                whole = await peers and whole
+            if not whole:
+                say("Some requests were cut off.")
 
 
 def _announce(server: Server, home: Path, place: Address | None, *, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -151,6 +152,17 @@ async def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
         with pytest.raises(HubPortInUse, match="--port 4600"):
             async with household(hub.node, hub.state, "127.0.0.1", hub.hub.port):
                 pass
+
+
+async def test_a_hub_that_stops_lets_an_answer_end_and_lets_nobody_in(tmp_path: Path) -> None:
+    async with box(tmp_path, ScriptedText([ANSWER], fault="slow")) as hub, hub.chat(stream=True) as response:
+        first = await response.content.readuntil(b"\n\n")
+        drained = asyncio.create_task(hub.hub.gate.drain(10, asyncio.Event()))
+        await asyncio.sleep(0)
+        async with hub.chat() as late:
+            assert late.status == 503
+        assert (first + await response.read()).rstrip().endswith(b"[DONE]")
+        assert await drained
 
 
 async def test_another_node_asks_it_over_tls_by_its_fingerprint(tmp_path: Path) -> None:
