@@ -135,7 +135,7 @@ class Door:
 
     def _from(self, host: str) -> Waiting:
         self._accepted += 1
-        return Waiting(self._accepted, host, host in self._known())
+        return Waiting(self._accepted, host, host.partition("%")[0] in self._known())
 
 
 class _Guest(asyncio.Protocol):

@@ -146,11 +146,12 @@ class PeerServer:
         return self._tls[1]
 
     def _hosts(self) -> Collection[str]:
-        """Return the addresses at which paired devices were found."""
+        """Return the addresses at which paired devices were found, without the names of interfaces."""
         with contextlib.suppress(PeersError):  # the list can't be read now: what it said last holds
             book = self._state.peers.book()
             if book is not self._found[0]:
-                self._found = book, {at.host for peer in book.peers.values() for at in addresses_of(peer)}
+                hosts = {at.host.partition("%")[0] for peer in book.peers.values() for at in addresses_of(peer)}
+                self._found = book, hosts
         return self._found[1]
 
     async def _watch(self, inside: Inside) -> None:
