@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from models.backend import Classifier, Encoder, Loaded, Remembers, Reranker, Seated, Tagger, TextModel
-from models.backends.llama_settings import DEFAULT_CHOICE, OwnersChoice, chosen, footprint
+from models.backends.llama_settings import DEFAULT_CHOICE, OwnersChoice, chosen, footprint, layout_for
 from models.errors import BadArtifact, NotInstalled, OutOfMemory, StoreError, TemplateError
 from models.manifest import Manifest
 from models.specialist import AtHand
@@ -107,7 +107,7 @@ class ModelPool:
         if manifest is None:
             return None
         entry = self._state.entries.get(manifest.model_id)
-        running = as_run(manifest, self._store.tuned(manifest))
+        running = self._as_run(manifest)
         artifacts = running.digests if entry is None else entry.model.artifacts
         return AtHand(manifest.id, artifacts, self._context(manifest), self._need(running), entry is not None)
 
@@ -194,7 +194,7 @@ class ModelPool:
             if name in state.moving:
                 await self._changed.wait()
                 continue
-            need = self._need(as_run(manifest, self._store.tuned(manifest)))
+            need = self._need(self._as_run(manifest))
             if await self._has_room(manifest, need):
                 entry = await self._load(manifest, need)
                 break
@@ -263,6 +263,9 @@ class ModelPool:
 
     def _context(self, manifest: Manifest) -> int:
         return chosen(manifest, self._choice).context_tokens if manifest.backend == "llama" else manifest.context_tokens
+
+    def _as_run(self, manifest: Manifest) -> Manifest:
+        return as_run(manifest, layout_for(self._choice, self._store.tuned(manifest)))
 
     def _need(self, manifest: Manifest) -> int:
         """Return the bytes of memory that a model is counted with, loaded as the owner wants it."""

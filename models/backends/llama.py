@@ -17,7 +17,7 @@ from typing import Any
 from models import errors, gguf
 from models.backend import Constraint, Delta, Finish, GenerateCall, Message
 from models.backends.llama_process import COMMAND, Frame, WorkerProcess
-from models.backends.llama_settings import DEFAULT_CHOICE, LlamaSettings, OwnersChoice, chosen
+from models.backends.llama_settings import DEFAULT_CHOICE, LlamaSettings, OwnersChoice, chosen, layout_for
 from models.engine import framing
 from models.errors import (
     BackendError,
@@ -35,10 +35,6 @@ from models.types import Digest, ModelId, Signals, Usage
 
 LOAD_S = 120.0
 """Seconds a model may take to load; a 4 GB file from a slow card takes about 100."""
-
-
-REPRODUCIBLE_ROWS = 32
-"""Rows of a step in reproducible mode; with 64 or more llama.cpp rounds otherwise (models/engine/README.md)."""
 
 
 class LlamaModel:
@@ -215,7 +211,7 @@ class LlamaModel:
             "slots": settings.slots,
             "scratch": settings.scratch,
             "threads": settings.threads,
-            "rows": min(settings.rows, REPRODUCIBLE_ROWS) if settings.reproducible else settings.rows,
+            "rows": settings.rows,
             "reproducible": settings.reproducible,
             "prefix_folder": str(settings.prefix_folder or ""),
             "digest": "".join(self.artifacts),
@@ -268,7 +264,7 @@ async def open_model(
 ) -> LlamaModel:
     """Load an installed model for the pool, as it was tuned if it was. Raises as `LlamaModel.load`."""
     tuned = store.tuned(manifest)
-    running = as_run(manifest, tuned)
+    running = as_run(manifest, layout_for(choice, tuned))
     path = store.path(running, "model")
     await asyncio.to_thread(gguf.read, path)  # a damaged file is refused before llama.cpp sees it
     settings = replace(chosen(manifest, choice, threads=threads, tuned=tuned), prefix_folder=store.root / "prefixes")

@@ -91,6 +91,14 @@ def chosen(
     return settings
 
 
+def layout_for(choice: OwnersChoice, tuned: Tuned | None) -> Tuned | None:
+    """Return what was tuned, where its weights are to be used: in reproducible mode they stay as shipped.
+
+    With some layouts rounding depends on how many rows a step has (models/engine/README.md).
+    """
+    return None if choice.reproducible else tuned
+
+
 def footprint(manifest: Manifest, weights: Path, settings: LlamaSettings) -> int:
     """Return the bytes that a model takes when it is loaded so: reckoned, or measured where that was more.
 

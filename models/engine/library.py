@@ -24,7 +24,14 @@ from models.errors import BackendError, BadArtifact, OutOfMemory
 MAX_PIECE_BYTES = 4096
 """Bytes of the longest token text that is believed; the longest in public vocabularies is 256."""
 SPARE_CELLS = 8
-"""Tokens of state beyond those that requests may use, for a row that only keeps another one company."""
+"""Tokens of state beyond those that requests may use; llama.cpp rounds up to the next 256."""
+
+EXACT_KEYS = 30
+"""GGML_TYPE_BF16: what keys are kept as in reproducible mode, beside values as ever (F16).
+
+Where both are the same, llama.cpp goes three ways through attention, which round differently: one for a lone row
+beyond 256 tokens of state, one for 64 rows of a sequence and more, one for all else. Where they differ it has only
+the last. It takes the same memory."""
 
 _log_lines: list[str] = []
 _LOG_LINES_KEPT = 40
@@ -59,8 +66,8 @@ class ContextSettings:
     shelf_tokens: int = 0
     """Tokens of state that will be kept beside the context: they are counted before memory is taken."""
     reproducible: bool = False
-    """A piece of memory of its own for each sequence: tokens of state then always lie in the order of the
-    text, so that sums over them are rounded alike whatever else is running."""
+    """Round alike whatever else is running. A piece of memory of its own for each sequence: tokens of state then
+    always lie in the order of the text, which is the order they are summed in. And `EXACT_KEYS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +135,8 @@ class Library:
         params.n_threads = settings.threads
         params.n_threads_batch = settings.threads
         params.kv_unified = not settings.reproducible
+        if settings.reproducible:
+            params.type_k = EXACT_KEYS
         params.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_ENABLED
         context = llama.llama_init_from_model(self._model, params)
         if not context:

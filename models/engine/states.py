@@ -27,14 +27,11 @@ class Computes(Protocol):
 class States:
     """All sequences of one context: those of requests first, then scratch ones that are empty between steps."""
 
-    def __init__(
-        self, library: Computes, *, capacity: int, sequences: int, scratch: int, never_alone: bool = False
-    ) -> None:
-        """`never_alone`: compute at least two rows in each step. A lone row takes another path through the
-        attention code, whose rounding differs, so that an answer would depend on whether others run beside it."""
+    def __init__(self, library: Computes, *, capacity: int, sequences: int, scratch: int, apart: bool = False) -> None:
+        """`apart`: each sequence has a piece of memory of its own."""
         self._library = library
         self._cells = Cells(capacity, sequences + scratch)
-        self._never_alone = never_alone
+        self._apart = apart
         self.scratch = range(sequences, sequences + scratch)
 
     @property
@@ -64,10 +61,7 @@ class States:
         Raises NoRoom, and Interrupted when `given_up` said so on the way; either leaves all states as they were.
         """
         try:
-            if len(rows) > 1 or not self._never_alone:
-                logits = self._library.decode(rows, given_up)
-            else:
-                logits = self._accompanied(rows[0])
+            logits = self._library.decode(rows, given_up)
         except Interrupted:
             for sequence in {row.sequence for row in rows}:
                 self._library.cut(sequence, len(self.tokens(sequence)))
@@ -75,13 +69,6 @@ class States:
         for row in rows:
             self._cells.append(row.sequence, row.token)
         return logits
-
-    def _accompanied(self, row: Row) -> list[Logits]:
-        spare = self.scratch[-1]
-        try:
-            return self._library.decode([row, Row(row.token, 0, spare, False)])
-        finally:
-            self._library.cut(spare, 0)
 
     def copy(self, source: int, target: int, length: int) -> None:
         """Let an empty `target` share the first `length` tokens of `source`."""
@@ -106,7 +93,7 @@ class States:
         spare = self.scratch[-1]
         self.copy(sequence, spare, length)
         try:
-            if self._never_alone:  # between pieces of memory the library copies only when it next computes
+            if self._apart:  # between pieces of memory the library copies only when it next computes
                 self._library.decode([Row(self.tokens(sequence)[length], length, spare, False)])
                 self._library.cut(spare, length)
             return self._library.state(spare)

@@ -40,7 +40,7 @@ from models.types import Usage
 
 Frame = dict[str, Any]
 
-STATE_VERSION = 2
+STATE_VERSION = 3
 """Of what is kept of a state: files of an earlier one are not read."""
 
 
@@ -85,7 +85,7 @@ class Worker:
                 rows=rows,
                 shelf_tokens=int(load["shelf_tokens"]),
                 show_s=float(load["show_s"]),
-                never_alone=bool(load["reproducible"]),
+                apart=bool(load["reproducible"]),
                 shares_prefixes=self._library.shares_prefixes,
             ),
             progressed=self._progressed,

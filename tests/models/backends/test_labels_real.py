@@ -34,7 +34,7 @@ async def test_labels_weighed_in_company_and_an_answer_beside_them_are_what_they
 
 async def test_labels_longer_than_a_step_are_weighed_and_the_next_request_answers(models_home: Path) -> None:
     long = "the quick brown fox jumps over the lazy dog and then " * 4
-    async with smollm(models_home, reproducible=True, context_tokens=256, slots=1, scratch=2) as model:
+    async with smollm(models_home, context_tokens=256, slots=1, rows=32) as model:
         worker = model.process_id
         weights = await model.score([Message("user", "Which is it?")], [f"{long}a", f"{long}b"])
         assert sum(weights) == pytest.approx(1.0)

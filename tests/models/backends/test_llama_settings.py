@@ -10,7 +10,7 @@ import pytest
 from models import gguf
 from models import manifest as manifests
 from models.backends.llama import LlamaModel
-from models.backends.llama_settings import BESIDE_TOKENS, LlamaSettings, OwnersChoice, chosen, footprint
+from models.backends.llama_settings import BESIDE_TOKENS, LlamaSettings, OwnersChoice, chosen, footprint, layout_for
 from models.backends.scripted import ScriptedText
 from models.engine import memory
 from models.errors import BadArtifact
@@ -57,12 +57,20 @@ def test_a_request_that_fills_its_context_leaves_room_for_short_answers() -> Non
     assert settings.state_tokens - settings.context_tokens >= 4 * 200
 
 
-def test_a_tuned_model_never_takes_more_threads_than_the_node_has() -> None:
+def _tuned() -> Tuned:
     speed = {"threads": 8, "rows": 128, "prompt_tokens_s": 1.0, "decode_tokens_s": 1.0}
     trial = {"layout": "x", "size_bytes": 1, "perplexity": None, "speed": None}
-    told = {"id": "mine", "source_sha256": "0" * 64, "layout": "x", "sha256": None, "size_bytes": 1, "bound": 0.02}
-    tuned = Tuned(**told, threads=speed["threads"], rows=128, before=trial, after=trial, trials=(), library="")  # type: ignore[arg-type]
-    settings = chosen(manifest(), OwnersChoice(reproducible=True), threads=2, tuned=tuned)
+    told = {"id": "mine", "source_sha256": "0" * 64, "layout": "x", "sha256": "1" * 64, "size_bytes": 1, "bound": 0.02}
+    return Tuned(**told, threads=speed["threads"], rows=128, before=trial, after=trial, trials=(), library="")  # type: ignore[arg-type]
+
+
+def test_in_reproducible_mode_weights_stay_as_shipped() -> None:
+    assert layout_for(OwnersChoice(reproducible=True), _tuned()) is None
+    assert layout_for(OwnersChoice(), _tuned()) == _tuned()
+
+
+def test_a_tuned_model_never_takes_more_threads_than_the_node_has() -> None:
+    settings = chosen(manifest(), OwnersChoice(reproducible=True), threads=2, tuned=_tuned())
     assert (settings.threads, settings.rows, settings.reproducible) == (2, 128, True)
 
 
