@@ -4,14 +4,14 @@ Each text is run by itself. An int8 model scales its activations by the largest 
 so in company a text's vector would depend on the other texts (bge-small, 400 short texts: cosine to
 the lone vector down to .990, another nearest neighbour for 9 in 100). Alone it depends on the text
 only. `threads` texts run side by side, one thread each, which costs little: 907 short texts a second
-against 1022 in batches of 16, 168 against 171 texts of 100 tokens, 21 against 9 of 512 tokens.
+against 1022 in batches of 16, 168 against 171 texts of 100 tokens, 21 against 9 of 512 tokens
+(docs/performance.md has more, and `scripts/bench embedding` measures it).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,6 +20,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
+from models.backends import onnx_threads
 from models.errors import BackendError, BadArtifact, InputError, OutOfMemory
 from models.manifest import Manifest
 from models.types import Digest, ModelId
@@ -52,7 +53,7 @@ class OnnxModel:
             self._width = int(self._run(self._tokenizer.encode("a")).shape[-1])
         self._threads = max(1, threads)
         self._closed = False
-        self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix=f"onnx-{manifest.id}")
+        self._executor = onnx_threads.take(self._threads)
 
     @property
     def id(self) -> ModelId:
@@ -68,13 +69,12 @@ class OnnxModel:
 
     async def close(self) -> None:
         """Stop taking work; what is running ends by itself within a slice."""
-        self._closed = True
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        if not self._closed:
+            self._closed = True
+            onnx_threads.release(self._threads)
 
     async def _map(self, work: Callable[[Encoding], Vectors], items: Sequence[Encoding]) -> list[Vectors]:
         """Return work(item) for each, `threads` at a time, leaving room for other callers between slices."""
-        if self._closed:
-            raise BackendError(f"{self.id} was closed before this request; ask again.")
         loop = asyncio.get_running_loop()
         order = sorted(range(len(items)), key=lambda index: len(items[index].ids))
         slices = [order[start : start + SLICE_TEXTS] for start in range(0, len(order), SLICE_TEXTS)]
@@ -82,6 +82,8 @@ class OnnxModel:
             slices = [order[start :: self._threads] for start in range(min(self._threads, len(order)))]
         done: dict[int, Vectors] = {}
         for first in range(0, len(slices), self._threads):
+            if self._closed:
+                raise BackendError(f"{self.id} was closed before this request was done; ask again.")
             wave = slices[first : first + self._threads]
             runs = [loop.run_in_executor(self._executor, _each, work, [items[i] for i in part]) for part in wave]
             for part, outputs in zip(wave, await asyncio.gather(*runs), strict=True):
@@ -148,12 +150,19 @@ def _open_tokenizer(manifest: Manifest, path: Path) -> Tokenizer:
 
 
 def _open_session(manifest: Manifest, path: Path) -> onnxruntime.InferenceSession:
+    with _loading(manifest.id, path):
+        return onnxruntime.InferenceSession(str(path), session_options(), providers=["CPUExecutionProvider"])
+
+
+def session_options() -> onnxruntime.SessionOptions:
+    """Return options under which a run computes in the thread that asks for it, and leaves none behind that spins."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
+    for pool in ("intra_op", "inter_op"):
+        options.add_session_config_entry(f"session.{pool}.allow_spinning", "0")
     options.log_severity_level = 4  # failures are raised; the library need not print them as well
-    with _loading(manifest.id, path):
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return options
 
 
 @contextmanager

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tokenizers import Encoding
 
+from models.backends import onnx_threads
 from models.backends.onnx import OnnxEncoder, OnnxReranker, load
-from models.backends.onnx_model import MAX_TEXT_CHARS
+from models.backends.onnx_model import MAX_TEXT_CHARS, SLICE_TEXTS, session_options
 from models.errors import BackendError, BadArtifact, InputError
 from models.manifest import Artifact, Manifest
 from tests.models.tiny_onnx import DIMENSIONS, write_encoder, write_scorer, write_tokenizer
@@ -187,3 +190,52 @@ def test_closed_encoder_refuses_work(encoder: OnnxEncoder) -> None:
 
     with pytest.raises(BackendError, match="closed"):
         asyncio.run(run())
+
+
+def test_the_library_keeps_no_threads_of_its_own_and_none_that_spin() -> None:
+    options = session_options()
+    assert (options.intra_op_num_threads, options.inter_op_num_threads) == (1, 1)
+    for pool in ("intra_op", "inter_op"):
+        assert options.get_session_config_entry(f"session.{pool}.allow_spinning") == "0"
+
+
+class Watched(OnnxEncoder):
+    """Notes which texts are computed, and in which threads."""
+
+    def __init__(self, folder: Path, threads: int) -> None:
+        files = write_encoder(folder / "model.onnx"), write_tokenizer(folder / "tokenizer.json")
+        self.lengths: list[int] = []
+        self.used: set[int] = set()
+        super().__init__(manifest(pooling="mean"), *files, threads)
+
+    def _pool(self, encoding: Encoding) -> np.ndarray:
+        self.lengths.append(len(encoding.ids))
+        self.used.add(threading.get_ident())
+        return super()._pool(encoding)
+
+
+def test_texts_of_similar_length_are_computed_together(tmp_path: Path) -> None:
+    encoder = Watched(tmp_path, 1)
+    asyncio.run(_encode(encoder, ["w1 " * (1 + n % 5) for n in range(4 * SLICE_TEXTS)]))
+    assert len(encoder.lengths) == 4 * SLICE_TEXTS
+    assert encoder.lengths == sorted(encoder.lengths)
+
+
+async def test_all_models_together_compute_in_no_more_threads_than_one(tmp_path: Path) -> None:
+    models = [Watched(tmp_path, 3) for _ in range(3)]
+    many = ["w1 w2"] * (40 * SLICE_TEXTS)
+    await asyncio.gather(*(model.encode(many) for model in models))
+    assert len(set.union(*(model.used for model in models))) <= 3
+    await asyncio.gather(*(model.close() for model in models))
+
+
+async def test_a_model_that_is_closed_leaves_the_others_their_threads(tmp_path: Path) -> None:
+    first, second = Watched(tmp_path, 7), Watched(tmp_path, 7)
+    await first.close()
+    await first.close()
+    assert len(await second.encode(["w1"])) == 1
+    with pytest.raises(BackendError, match="ask again"):
+        await first.encode(["w1"])
+    await second.close()
+    with pytest.raises(KeyError):
+        onnx_threads.release(7)  # nobody holds them any more
