@@ -215,7 +215,8 @@ class ModelPool:
         if need > self._budget_bytes:
             raise OutOfMemory(
                 f"Model {manifest.id} needs about {need // 2**20} MB of memory and the budget is "
-                f"{self._budget_bytes // 2**20} MB. Raise memory_budget_mb in the settings, or use a smaller model."
+                f"{self._budget_bytes // 2**20} MB. Raise memory_budget_mb in the settings, lower "
+                "context_tokens or state_tokens, or use a smaller model."
             )
         if self._state.bytes + need <= self._budget_bytes:
             return True

@@ -12,7 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import metadata
@@ -22,9 +22,10 @@ from typing import Literal
 from models.catalog import needed_bytes, starter_set
 from models.errors import ModelsError
 from models.manifest import Manifest
+from models.pool import ModelPool
 from models.store import Store
 from models.tune import settings_said
-from models.tuned import Tuned, as_run
+from models.tuned import Tuned
 from runtime import config, db, paths
 from runtime.errors import ConfigError, CoveyError
 from runtime.journal import Journal
@@ -76,8 +77,11 @@ def examine(root: Path) -> Iterator[Finding]:
         yield check_models(installed.keys(), starters)
         tuned = [found for manifest in installed.values() if (found := store.tuned(manifest))]
         yield check_tuned(tuned, metadata.version("llama-cpp-python"))
-        wanted = [*(as_run(manifest, store.tuned(manifest)) for manifest in installed.values()), *starters]
-        yield check_memory(_budget_bytes(root, psutil.virtual_memory().total), wanted)
+        own = _settings(root)
+        budget_bytes = own.memory_budget_bytes(psutil.virtual_memory().total)
+        pool = ModelPool(store, budget_bytes=budget_bytes, threads=1, choice=own.language_models())
+        counted = {one.model: one.memory_bytes for name in installed if (one := pool.at_hand([name]))}
+        yield check_memory(budget_bytes, {one.id: needed_bytes(one) for one in starters} | counted)
     yield check_journal(paths.journal_file(root))
 
 
@@ -192,16 +196,17 @@ def check_tuned(tuned: Sequence[Tuned], version: str) -> Finding:
     return Finding("tuning", "warn", f"tuned with another version of llama.cpp: {', '.join(old)}", cure)
 
 
-def check_memory(budget_bytes: int, wanted: Sequence[Manifest]) -> Finding:
+def check_memory(budget_bytes: int, needs: Mapping[str, int]) -> Finding:
+    """`needs`: what each model is counted with."""
     said = f"models may use {budget_bytes / 1e9:.1f} GB of memory"
-    large = sorted({one.id for one in wanted if needed_bytes(one) > budget_bytes})
+    large = sorted(name for name, need in needs.items() if need > budget_bytes)
     if not large:
         return Finding("memory", "ok", said)
     return Finding(
         "memory",
-        "fail" if len(large) == len({one.id for one in wanted}) else "warn",
+        "fail" if len(large) == len(needs) else "warn",
         f"{said}, too little for {', '.join(large)}",
-        "Raise memory_budget_mb in settings.toml, or use smaller models.",
+        "Raise memory_budget_mb in settings.toml, lower context_tokens or state_tokens, or use smaller models.",
     )
 
 
@@ -223,11 +228,11 @@ def check_journal(path: Path) -> Finding:
     return Finding("journal", "ok", "the journal is sound")
 
 
-def _budget_bytes(root: Path, total_bytes: int) -> int:
+def _settings(root: Path) -> config.Settings:
     try:
-        return config.load(paths.settings_file(root)).memory_budget_bytes(total_bytes)
+        return config.load(paths.settings_file(root))
     except ConfigError:  # reported by its own check
-        return config.Settings().memory_budget_bytes(total_bytes)
+        return config.Settings()
 
 
 def _compiler() -> str:

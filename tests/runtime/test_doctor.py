@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from models.manifest import Artifact, Manifest
+from models.store import Store
 from models.tuned import AS_SHIPPED, Speed, Trial, Tuned
 from runtime import doctor, paths
 from runtime.cli.main import main
 from runtime.db import Database
 from runtime.doctor import Finding
+from tests.models import tiny_gguf
 
 
 def manifest(name: str, memory_bytes: int) -> Manifest:
@@ -22,6 +25,7 @@ def manifest(name: str, memory_bytes: int) -> Manifest:
 
 
 SMALL, LARGE = manifest("small", 200 * 10**6), manifest("large", 4 * 10**9)
+NEEDS = {"small": 200 * 10**6, "large": 4 * 10**9}
 
 TRIAL = Trial(AS_SHIPPED, 1, 30.0, Speed(2, 512, 100.0, 50.0))
 TUNED = Tuned("small", "0" * 64, AS_SHIPPED, None, 1, 2, 512, 0.02, TRIAL, TRIAL, (TRIAL,), "llama-cpp-python 0.3")
@@ -45,9 +49,9 @@ TUNED = Tuned("small", "0" * 64, AS_SHIPPED, None, 1, 2, 512, 0.02, TRIAL, TRIAL
         (doctor.check_tuned([], "0.3"), "ok"),
         (doctor.check_tuned([TUNED], "0.3"), "ok"),
         (doctor.check_tuned([TUNED], "0.4"), "warn"),
-        (doctor.check_memory(5 * 10**9, [SMALL, LARGE]), "ok"),
-        (doctor.check_memory(10**9, [SMALL, LARGE]), "warn"),
-        (doctor.check_memory(10**8, [SMALL, LARGE]), "fail"),
+        (doctor.check_memory(5 * 10**9, NEEDS), "ok"),
+        (doctor.check_memory(10**9, NEEDS), "warn"),
+        (doctor.check_memory(10**8, NEEDS), "fail"),
     ],
 )
 def test_a_check_finds(finding: Finding, status: str) -> None:
@@ -60,7 +64,21 @@ def test_a_missing_model_is_named_with_the_command() -> None:
 
 
 def test_too_little_memory_names_the_model() -> None:
-    assert "too little for large" in doctor.check_memory(10**9, [SMALL, LARGE]).sentence
+    assert "too little for large" in doctor.check_memory(10**9, NEEDS).sentence
+
+
+def test_a_model_is_too_large_with_the_state_that_the_settings_ask_for(tmp_path: Path) -> None:
+    weights = tmp_path / "tiny.gguf"
+    shape = {"llama.block_count": 32, "llama.embedding_length": 4096, "llama.attention.head_count": 32}
+    weights.write_bytes(tiny_gguf.gguf({**tiny_gguf.KEYS, **shape}))
+    store = Store(paths.models_dir(tmp_path))
+    made = replace(manifest("roomy", 0), backend="llama", memory_bytes=None, context_tokens=2048)
+    artifact = replace(made.artifact("model"), sha256=store.add_blob(weights), size_bytes=weights.stat().st_size)
+    store.install(replace(made, artifacts=(artifact,)))
+    for settings, large in (("", False), ("reproducible = true", True), ("state_tokens = 20000", True)):
+        paths.settings_file(tmp_path).write_text(f"memory_budget_mb = 4000\n{settings}\n")
+        said = next(finding.sentence for finding in doctor.examine(tmp_path) if finding.name == "memory")
+        assert ("too little for roomy" in said) == large, settings
 
 
 class TestLibraries:
