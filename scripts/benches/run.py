@@ -17,8 +17,8 @@
     soak           mixed requests, some hang up: nothing lost, nothing crossed, memory flat
     blobs          copying a model from one, two and three other devices
     handoff        what handing work to a paired device costs
-    links          pairing, noticing that a device is gone, and having it back; what a node costs that only waits
-    discovery      being found on a home network, and pairing there by the code alone (Linux, root)
+    links          pairing, and noticing that a device is gone; what a node costs that only waits
+    discovery      being found, paired and linked on a home network, and linked again after it was gone (Linux, root)
     flood          a node under attack: requests without end, garbage, broken messages
     two_devices    two independent subtasks on one device of a fixed speed, and on two
     continuity     a paired device is killed while it writes, and another goes on with its answer

@@ -260,8 +260,9 @@ async def test_a_draining_device_says_so_takes_nothing_new_and_ends_what_runs(tm
 async def test_a_device_that_is_about_to_sleep_says_so_and_takes_work_again_when_it_woke(tmp_path: Path) -> None:
     async with linked_pair(tmp_path) as (laptop, kitchen):
         link = kitchen.links.get(laptop.id)
+        assert link is not None
         await kitchen.links.pause()
-        said = link and link._tidings._beat
+        said = link._tidings._beat
         assert said is not None and said.draining, "it is out before the device may sleep"
         await until(lambda: (beat := laptop.around.neighbours[kitchen.id].beat) is not None and beat.draining)
         with pytest.raises(PeerBusy):

@@ -80,11 +80,12 @@ async def test_who_is_there_is_asked_at_once_and_again_a_second_later_and_three(
     try:
         began = time.monotonic()
         async with multicast(HERE, (SERVICE,), lambda service, name: None), asyncio.timeout(10):
-            first, *later = [await asked.get() for _ in range(3)]
+            first, second, third = [await asked.get() for _ in range(3)]
     finally:
         listening.close()
-    assert first - began < 0.5
-    assert [round(at - first) for at in later] == [1, 3]
+    assert first - began < 1.0
+    assert second - first > 0.9
+    assert third - second > 1.9
 
 
 def _on_the_group() -> socket.socket:
