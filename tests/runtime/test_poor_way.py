@@ -19,10 +19,12 @@ from peers.pairing import Paired
 from runtime.asking import Answer, Restarted
 from scripts.swarms.proxy import Proxy, proxy
 from tests.runtime.devices import STORY, Device, device, story, writer
-from tests.runtime.test_moving import SLOW_S, in_order, text_of
+from tests.runtime.test_moving import in_order, text_of
 
 DELAY_S, LOST_SHARE = 0.05, 0.2
 """One way, and of the pieces; a lost one comes 0.3 s later, and all behind it."""
+TOKEN_S = 0.1
+"""So slow that what comes late, and all at once, is not the whole answer."""
 LOSSES: dict[str, Callable[[Proxy], None]] = {
     "cut": Proxy.cut,
     "silent": partial(Proxy.turn, blocked=True),
@@ -52,7 +54,7 @@ async def home(tmp_path: Path, *, linked: bool) -> AsyncIterator[Home]:
         writers, ways = {}, {}
         for name in ("kitchen", "desktop"):
             one = writers[name] = await stack.enter_async_context(
-                device(tmp_path, name, writer(token_s=SLOW_S), linked=linked)
+                device(tmp_path, name, writer(token_s=TOKEN_S), linked=linked)
             )
             way = ways[name] = await stack.enter_async_context(proxy(one.place.port))
             way.turn(delay_s=DELAY_S, stall_share=LOST_SHARE)
