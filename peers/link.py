@@ -51,6 +51,9 @@ from peers.wire import WireMessage, read
 HELLO_S = 10.0
 TICK_S = 1.0
 """How often it is looked whether there is something to do."""
+PAUSE_S = 0.05
+"""After news. What begins and ends in the meantime is told together: a device with many short tasks would else say
+more than the other side takes (`WORDS`), and lose its links while it is busy."""
 DOUBT_S = 2.0
 """After a wake: what the other side is given to answer before the link is made anew."""
 CLOSE_S = 0.5
@@ -264,10 +267,13 @@ class Link:
                 self._pings += 1
                 self._pulse = liveness.pinged(self._pulse, now)
                 await self._socket.ping(_PING.pack(self._pings))
-            for message in await self._tidings.news(now):
+            news = await self._tidings.news(now)
+            for message in news:
                 await self._say(message)
             for told in tellings:
                 told.set_result(None)
+            if news:
+                await asyncio.sleep(PAUSE_S)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TICK_S):
                     await self._poked.wait()

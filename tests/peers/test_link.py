@@ -58,6 +58,21 @@ async def test_a_paired_device_is_linked_and_says_how_it_is_and_what_it_can(tmp_
         await until(lambda: (now := laptop.around.neighbours[kitchen.id].beat) is not None and now.running == 0)
 
 
+async def test_a_device_with_many_short_tasks_keeps_its_link_and_what_it_says_last_is_how_it_is(tmp_path: Path) -> None:
+    """Each begin and end is told at once, and the other side takes 500 words in ten seconds."""
+    facts = Kitchen()
+    async with linked_pair(tmp_path, facts=facts) as (laptop, kitchen):
+        link = kitchen.links.get(laptop.id)
+        for number in range(700):
+            facts.how = Beat(running=number % 2)
+            kitchen.links.poke()
+            await asyncio.sleep(0.003)
+        facts.how = Beat(running=7)
+        kitchen.links.poke()
+        await until(lambda: (laptop.around.neighbours[kitchen.id].beat or Beat()).running == 7)
+        assert kitchen.links.get(laptop.id) is link
+
+
 async def test_one_link_is_kept_when_both_dial_at_once(tmp_path: Path) -> None:
     async with (
         running(tmp_path, "laptop", dials=True) as laptop,
