@@ -130,6 +130,7 @@ class Bench:
         self.library = ScriptedLibrary(kv, slots + 2, says, batch_rows=rows)
         self.done: dict[int, tuple[Job, Usage, list[float]]] = {}
         self.failed: dict[int, ModelsError] = {}
+        self.asked: dict[int, Job] = {}
         self.progress: list[int] = []
         self.batch = Batch(
             self.library,
@@ -148,12 +149,14 @@ class Bench:
         given: dict[str, Any] = {"sampling": Sampling(), "vocabulary": Words(), "text": TextStream()} | more
         answer = Answer(number, prompt, most, **given)
         answer.begin(resumed)
+        self.asked[number] = answer
         self.batch.submit(answer)
         return answer
 
-    def weigh(self, number: int, prompt: list[int], labels: list[list[int]]) -> Scoring:
-        scoring = Scoring(number, prompt, labels, END)
+    def weigh(self, number: int, prompt: list[int], labels: list[list[int]], **more: Any) -> Scoring:
+        scoring = Scoring(number, prompt, labels, END, **more)
         scoring.begin()
+        self.asked[number] = scoring
         self.batch.submit(scoring)
         return scoring
 
