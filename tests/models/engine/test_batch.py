@@ -286,3 +286,13 @@ def test_every_token_is_shown_at_once_where_that_is_wanted() -> None:
     for _ in range(4):
         bench.batch.step()
     assert bench.progress == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(("beside", "running"), [(0, [1]), (50, [1, 2, 3, 4])])
+def test_short_answers_go_on_beside_a_request_that_fills_its_context(beside: int, running: list[int]) -> None:
+    bench = Bench(context=100, kv=100 + beside)
+    bench.ask(1, [number % 4 for number in range(90)], 10)
+    for number in (2, 3, 4):
+        bench.ask(number, [number], 8)
+    bench.batch.step()
+    assert [seat.job.id for seat in bench.batch._seats if seat.job] == running
