@@ -50,7 +50,7 @@ class Attack:
 
 
 ATTACKS = (
-    Attack(f"{PER_S} requests a second", attacks.requests, (2_000, 30_000)),
+    Attack(f"requests, {PER_S} a second", attacks.requests, (2_000, 30_000)),
     Attack("garbage connections", attacks.garbage, (500, 10_000)),
     Attack("broken requests", attacks.broken_bodies, (1_000, 50_000)),
     Attack("broken frames on links", attacks.broken_frames, (1_000, 50_000), grown_mb=ANSWERED_MB),
@@ -73,7 +73,7 @@ async def run(setup: Setup) -> Report:
             for attack in ATTACKS:
                 say(f"{attack.name}: {counts[attack.name]}")
                 rows += await _under(attack, counts[attack.name], hostile, near)
-    how = ", ".join(f"{name}: {count:,}" for name, count in counts.items())
+    how = "; ".join(f"{count:,} {name}" for name, count in counts.items())
     notes = (
         f"Sent were {how}. All but the garbage come from a paired device. Memory and files are compared with those "
         "after the first part of an attack; another device asks for an answer twice a second meanwhile, and gets it.",

@@ -21,7 +21,7 @@ BLOCKED_S = 1.0
 """By the clock, on a machine that does other things too; `scripts/bench flood` holds it to 50 ms."""
 GROWN_MB = 8.0
 SMALL = {
-    "500 requests a second": 500,
+    "requests, 500 a second": 500,
     "garbage connections": 200,
     "broken requests": 300,
     "broken frames on links": 300,
