@@ -17,7 +17,7 @@ PROMPTS = (
     "Explain what a heat pump does in two sentences.",
     "What is a fox?",
 )
-"""Their answers end by themselves within 20 to 60 tokens."""
+"""Their answers end by themselves, within some 20 to 140 tokens."""
 SEED = 5
 BARS_S: dict[Loss, float] = {"killed": 1.0, "silent": 5.0}
 """The longest pause of a reader besides reading: a broken connection is known at once, silence after three seconds."""
