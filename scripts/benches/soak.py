@@ -39,7 +39,7 @@ REQUEST_S = 300.0
 NOTE = (
     "Compared: each answer that must repeat its request's own word, and one in eight of the others, which are "
     "asked again with nothing beside them. Crossed: a choice that alone is a logit or more behind, as no rounding "
-    "explains it, or a label's probability that is more than 0.2 off."
+    "explains it, or a label's probability that is more than 0.2 off. Memory is without the model's mapped file."
 )
 
 
@@ -50,7 +50,7 @@ async def run(setup: Setup) -> Report:
     answers: list[tuple[Asked, Got]] = []
     async with _node(setup) as (node, running), Client(running.url, setup.model) as client:
         await warm(running.url, setup.model)
-        memory.append(running.memory_bytes() / 1e6)
+        memory.append(_own_mb(running))
         began = time.perf_counter()
         share = requests // SAMPLES
         for part in range(SAMPLES):
@@ -59,7 +59,7 @@ async def run(setup: Setup) -> Report:
             outcomes, _ = await at_once(jobs, WIDTH)
             counts.update(outcome if isinstance(outcome, str) else "answered" for outcome in outcomes)
             answers += [outcome for outcome in outcomes if not isinstance(outcome, str)]
-            memory.append(running.memory_bytes() / 1e6)
+            memory.append(_own_mb(running))
             say(f"{(part + 1) * share} of {requests}: {dict(counts)}, {memory[-1]:.0f} MB")
         seconds = time.perf_counter() - began
         inside = (await client.get("/health"))["requests"]
@@ -106,6 +106,12 @@ async def _node(setup: Setup) -> AsyncIterator[tuple[Node, Running]]:
         async with open_node(home) as node, serving(node, 0) as server:
             url = server.url.removesuffix("/v1")
             yield node, Running(url, os.getpid(), time.perf_counter() - began, home)
+
+
+def _own_mb(running: Running) -> float:
+    """Return what its processes hold themselves: how much of the model's mapped file stays is the system's choice."""
+    held = [process.memory_info() for process in running.processes()]
+    return float(sum(info.rss - getattr(info, "shared", 0) for info in held)) / 1e6
 
 
 async def _one(node: Node, client: Client, model: str, number: int) -> tuple[Asked, Got] | str:
