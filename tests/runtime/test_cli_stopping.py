@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,14 @@ UP = ("up", "--port", "0", "--peer-port", "0")
 HUB = ("hub", "serve", "--port", "0")
 STOPPING = b"Stopping: the requests at hand may end."
 pytestmark = pytest.mark.timeout(60)
+
+
+@pytest.fixture(autouse=True)
+def heard_hangup() -> Iterator[None]:
+    """Let SIGHUP have its usual effect in what is started here, also where these tests run under `nohup`."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 def started(home: Path, command: Sequence[str], *before: str) -> subprocess.Popen[bytes]:
@@ -39,7 +47,10 @@ def test_each_of_the_three_signals_ends_it_politely(
 ) -> None:
     process = started(tmp_path / "home", command)
     process.send_signal(number)
-    _, said = process.communicate(timeout=30)
+    try:
+        _, said = process.communicate(timeout=30)
+    finally:
+        process.kill()
     assert (process.returncode, STOPPING in said) == (0, True), said.decode()
 
 
