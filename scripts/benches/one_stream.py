@@ -18,6 +18,9 @@ PROMPT_TOKENS = 300
 ANSWER_TOKENS = 64
 TRIES = 20
 """Questions in a row whose answers may end by themselves before they have that length."""
+WARM_TOKENS = 2
+"""Of the answer that goes before each measured one, as llama-bench too runs once before it measures: the other program
+has just had the caches to itself."""
 
 
 async def run(setup: Setup) -> Report:
@@ -58,6 +61,8 @@ async def run(setup: Setup) -> Report:
 
 async def _whole(client: Client, numbers: Iterator[int]) -> Heard:
     """Ask until an answer has its full length: a rate over the few tokens of a short one says nothing."""
+    number = next(numbers)
+    await client.ask(chat(texts.system(PROMPT_TOKENS, number), texts.story(number)), WARM_TOKENS)
     for number in (next(numbers) for _ in range(TRIES)):
         heard = await client.ask(chat(texts.system(PROMPT_TOKENS, number), texts.story(number)), ANSWER_TOKENS)
         if heard.tokens == ANSWER_TOKENS:
