@@ -8,11 +8,13 @@ from models.engine.cells import common_prefix
 from models.engine.keeping import Keeping, passed_on
 from models.engine.leading import find_leader
 from models.engine.seats import Job, Past, Seat
-from models.engine.shelf import Shelf
+from models.engine.shelf import Kept, Shelf
 from models.engine.states import States
 
 WORTH_KEEPING_TOKENS = 16
 """Fewer are computed again faster than they are looked after."""
+WORTH_RESTORING = 4, 128
+"""Bringing a state back must save so many tokens, and one more for so many that it holds: all of them are copied."""
 
 
 class Admission:
@@ -91,7 +93,7 @@ class Admission:
     def _restore(self, job: Job, free: list[Seat]) -> None:
         """Bring state back from the shelf and from disk, unless as much of it is in the context."""
         kept, length = self._shelf.longest(job)
-        if kept is not None and length >= self._longest_prefix(job)[1] + WORTH_KEEPING_TOKENS:
+        if kept is not None and length - self._longest_prefix(job)[1] >= _worth_restoring(kept):
             self._shelf.used(kept)
             self._restored(job, free, kept.tokens, kept.state, length)
         prompt = self._keeping.own_prompt(job, known=self._longest_prefix(job)[1])
@@ -142,3 +144,8 @@ class Admission:
                 return True
             self._put_by(seat, reused if seat.sequence == source else 0)
         return self._states.used + promised + tokens <= self._states.capacity
+
+
+def _worth_restoring(kept: Kept) -> int:
+    least, held = WORTH_RESTORING
+    return least + len(kept.tokens) // held

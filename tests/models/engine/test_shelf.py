@@ -37,6 +37,15 @@ def test_what_was_taken_out_of_the_context_comes_back_for_a_request_that_begins_
     assert cached(bench, 3) == len(FIRST)
 
 
+def test_a_few_more_tokens_than_the_context_holds_are_worth_bringing_back() -> None:
+    bench = Bench(kv=400)
+    asked(bench, 1, FIRST)
+    bench.ask(2, [*FIRST[:12], *OTHER], 40)
+    bench.batch.step()
+    asked(bench, 3, [*FIRST[:20], 7, 8])
+    assert cached(bench, 3) == 20
+
+
 def test_what_was_used_longest_ago_goes_first() -> None:
     bench = Bench(kv=400, shelf=230)
     asked(bench, 1, FIRST)
