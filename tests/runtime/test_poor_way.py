@@ -97,8 +97,11 @@ async def test_an_answer_goes_on_elsewhere_over_such_ways_and_no_word_is_lost_or
                     first = made.writing
                     LOSSES[loss](made.ways[first])
         (other,) = made.writers.keys() - {first}
-        assert (text_of(pieces), answer.result.text, answer.node) == (STORY, STORY, other)
+        assert (text_of(pieces), answer.result.text) == (STORY, STORY)
         assert in_order(pieces)
         assert not any(isinstance(piece, Restarted) for piece in pieces)
+        if linked and loss == "cut" and answer.node == first:
+            return  # the link was made anew at once, and the answer went on over it
+        assert answer.node == other
         (note,) = answer.notes
         assert note.startswith(f"{first} was lost after ")
