@@ -7,6 +7,7 @@ close. On a network that is not home it neither announces nor listens.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -83,6 +84,7 @@ class Discovery:
         self._waiting: dict[str, NodeId] = {}
         self._strangers: dict[str, None] = {}
         self._wake = asyncio.Event()
+        self._look_again = asyncio.Event()
         self._matcher = Matcher({}, state.identity.node_id)
         self._ground = NOWHERE
         self._window = 0, ""
@@ -98,6 +100,10 @@ class Discovery:
     def listens(self) -> bool:
         """Whether this node listens on any network now."""
         return self._ground != NOWHERE
+
+    def window_closed(self) -> None:
+        """Take the window's announcement back at once: who pairs another device next must not find this one."""
+        self._look_again.set()
 
     async def run(self) -> None:
         """Announce and listen until cancelled, wherever this device goes. Never raises by itself."""
@@ -169,7 +175,10 @@ class Discovery:
             if self._clock() - asked_s >= REFRESH_S:
                 asked_s = self._clock()
                 await opened.ask(SERVICE)
-            await asyncio.sleep(TICK_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TICK_S):
+                    await self._look_again.wait()
+            self._look_again.clear()
 
     def _wanted(self) -> tuple[set[Plate], Matcher]:
         """Return what to announce now, and today's names of the paired devices. Blocks for the disk."""

@@ -10,7 +10,6 @@ from dataclasses import replace
 
 from models.types import Label
 from peers import membership, offer
-from peers.book import Peer
 from peers.offer import Offer
 from peers.pairing import WINDOW_S, Me, Window
 from peers.pairing_messages import PairRefused
@@ -34,13 +33,13 @@ class PairingHost:
         state: NodeState,
         me: Me,
         *,
-        paired: Callable[[Peer], None] = lambda peer: None,
+        closed: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`paired` is told of each device that was paired."""
+        """`closed` is called, in any thread, when a window has closed, by a pairing or by wrong codes."""
         self._state = state
         self._me = me
-        self._paired = paired
+        self._closed = closed
         self._clock = clock
         self._releaser = Releaser(state.ledger)
         self._offer: Offer | None = None
@@ -61,9 +60,9 @@ class PairingHost:
         if window.paired is not None:
             peer = membership.admit(self._state, window.paired, self._offer.grant)
             logger.info("paired with %s", peer.name)
-            self._paired(peer)
         if not window.is_open(now_s):
             offer.close(self._state.folder)
+            self._closed()
         if answered == _REFUSED:
             return None
         return self._releaser.release(

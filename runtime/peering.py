@@ -108,7 +108,14 @@ async def peering(
                 "that holds it, or choose another: covey up --peer-port 4500"
             ) from error
         place = Address(host, server.port)
-        hosts.append(PairingHost(state, membership.me(state, own_name(), texts_of(host, server.port))))
+        me = membership.me(state, own_name(), texts_of(host, server.port))
+        loop = asyncio.get_running_loop()
+
+        def closed() -> None:
+            if found:
+                loop.call_soon_threadsafe(found[0].window_closed)
+
+        hosts.append(PairingHost(state, me, closed=closed))
         stack.enter_context(announced(state.folder, place))
         await stack.enter_async_context(in_background(facts.watch()))
         dialer = await stack.enter_async_context(linking(node, state, server, boot))

@@ -302,6 +302,20 @@ async def test_a_pairing_window_is_announced_under_the_name_that_its_owner_chose
         await until(lambda: [plate.service for plate in air.plates] == [SERVICE])
 
 
+async def test_a_window_that_pairing_closed_is_taken_back_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    air = Air()
+    async with station(tmp_path / "a", air, "10.0.0.1") as a:
+        offer.write(a.state.folder, Offer((new_pin(),), own_device(), START_NS, "", sign="kitchen"))
+        await until(lambda: len(air.plates) == 2)
+        monkeypatch.setattr(discovery, "TICK_S", 60.0)
+        await asyncio.sleep(0.1)
+        offer.close(a.state.folder)
+        a.discovery.window_closed()
+        await until(lambda: [plate.service for plate in air.plates] == [SERVICE])
+
+
 async def test_without_a_window_the_search_ends_and_nothing_is_found() -> None:
     async with asyncio.timeout(3 * FIND_S):
         assert await windows_found(discovery.ground([lan("10.0.0.9")]), Air().opening) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import sqlite3
 import time
@@ -14,11 +15,14 @@ import pytest
 from models.backends.scripted import ScriptedPool, ScriptedText
 from models.errors import InputError, NotInstalled
 from models.types import Request, last
-from peers import membership
+from peers import discovery, membership, offer
 from peers.client import PeerClient
-from peers.codes import Address
+from peers.codes import Address, new_pin
 from peers.grants import own_device
+from peers.joining import join
+from peers.mdns import WINDOW
 from peers.node_id import NodeId
+from peers.offer import Offer
 from peers.pairing import Paired
 from peers.remote import RemoteSpecialist
 from peers.state import NodeState, open_state
@@ -29,6 +33,7 @@ from runtime.own_state import own_state
 from runtime.peering import PeerPortInUse, peering
 from runtime.reach import reach
 from runtime.trace.store import TraceStore
+from tests.peers.fake_multicast import Air
 from tests.runtime.household import device, pair
 
 MODEL = "smollm2-135m"
@@ -133,3 +138,30 @@ def test_two_running_nodes_keep_a_link_and_the_owner_sees_how_the_other_is(tmp_p
         while laptop.run("peers", "list")["peers"][0]["link"]["health"] != "down":
             assert time.monotonic() - before < 5, "the end of the other node was not noticed"
     assert laptop.run("peers", "list")["peers"][0]["link"] is None
+
+
+async def test_who_was_just_paired_is_not_found_as_a_device_that_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its owner types the next device's code at once: a window that is still announced would be spoken to instead."""
+    monkeypatch.setattr(discovery, "TICK_S", 0.05)
+    air, code, laptop = Air(), new_pin(), open_state(tmp_path / "laptop", machine="")
+    async with (
+        open_node(tmp_path / "kitchen", pool=ScriptedPool()) as node,
+        peering(node, 0, "lo", opening=air.opening) as place,
+    ):
+        assert isinstance(place, Address)
+        kitchen = own_state(node.home, node.settings)
+        offer.write(kitchen.folder, Offer((code,), own_device(), kitchen.peers.now_ns()))
+        async with asyncio.timeout(10):
+            while not shows(air):  # noqa: ASYNC110  # what is waited for has no event
+                await asyncio.sleep(0.01)
+            monkeypatch.setattr(discovery, "TICK_S", 60.0)
+            await asyncio.sleep(0.2)
+            await join(laptop, membership.me(laptop, "laptop"), code, [place], own_device())
+            while shows(air):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+
+def shows(air: Air) -> bool:
+    return any(plate.service == WINDOW for plate in air.plates)
