@@ -53,8 +53,6 @@ class BatchSettings:
     """Most tokens of state kept beside the context; 0 leaves what ended requests held where it lies."""
     show_s: float = 0.0
     """Seconds between two times that pieces of answers are shown; 0 shows every token at once."""
-    apart: bool = False
-    """Each sequence has a piece of memory of its own, see `States`."""
     shares_prefixes: bool = True
     """False for a model whose state can't be cut in the middle (recurrent ones)."""
 
@@ -85,7 +83,6 @@ class Batch:
             capacity=settings.kv_tokens,
             sequences=settings.slots,
             scratch=settings.scratch,
-            apart=settings.apart,
         )
         self._seats = [Seat(i) for i in range(settings.slots)]
         self._waiting: deque[Job] = deque()

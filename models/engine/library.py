@@ -196,12 +196,16 @@ class Library:
         return np.frombuffer(memoryview(row), np.float32)
 
     def copy(self, source: int, target: int, length: int) -> None:
-        """Give an empty `target` the first `length` tokens of `source`'s state."""
-        if self.settings.reproducible:  # between pieces of memory only whole states can be copied
-            llama.llama_memory_seq_cp(self._memory, source, target, 0, -1)
-            self.cut(target, length)
-        else:
+        """Give an empty `target` the first `length` tokens of `source`'s state.
+
+        Between pieces of memory llama.cpp copies only when it next computes, and then what `source` holds by then.
+        """
+        if not self.settings.reproducible:
             llama.llama_memory_seq_cp(self._memory, source, target, 0, length)
+            return
+        copied = self._put(target, self._taken(source))
+        assert copied, "what fits one sequence fits another"
+        self.cut(target, length)
 
     def cut(self, sequence: int, length: int) -> None:
         """Forget a sequence's state from place `length` on."""
@@ -209,15 +213,20 @@ class Library:
 
     def state(self, sequence: int) -> bytes:
         """Return the state of a sequence as bytes that `restore` takes."""
-        size = llama.llama_state_seq_get_size(self._context, sequence)
-        buffer = (ctypes.c_uint8 * size)()
-        written = llama.llama_state_seq_get_data(self._context, buffer, size, sequence)
-        return bytes(memoryview(buffer)[:written])
+        return bytes(self._taken(sequence))
 
     def restore(self, sequence: int, state: bytes) -> bool:
         """Give an empty sequence a state; False where it does not fit this context."""
-        buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
-        return bool(llama.llama_state_seq_set_data(self._context, buffer, len(state), sequence))
+        return self._put(sequence, (ctypes.c_uint8 * len(state)).from_buffer_copy(state))
+
+    def _taken(self, sequence: int) -> ctypes.Array[ctypes.c_uint8]:
+        size = llama.llama_state_seq_get_size(self._context, sequence)
+        state: ctypes.Array[ctypes.c_uint8] = (ctypes.c_uint8 * size)()
+        llama.llama_state_seq_get_data(self._context, state, size, sequence)
+        return state
+
+    def _put(self, sequence: int, state: ctypes.Array[ctypes.c_uint8]) -> bool:
+        return bool(llama.llama_state_seq_set_data(self._context, state, len(state), sequence))
 
     def close(self) -> None:
         llama.llama_batch_free(self._batch)

@@ -27,11 +27,9 @@ class Computes(Protocol):
 class States:
     """All sequences of one context: those of requests first, then scratch ones that are empty between steps."""
 
-    def __init__(self, library: Computes, *, capacity: int, sequences: int, scratch: int, apart: bool = False) -> None:
-        """`apart`: each sequence has a piece of memory of its own."""
+    def __init__(self, library: Computes, *, capacity: int, sequences: int, scratch: int) -> None:
         self._library = library
         self._cells = Cells(capacity, sequences + scratch)
-        self._apart = apart
         self.scratch = range(sequences, sequences + scratch)
 
     @property
@@ -87,15 +85,12 @@ class States:
         self._cells.cut(sequence, 0)
 
     def saved(self, sequence: int, length: int) -> bytes:
-        """Return the state of the first `length` tokens, to be kept. Logits handed out before no longer hold."""
+        """Return the state of the first `length` tokens, to be kept."""
         if length == len(self.tokens(sequence)):
             return self._library.state(sequence)
         spare = self.scratch[-1]
         self.copy(sequence, spare, length)
         try:
-            if self._apart:  # between pieces of memory the library copies only when it next computes
-                self._library.decode([Row(self.tokens(sequence)[length], length, spare, False)])
-                self._library.cut(spare, length)
             return self._library.state(spare)
         finally:
             self.cut(spare, 0)

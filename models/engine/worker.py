@@ -85,7 +85,6 @@ class Worker:
                 rows=rows,
                 shelf_tokens=int(load["shelf_tokens"]),
                 show_s=float(load["show_s"]),
-                apart=bool(load["reproducible"]),
                 shares_prefixes=self._library.shares_prefixes,
             ),
             progressed=self._progressed,

@@ -77,7 +77,7 @@ def answer(library: Library, prompt: str, most: int, *, lookup: Lookup | None, *
     steps: list[Answer] = []
     batch = Batch(
         library,
-        BatchSettings(context_tokens=512, kv_tokens=512 * 3, slots=2, scratch=1, rows=32, apart=True),
+        BatchSettings(context_tokens=512, kv_tokens=512 * 3, slots=2, scratch=1, rows=32),
         progressed=steps.append,
         done=lambda job, usage, weights: None,
         failed=lambda job, error: failures.append(error),
