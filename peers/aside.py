@@ -22,5 +22,12 @@ class Aside:
         """Return what the work comes to; `size_bytes` are what it reads."""
         if size_bytes <= LARGE_BYTES:
             return work()
-        async with self._one:
-            return await asyncio.to_thread(work)
+        await self._one.acquire()
+        working = asyncio.ensure_future(asyncio.to_thread(work))
+        working.add_done_callback(self._done)  # not before: a thread goes on when nobody waits for it any more
+        return await asyncio.shield(working)
+
+    def _done(self, working: asyncio.Future[T]) -> None:
+        self._one.release()
+        if not working.cancelled():
+            working.exception()  # who waits for it is told; that nobody does is no news
