@@ -3,17 +3,19 @@
 A message of the WebSocket is a channel's number, flags, and a piece of what is said there. The side
 that dialled begins channels with odd numbers, the other one with even numbers, each higher than all
 before. On its channel a request and its answer are the same bytes as over HTTP. Bytes in, events out:
-no socket, no clock; whatever comes in, memory is bounded.
+no socket, no clock; whatever comes in, memory is bounded, as what comes of requests is counted outside.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntFlag
 
-from peers.codec import MAX_MESSAGE_BYTES, FrameReader, refused
+from peers.arrivals import MAX_BODY_BYTES, Arrival
+from peers.codec import FrameReader, refused
+from peers.errors import PeerBusy
 
 HEADER = struct.Struct(">IB")
 MAX_PIECE_BYTES = 64 * 1024
@@ -22,12 +24,8 @@ MAX_OWN_BYTES = 2**20
 """Of one message of the link itself: 256 skill cards with their prefixes."""
 MAX_OWN_VALUES = 2**16
 """Of one message of the link itself: three times what these cards have, and read within some milliseconds."""
-MAX_BODY_BYTES = MAX_MESSAGE_BYTES + 64 * 1024
-"""Of one request: a message of the greatest size, its frame headers, and a hello before it."""
 MAX_OPEN = 16
 """Pieces of work of the other side at once; its grant allows fewer."""
-MAX_ARRIVING_BYTES = 2 * MAX_BODY_BYTES
-"""Of all requests that are not whole yet, together."""
 
 
 class Flag(IntFlag):
@@ -49,10 +47,10 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A whole request of the other side."""
+    """A whole request of the other side. It is let go when it was read, or when its channel is closed."""
 
     channel: int
-    body: bytes
+    arrival: Arrival
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +76,28 @@ class TooMany:
     channel: int
 
 
-Event = Said | Asked | Answered | GivenUp | TooMany
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """More came of a request than there is room for now; its channel is over but for this error."""
+
+    channel: int
+    error: PeerBusy
+
+
+Event = Said | Asked | Answered | GivenUp | TooMany | Refused
 
 
 class Channels:
     """What is open between two devices."""
 
-    def __init__(self, *, dialled: bool) -> None:
-        """`dialled`: whether this side did."""
+    def __init__(self, begin: Callable[[], Arrival], *, dialled: bool) -> None:
+        """`begin` gives what a request of the other side comes into; `dialled`: whether this side did."""
+        self._begin = begin
         self._own_first = 1 if dialled else 2
         self._next = self._own_first
         self._ours: set[int] = set()
-        self._arriving: dict[int, bytearray] = {}
-        self._answering: set[int] = set()
+        self._arriving: dict[int, Arrival] = {}
+        self._answering: dict[int, Arrival] = {}
         self._highest_theirs = 0
         self._reader = FrameReader(limit=MAX_OWN_BYTES)
 
@@ -104,8 +111,18 @@ class Channels:
     def close(self, channel: int) -> None:
         """Forget a channel; what still comes there is ignored."""
         self._ours.discard(channel)
-        self._answering.discard(channel)
-        self._arriving.pop(channel, None)
+        for arrival in (self._arriving.pop(channel, None), self._answering.pop(channel, None)):
+            if arrival is not None:
+                arrival.let_go()
+
+    def close_all(self) -> None:
+        """The link is over."""
+        for channel in [*self._ours, *self._arriving, *self._answering]:
+            self.close(channel)
+
+    def late(self) -> list[int]:
+        """Return the channels of requests that should be whole by now."""
+        return [channel for channel, arrival in self._arriving.items() if arrival.is_late]
 
     def receive(self, payload: bytes) -> list[Event]:
         """Take one message of the WebSocket. Raises RemoteProtocolError."""
@@ -144,7 +161,7 @@ class Channels:
                 return []
             if len(self._arriving) + len(self._answering) >= MAX_OPEN:
                 return [TooMany(channel)]
-            self._arriving[channel] = bytearray()
+            self._arriving[channel] = self._begin()
         if flags & Flag.RESET:
             known = channel in self._arriving or channel in self._answering
             self.close(channel)
@@ -156,17 +173,19 @@ class Channels:
         return self._arrived(channel, data, ended=bool(flags & Flag.END))
 
     def _arrived(self, channel: int, data: bytes, *, ended: bool) -> list[Event]:
-        body = self._arriving[channel]
-        together = len(data) + sum(map(len, self._arriving.values()))
-        if len(body) + len(data) > MAX_BODY_BYTES or together > MAX_ARRIVING_BYTES:
+        arrival = self._arriving[channel]
+        if len(arrival) + len(data) > MAX_BODY_BYTES:
             self.close(channel)
             return [TooMany(channel)]
-        body += data
+        try:
+            arrival.add(data)
+        except PeerBusy as error:
+            self.close(channel)
+            return [Refused(channel, error)]
         if not ended:
             return []
-        del self._arriving[channel]
-        self._answering.add(channel)
-        return [Asked(channel, bytes(body))]
+        self._answering[channel] = self._arriving.pop(channel)
+        return [Asked(channel, arrival)]
 
 
 def piece(channel: int, data: bytes = b"", flags: Flag = Flag.NONE) -> bytes:

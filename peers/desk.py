@@ -18,6 +18,7 @@ from models.errors import ModelsError, NotInstalled
 from models.types import Chunk, Label, Request, Result
 from peers import codec
 from peers.answering import Works
+from peers.arrivals import Arrival, Arrivals
 from peers.aside import Aside
 from peers.audit import Act, Happening
 from peers.book import Peer, with_peer
@@ -103,6 +104,8 @@ class Desk:
         self.gate = Gate(state.peers)
         self.is_draining = False
         """Whether this device is about to stop or sleep: nothing new is taken in."""
+        self.arrivals = Arrivals(clock)
+        """What comes of requests is counted here, whichever way it comes."""
         self.seldom = Seldom(state.audit, clock)
         """Where what others can cause without end is written down."""
         self._state = state
@@ -132,11 +135,11 @@ class Desk:
         return Hello(boot=self._boot)
 
     @asynccontextmanager
-    async def taken(self, peer: Peer, body: bytes) -> AsyncIterator[Job]:
+    async def taken(self, peer: Peer, arrival: Arrival) -> AsyncIterator[Job]:
         """Let a request in and count it while the block lasts. Raises PeersError when it is not let in."""
-        size_bytes = len(body)
-        hello, subtask = await self._aside(size_bytes, partial(_read, body))
-        del body  # as long as the work takes nobody needs its bytes any more
+        size_bytes = len(arrival)
+        with arrival:  # as long as the work takes nobody needs its bytes any more
+            hello, subtask = await self._aside(size_bytes, partial(_read, arrival))
         job = Job(peer, subtask, agree(self.hello(), hello, before=peer.version), size_bytes)
         self.gate.check(peer, subtask)
         if self._state.identity.node_id in subtask.hops:
@@ -280,9 +283,9 @@ async def _taken_by(peer: Peer, send: Send, piece: Released[bytes]) -> None:
         raise PeerLost(f"{peer.name} took no byte of its answer for {STALLED_S:g} s. Check its connection.") from error
 
 
-def _read(body: bytes) -> tuple[Hello, Subtask]:
+def _read(arrival: Arrival) -> tuple[Hello, Subtask]:
     reader = codec.FrameReader()
-    messages = reader.feed(body)
+    messages = reader.feed(arrival.whole())
     reader.end()
     if len(messages) != 2:
         raise RemoteProtocolError(

@@ -8,9 +8,10 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from models.errors import ModelsError
 from peers import codec
+from peers.arrivals import Arrival
 from peers.channels import Channels, Flag, piece, pieces
 from peers.desk import Desk, Send
-from peers.errors import PeerLost, PeersError
+from peers.errors import PeerBusy, PeerLost, PeersError
 from peers.inbox import Inbox
 from peers.node_id import NodeId
 from peers.release import Released, sending
@@ -53,28 +54,49 @@ class Handovers:
         try:
             with sending(released):
                 for part in pieces(channel, body, ended=True):
+                    if inbox.ended:  # refused in the middle
+                        break
                     await self._out(part)
             while (data := await inbox.get()) is not None:
                 yield data
         finally:
             del self._inboxes[channel]
             if not inbox.ended:
-                self._give_up(channel)
+                self.give_up(channel)
 
     def answered(self, channel: int, data: bytes, *, ended: bool) -> None:
         """Take a part of the answer to a request of ours."""
         self._inboxes[channel].put(data, ended=ended)
 
-    def begin(self, channel: int, body: bytes, group: asyncio.TaskGroup) -> None:
+    def begin(self, channel: int, arrival: Arrival, group: asyncio.TaskGroup) -> None:
         """Do what the other side asks for."""
-        self._serving[channel] = group.create_task(self._serve(channel, body))
+        self._serving[channel] = group.create_task(self._serve(channel, arrival))
+
+    async def refuse(self, channel: int, error: PeerBusy) -> None:
+        """Say why a request is not taken in; it counts as one that was asked."""
+        peer = self._desk.gate.paired(self._node)
+        if peer is None:
+            return
+        try:
+            await self._desk.gate.pace(peer)
+        except PeerBusy as too_often:
+            error = too_often
+        _, failed = await self._desk.refused(peer, error)
+        for part in pieces(channel, codec.frames(failed.pack()), ended=True):
+            await self._out(part)
+
+    def give_up(self, channel: int) -> None:
+        """Have the other side told that a channel is over."""
+        self._channels.close(channel)
+        self._resets.append(channel)
+        self._poke()
 
     def given_up(self, channel: int) -> None:
         """The other side ended a channel before its end."""
         if channel in self._inboxes:
             self._inboxes[channel].fail(PeerLost(f"{self._name} gave the work up. Ask again in a moment."))
-        elif channel in self._serving:
-            self._serving[channel].cancel()
+        elif (serving := self._serving.pop(channel, None)) is not None:
+            serving.cancel()  # one that had not begun has no end either
 
     async def reset(self) -> None:
         """Tell the other side which channels were given up here."""
@@ -92,10 +114,10 @@ class Handovers:
         for inbox in self._inboxes.values():
             inbox.fail(lost)
 
-    async def _serve(self, channel: int, body: bytes) -> None:
+    async def _serve(self, channel: int, arrival: Arrival) -> None:
         whole = False
         try:
-            await self._answer(channel, body)
+            await self._answer(channel, arrival)
             await self._out(piece(channel, flags=Flag.END))
             whole = True
         except PeerLost:
@@ -104,9 +126,9 @@ class Handovers:
             self._serving.pop(channel, None)
             self._channels.close(channel)
             if not whole:
-                self._give_up(channel)
+                self.give_up(channel)
 
-    async def _answer(self, channel: int, body: bytes) -> None:
+    async def _answer(self, channel: int, arrival: Arrival) -> None:
         async def send(said: Released[bytes]) -> None:
             for part in pieces(channel, said.value_for(self._node)):
                 await self._out(part)
@@ -119,7 +141,7 @@ class Handovers:
             raise PeerLost("it is no longer paired")
         try:
             await self._desk.gate.pace(peer)
-            async with self._desk.taken(peer, body) as job:
+            async with self._desk.taken(peer, arrival) as job:
                 await self._desk.answer(job, begin)
         except PeerLost:
             raise
@@ -127,8 +149,3 @@ class Handovers:
             _, failed = await self._desk.refused(peer, error)
             for part in pieces(channel, codec.frames(failed.pack())):
                 await self._out(part)
-
-    def _give_up(self, channel: int) -> None:
-        self._channels.close(channel)
-        self._resets.append(channel)
-        self._poke()

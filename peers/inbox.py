@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from peers.channels import MAX_BODY_BYTES
+from peers.arrivals import MAX_BODY_BYTES
 from peers.errors import PeerLost
 
 

@@ -14,6 +14,7 @@ import struct
 import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
+from functools import partial
 
 import aiohttp
 from aiohttp import WSMsgType, web
@@ -31,6 +32,7 @@ from peers.channels import (
     Event,
     Flag,
     GivenUp,
+    Refused,
     Said,
     TooMany,
     piece,
@@ -97,7 +99,7 @@ class Link:
         self._socket = socket
         self._clock = clock
         self._pulse = liveness.begun(clock())
-        self._channels = Channels(dialled=dialled)
+        self._channels = Channels(partial(station.desk.arrivals.begin, peer.node_id), dialled=dialled)
         self._tidings = Tidings(station, peer)
         label = min(Label.PERSONAL, peer.grant.label) if is_insider(peer) else Label.PUBLIC
         recipient = replace(peer.recipient(), capabilities=None)
@@ -246,8 +248,10 @@ class Link:
             case Said(message):
                 await self._count_word(len(message))
                 self._note(await self._tidings.hear(message, self.neighbour, self._clock()))
-            case Asked(channel, body):
-                self._handovers.begin(channel, body, group)
+            case Asked(channel, arrival):
+                self._handovers.begin(channel, arrival, group)
+            case Refused(channel, error):
+                await self._handovers.refuse(channel, error)
             case Answered(channel, data, ended):
                 self._handovers.answered(channel, data, ended=ended)
             case GivenUp(channel):
@@ -284,6 +288,8 @@ class Link:
             await asyncio.sleep(TICK_S / 2)
             if self._station.desk.gate.paired(self.node) is None:
                 self.end(UNPAIRED)
+            for channel in self._channels.late():
+                self._handovers.give_up(channel)
             now, health = self._clock(), self.health
             if self._doubted_s is not None and now - self._doubted_s > DOUBT_S:
                 raise PeerLost(f"{self.name} did not answer after this device woke up.")
@@ -310,6 +316,7 @@ class Link:
         await self._words.acquire(words)
 
     async def _put_away(self) -> None:
+        self._channels.close_all()
         with contextlib.suppress(PeersError):
             await self._outflow.close()
             await asyncio.to_thread(self._tidings.close)

@@ -12,7 +12,7 @@ import logging
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 
 from aiohttp import web
@@ -21,7 +21,7 @@ from aiohttp.typedefs import Middleware
 
 from models.errors import ModelsError
 from peers import codec, tls
-from peers.arrivals import Arrivals, Count
+from peers.arrivals import MAX_BODY_BYTES
 from peers.blob_serving import BlobServing
 from peers.book import Book, Peer
 from peers.client import addresses_of
@@ -43,8 +43,6 @@ from peers.state import NodeState
 from peers.station import Facts, NoFacts, Station
 from peers.upkeep import kept_up
 
-MAX_BODY_BYTES = codec.MAX_MESSAGE_BYTES + 64 * 1024
-"""One message of the greatest size, its frame headers, and a hello before it."""
 MAX_CHECK_BYTES = 4096
 """A hello and a check have less than two hundred."""
 WATCH_S = 0.25
@@ -88,7 +86,6 @@ class PeerServer:
         self.links = Links(Station(state, self._desk, Neighbourhood(), self.facts, Hints()), clock=clock)
         self._blobs = None if shelf is None else BlobServing(state, self._gate, shelf, pace=pace)
         self._tls: tuple[tuple[bytes, ...], ssl.SSLContext] | None = None
-        self._arrivals = Arrivals()
         self._found: tuple[Book, Collection[str]] = (Book(), ())
         self.port = 0
         """The port it listens on; set when it serves."""
@@ -177,8 +174,9 @@ class PeerServer:
     async def _pair(self, request: web.Request) -> web.StreamResponse:
         if (request.content_length or 0) > MAX_PAIRING_BYTES:
             return web.Response(status=413)
-        data = await _body(request, MAX_PAIRING_BYTES)
-        answered = None if data is None or self._pairing is None else await self._pairing(data)
+        data = bytearray()
+        came = await _came(request, MAX_PAIRING_BYTES, data.extend)
+        answered = await self._pairing(bytes(data)) if came and self._pairing is not None else None
         if answered is None:
             return web.Response(body=REFUSED)
         with sending(answered):
@@ -229,10 +227,10 @@ class PeerServer:
             return web.Response(status=404)
         try:
             await self._gate.pace(peer)
-            data = await _body(request, MAX_CHECK_BYTES)
-            if data is None:
+            data = bytearray()
+            if not await _came(request, MAX_CHECK_BYTES, data.extend):
                 return web.Response(status=413)
-            answered = await self._checks(peer, data, host_of(request.transport))
+            answered = await self._checks(peer, bytes(data), host_of(request.transport))
         except (PeersError, ModelsError) as error:
             return await self._refuse(peer, error)
         with sending(answered):
@@ -246,14 +244,11 @@ class PeerServer:
             return web.Response(status=403)
         try:
             await self._gate.pace(peer)
-            async with AsyncExitStack() as stack:
-                with self._arrivals.of(peer.node_id) as count:
-                    data = await _body(request, MAX_BODY_BYTES, count)
-                    if data is None:
-                        return web.Response(status=413)
-                    job = await stack.enter_async_context(self._desk.taken(peer, data))
-                del data
-                return await self._answer(request, job)
+            with self._desk.arrivals.begin(peer.node_id) as arrival:
+                if not await _came(request, MAX_BODY_BYTES, arrival.add):
+                    return web.Response(status=413)
+                async with self._desk.taken(peer, arrival) as job:
+                    return await self._answer(request, job)
         except (PeersError, ModelsError) as error:
             return await self._refuse(peer, error)
 
@@ -296,16 +291,19 @@ def _holding(inside: Inside) -> Middleware:
     return hold
 
 
-async def _body(request: web.Request, limit: int, count: Count = lambda size_bytes: None) -> bytes | None:
-    """Return the body; None when it is longer than the limit, broken, or does not come in time. Raises as `count`."""
-    data = bytearray()
+async def _came(request: web.Request, limit: int, take: Callable[[bytes], None]) -> bool:
+    """Give the body to `take` part by part; return whether it came whole and in time, and is not above the limit.
+
+    Raises as `take` does.
+    """
+    size_bytes = 0
     try:
         async with asyncio.timeout(BODY_S):
             async for part in request.content.iter_any():
-                count(len(part))
-                data += part
-                if len(data) > limit:
-                    return None
+                size_bytes += len(part)
+                if size_bytes > limit:
+                    return False
+                take(part)
     except (TimeoutError, web.RequestPayloadError):
-        return None
-    return bytes(data)
+        return False
+    return True

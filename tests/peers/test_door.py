@@ -19,8 +19,8 @@ import pytest
 
 from models.types import last
 from peers import codec, door, handshakes, membership, server, tls
+from peers.arrivals import MAX_BODY_BYTES
 from peers.inside import MAX_PER_DEVICE, Inside
-from peers.server import MAX_BODY_BYTES
 from tests.peers.scripts import REQUEST, WORDS, until
 from tests.peers.swarm import Node, pair, running
 

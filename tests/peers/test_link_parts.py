@@ -13,7 +13,7 @@ from typing import cast
 import pytest
 
 from models.types import Label
-from peers.channels import MAX_BODY_BYTES
+from peers.arrivals import MAX_BODY_BYTES
 from peers.codes import Address
 from peers.errors import PeerLost
 from peers.hints import MAX_PLACES, Hints

@@ -6,13 +6,16 @@ import ast
 import base64
 import json
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from peers.arrivals import Arrivals
 from peers.chain_entry import Head, is_signed
 from peers.channels import Asked, Channels
+from peers.node_id import NodeId
 from peers.tombstones import Tombstone, is_genuine
 from tests.peers import second_reader as second
 from tests.peers import vectors
@@ -134,9 +137,9 @@ def test_pieces_of_a_link_are_put_together_again() -> None:
 
 
 def test_this_version_reads_the_pieces_too() -> None:
-    other_side = Channels(dialled=False)
+    other_side = Channels(partial(Arrivals().begin, NodeId("A" * 52)), dialled=False)
     first, last = (other_side.receive(bytes.fromhex(one)) for one in V1["link"]["on_channel_3"])
     assert first == []
     (asked,) = last
     assert isinstance(asked, Asked)
-    assert [second.message(one)["kind"] for one in second.frames(asked.body)] == ["hello", "accepted"]
+    assert [second.message(one)["kind"] for one in second.frames(asked.arrival.whole())] == ["hello", "accepted"]
