@@ -92,6 +92,7 @@ class Dialer:
                 before = paired
                 if self._sleeps.noticed():
                     logger.info("this device slept: its links are made anew")
+                    self._links.resume()
                     self.woken()
                 await asyncio.sleep(LOOK_S)
 

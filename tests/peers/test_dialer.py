@@ -16,6 +16,7 @@ from peers.codes import Address
 from peers.dialer import LATELY_S, Dialer
 from peers.errors import UnknownPeer
 from peers.liveness import LONGEST_WAIT_S, RETURN_WAIT_S, wait_s
+from peers.sleeps import Sleeps
 from tests.peers.nodes import Clock
 from tests.peers.scripts import until
 from tests.peers.swarm import running
@@ -44,6 +45,21 @@ async def test_a_lost_device_is_back_within_five_seconds_of_the_network_however_
             asked.clear()
             await until(lambda: len(asked) > 1)
             assert asked[-1][1] == LONGEST_WAIT_S
+        finally:
+            dialling.cancel()
+            await asyncio.wait({dialling})
+
+
+async def test_a_wake_that_only_the_clocks_tell_of_ends_the_refusing_of_work_before_the_sleep(tmp_path: Path) -> None:
+    always = Clock()
+    async with running(tmp_path, "kitchen") as kitchen:
+        sleeps = Sleeps(lambda: 0.0, always.seconds)
+        dialling = asyncio.create_task(Dialer(kitchen.links, kitchen.client, sleeps=sleeps).run())
+        try:
+            await kitchen.links.pause()
+            assert kitchen.links.station.desk.is_draining
+            always.pass_s(3600)
+            await until(lambda: not kitchen.links.station.desk.is_draining)
         finally:
             dialling.cancel()
             await asyncio.wait({dialling})
