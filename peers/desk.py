@@ -102,8 +102,10 @@ class Desk:
     ) -> None:
         """`relay` does what is for a hub of this device. `queue`: tasks that wait here now."""
         self.gate = Gate(state.peers)
-        self.is_draining = False
-        """Whether this device is about to stop or sleep: nothing new is taken in."""
+        self.is_stopping = False
+        """Whether this node is about to stop, or lends itself to nobody: nothing new is taken in."""
+        self.is_sleeping = False
+        """Whether this device is about to sleep: nothing new is taken in until it woke."""
         self.arrivals = Arrivals(clock)
         """What comes of requests is counted here, whichever way it comes."""
         self.seldom = Seldom(state.audit, clock)
@@ -120,6 +122,11 @@ class Desk:
         self._running: set[_Running] = set()
         self._idle = asyncio.Event()
         self._idle.set()
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether nothing new is taken in."""
+        return self.is_stopping or self.is_sleeping
 
     @property
     def tasks(self) -> int:

@@ -95,7 +95,7 @@ class Links:
         Returns whether all of it ended.
         """
         desk = self.station.desk
-        desk.is_draining = True
+        desk.is_stopping = True
         self.poke()
         waits = {asyncio.create_task(desk.until_idle()), asyncio.create_task(hurry.wait())}
         try:
@@ -108,7 +108,7 @@ class Links:
 
     async def pause(self) -> None:
         """This device is about to sleep: take in no more work, and say so. Returns when all that hear it were told."""
-        self.station.desk.is_draining = True
+        self.station.desk.is_sleeping = True
         tellings = [asyncio.create_task(link.tell()) for link in self._open.values()]
         try:
             if tellings:
@@ -119,8 +119,8 @@ class Links:
             await asyncio.gather(*tellings, return_exceptions=True)
 
     def resume(self) -> None:
-        """It woke: take in work again, and say so."""
-        self.station.desk.is_draining = False
+        """It woke: take in work again unless this node is about to stop, and say so."""
+        self.station.desk.is_sleeping = False
         self.poke()
 
     def close(self) -> None:

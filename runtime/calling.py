@@ -32,7 +32,7 @@ async def called(home: Path, settings: Settings) -> AsyncIterator[Others]:
     """Give the paired devices that answer now, as long as the block lasts."""
     state = await asyncio.to_thread(own_state, home, settings)
     desk = Desk(state, _no_work)
-    desk.is_draining = True
+    desk.is_stopping = True
     links = Links(Station(state, desk, Neighbourhood(), NoFacts(), Hints()))
     async with PeerClient(state.identity, state.peers, linked=links.get) as client:
         dialling = asyncio.create_task(Dialer(links, client).run())

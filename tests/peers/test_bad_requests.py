@@ -128,7 +128,7 @@ async def test_a_wrong_request_has_its_answer_and_is_not_worked_on(
 ) -> None:
     async with pair(tmp_path) as (laptop, kitchen):
         kitchen.knows(laptop, wrong.grant)
-        kitchen.server.links.station.desk.is_draining = wrong.draining
+        kitchen.server.links.station.desk.is_stopping = wrong.draining
         async with way(laptop, kitchen) as ask:
             failed = refusal(await ask(body(laptop, wrong)))
             assert failed.code == wrong.code
@@ -141,7 +141,7 @@ async def test_work_that_comes_round_is_stopped_before_it_is_said_that_this_devi
     tmp_path: Path, way: Callable[[Node, Node], Any]
 ) -> None:
     async with pair(tmp_path) as (laptop, kitchen), way(laptop, kitchen) as ask:
-        kitchen.server.links.station.desk.is_draining = True
+        kitchen.server.links.station.desk.is_stopping = True
         failed = refusal(await ask(body(laptop, Wrong("loop", {"hops": [kitchen.id, laptop.id]}))))
         assert (failed.code, kitchen.asked) == ("loop", [])
 

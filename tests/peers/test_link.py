@@ -287,6 +287,23 @@ async def test_a_device_that_is_about_to_sleep_says_so_and_takes_work_again_when
         assert (await last(laptop.specialist(kitchen).run(REQUEST))).output == WORDS
 
 
+async def test_a_sleep_while_a_node_stops_does_not_have_it_take_work_again(tmp_path: Path) -> None:
+    go = asyncio.Event()
+    async with linked_pair(tmp_path) as (laptop, kitchen):
+        kitchen.script = waiting_for(go)
+        stream = laptop.specialist(kitchen).run(REQUEST)
+        await anext(stream)
+        draining = asyncio.create_task(kitchen.links.drain(5.0, asyncio.Event()))
+        await until(lambda: (beat := laptop.around.neighbours[kitchen.id].beat) is not None and beat.draining)
+        await kitchen.links.pause()
+        kitchen.links.resume()
+        with pytest.raises(PeerBusy, match="about to stop"):
+            await last(laptop.specialist(kitchen).run(replace(REQUEST, seed=3)))
+        go.set()
+        assert (await last(stream)).output == "one"
+        assert await draining
+
+
 @pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
 async def test_devices_that_have_ipv6_alone_are_linked(tmp_path: Path) -> None:
     async with (
