@@ -27,7 +27,7 @@ from peers.gate import Gate
 from peers.messages import Accepted, Done, Failed, Hello, Streamed, Subtask
 from peers.node_id import NodeId
 from peers.release import Released, Releaser, Stream, sending
-from peers.replays import Replays, key_of
+from peers.replays import Key, Replays, key_of
 from peers.seldom import Seldom
 from peers.state import NodeState
 from peers.version import agree
@@ -70,6 +70,8 @@ class Job:
 
     peer: Peer
     subtask: Subtask
+    key: Key | None
+    """Tells this work from other; None for work that may not be repeated unseen."""
     version: int
     """Of the wire, as agreed."""
     size_bytes: int
@@ -146,8 +148,8 @@ class Desk:
         """Let a request in and count it while the block lasts. Raises PeersError when it is not let in."""
         size_bytes = len(arrival)
         with arrival:  # as long as the work takes nobody needs its bytes any more
-            hello, subtask = await self._aside(size_bytes, partial(_read, arrival))
-        job = Job(peer, subtask, agree(self.hello(), hello, before=peer.version), size_bytes)
+            hello, subtask, key = await self._aside(size_bytes, partial(_read, peer.node_id, arrival))
+        job = Job(peer, subtask, key, agree(self.hello(), hello, before=peer.version), size_bytes)
         self.gate.check(peer, subtask)
         if self._state.identity.node_id in subtask.hops:
             raise WorkLoops("This work has been here before and can't be taken back. Ask with `--tier device`.")
@@ -160,7 +162,7 @@ class Desk:
 
     async def answer(self, job: Job, begin: Begin) -> None:
         """Do the work and send what is said of it, to the end. Raises PeersError when nothing was sent yet."""
-        known, queue = self._replays.find(job.peer.node_id, job.subtask), self._queue()
+        known, queue = self._replays.find(job.key), self._queue()
         async with AsyncExitStack() as stack:
             work = None if known else await stack.enter_async_context(self._works.joined(*self._wanted(job)))
             noting = asyncio.ensure_future(asyncio.to_thread(self._note, job))  # while it is worked on
@@ -182,7 +184,7 @@ class Desk:
                         await say(known)
                     elif work is not None and (done := await work.tell(say, queue)) is not None:
                         if not job.subtask.relay:  # what a hub said for another device is kept nowhere here
-                            self._replays.keep(job.peer.node_id, job.subtask, done)
+                            self._replays.keep(job.key, done)
             finally:
                 await asyncio.shield(asyncio.to_thread(opened.close))
 
@@ -221,7 +223,7 @@ class Desk:
 
     def _wanted(
         self, job: Job
-    ) -> tuple[tuple[NodeId, str, bytes] | None, Subtask, Callable[[Request], AsyncGenerator[Chunk | Result, None]]]:
+    ) -> tuple[Key | None, Subtask, Callable[[Request], AsyncGenerator[Chunk | Result, None]]]:
         peer, subtask = job.peer, job.subtask
         tokens = subtask.budget_tokens or peer.grant.limits.tokens_per_task
         limited = subtask.model_copy(update={"budget_tokens": tokens})
@@ -229,7 +231,7 @@ class Desk:
         def run(asked: Request) -> AsyncGenerator[Chunk | Result, None]:
             return self._relay(asked, peer, subtask.relay) if subtask.relay else self._handler(asked, peer)
 
-        return key_of(peer.node_id, subtask), limited, run
+        return job.key, limited, run
 
     async def _opened(self, job: Job) -> Stream:
         """Write down that an answer begins."""
@@ -290,7 +292,8 @@ async def _taken_by(peer: Peer, send: Send, piece: Released[bytes]) -> None:
         raise PeerLost(f"{peer.name} took no byte of its answer for {STALLED_S:g} s. Check its connection.") from error
 
 
-def _read(arrival: Arrival) -> tuple[Hello, Subtask]:
+def _read(node: NodeId, arrival: Arrival) -> tuple[Hello, Subtask, Key | None]:
+    """Return what a device asks, and the key of it; takes as long as its bytes are many."""
     reader = codec.FrameReader()
     messages = reader.feed(arrival.whole())
     reader.end()
@@ -298,4 +301,5 @@ def _read(arrival: Arrival) -> tuple[Hello, Subtask]:
         raise RemoteProtocolError(
             "A request of the other device was refused: it is no hello and subtask. Update Covey."
         )
-    return read(messages[0], Hello), read(messages[1], Subtask)
+    hello, subtask = read(messages[0], Hello), read(messages[1], Subtask)
+    return hello, subtask, key_of(node, subtask)

@@ -34,17 +34,15 @@ class Replays:
         self._kept: OrderedDict[Key, _Kept] = OrderedDict()
         self._bytes = 0
 
-    def find(self, peer: NodeId, subtask: Subtask) -> Done | None:
-        """Return how the very same request of this peer ended, if that is not long ago."""
+    def find(self, key: Key | None) -> Done | None:
+        """Return how the very same request ended, if that is not long ago."""
         self._expire()
-        key = key_of(peer, subtask)
         kept = self._kept.get(key) if key else None
         return kept.done if kept else None
 
-    def keep(self, peer: NodeId, subtask: Subtask, done: Done) -> None:
+    def keep(self, key: Key | None, done: Done) -> None:
         """Remember how a request ended; one without a key is not remembered."""
-        size, key = len(done.pack()), key_of(peer, subtask)
-        if key is None or size > MAX_BYTES:
+        if key is None or (size := len(done.pack())) > MAX_BYTES:
             return
         self._drop(key)
         self._kept[key] = _Kept(done, size, self._clock() + KEEP_S)
@@ -70,7 +68,7 @@ class Replays:
 def key_of(peer: NodeId, subtask: Subtask) -> Key | None:
     """Return what tells one piece of work from another; None for work that may not be repeated unseen.
 
-    A key that is used again for other work finds nothing.
+    A key that is used again for other work finds nothing. Takes as long as a large input takes to pack.
     """
     if not subtask.idempotency_key:
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ import pytest
 
 from models.errors import ModelsError, WorkerDied
 from models.types import Chunk, last
+from peers import codec
 from peers.conversions import subtask_of
 from peers.messages import Done
 from peers.node_id import of_key
-from peers.replays import Replays
+from peers.replays import Replays, key_of
 from tests.peers.nodes import Clock
 from tests.peers.scripts import REQUEST, WORDS, ending_in, until, waiting_for
 from tests.peers.swarm import count_to_five, pair
@@ -29,6 +31,24 @@ async def test_the_same_key_gives_the_same_answer_without_new_work(tmp_path: Pat
         assert len(kitchen.asked) == 1
         await last(laptop.specialist(kitchen).run(replace(keyed, input={"prompt": "Something else."})))
         assert len(kitchen.asked) == 2
+
+
+async def test_what_tells_a_large_request_from_others_is_worked_out_once_and_beside_the_event_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Packing and hashing 15 MiB takes some twenty milliseconds, in which no link would beat."""
+    large, threads, encode = replace(REQUEST, input={"prompt": "x" * 300_000}, idempotency_key="once"), [], codec.encode
+
+    def noting(message: codec.Message, *, limit: int = codec.MAX_MESSAGE_BYTES) -> bytes:
+        if "asked" in message:
+            threads.append(threading.get_ident())
+        return encode(message, limit=limit)
+
+    monkeypatch.setattr(codec, "encode", noting)
+    async with pair(tmp_path) as (laptop, kitchen):
+        assert (await last(laptop.specialist(kitchen).run(large))).output == WORDS
+    assert len(threads) == 1
+    assert threads[0] != threading.get_ident()
 
 
 async def test_a_repeat_while_the_first_runs_joins_it(tmp_path: Path) -> None:
@@ -94,22 +114,23 @@ async def test_work_that_failed_is_done_again_under_the_same_key(tmp_path: Path)
 )
 def test_a_key_that_is_used_again_for_other_work_finds_nothing(other: dict[str, Any]) -> None:
     replays, node, keyed = Replays(), of_key(b"laptop"), replace(REQUEST, idempotency_key="once")
-    replays.keep(node, subtask_of(keyed, "f" * 32, node), Done(output="x"))
-    assert replays.find(node, subtask_of(keyed, "e" * 32, node)) is not None
-    assert replays.find(node, subtask_of(replace(keyed, **other), "e" * 32, node)) is None
+    replays.keep(key_of(node, subtask_of(keyed, "f" * 32, node)), Done(output="x"))
+    assert replays.find(key_of(node, subtask_of(keyed, "e" * 32, node))) is not None
+    assert replays.find(key_of(node, subtask_of(replace(keyed, **other), "e" * 32, node))) is None
 
 
 def test_a_kept_answer_lasts_ten_minutes_and_little_memory() -> None:
     clock, node = Clock(), of_key(b"laptop")
     replays = Replays(clock.seconds)
     subtask = subtask_of(replace(REQUEST, idempotency_key="once"), "f" * 32, node)
-    replays.keep(node, subtask, Done(output="x"))
+    replays.keep(key_of(node, subtask), Done(output="x"))
     clock.pass_s(599)
-    assert replays.find(node, subtask) is not None
-    assert replays.find(of_key(b"other"), subtask) is None
+    assert replays.find(key_of(node, subtask)) is not None
+    assert replays.find(key_of(of_key(b"other"), subtask)) is None
     clock.pass_s(2)
-    assert replays.find(node, subtask) is None
-    for number in range(30):
-        replays.keep(node, subtask.model_copy(update={"idempotency_key": str(number)}), Done(text="x" * 2**20))
-    assert replays.find(node, subtask.model_copy(update={"idempotency_key": "0"})) is None
-    assert replays.find(node, subtask.model_copy(update={"idempotency_key": "29"})) is not None
+    assert replays.find(key_of(node, subtask)) is None
+    keys = [key_of(node, subtask.model_copy(update={"idempotency_key": str(number)})) for number in range(30)]
+    for key in keys:
+        replays.keep(key, Done(text="x" * 2**20))
+    assert replays.find(keys[0]) is None
+    assert replays.find(keys[29]) is not None
