@@ -37,7 +37,8 @@ LEAST_RELEVANCE = 0.05
 NONE = "none"
 _ENGLISH = frozenset("the what who whom whose which how when where why did does is are of".split())
 """Words of nearly every English question and of few others: the reranker reads English only."""
-_NAMED = re.compile(r"\d[\d.,]*|\b[A-Z][\w'-]+")
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_NAME = re.compile(r"\b[A-Z][\w'-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +180,9 @@ def quote_constraint(shown: Sequence[Passage]) -> Constraint:
 
 
 def sentence_constraint(quote: str) -> Constraint:
-    """Return the constraint: one line, one sentence, the quote somewhere in it."""
-    return Constraint("grammar", f"start: LINE\nLINE: /[^\\n.!?]{{0,120}}/ {json.dumps(quote)} /[^\\n.!?]{{0,120}}[.]/")
+    """Return the constraint: one line, one sentence, the quote somewhere in it; a dot in a number ends none."""
+    words = "/([^\\n.!?]|[0-9]([.][0-9]+)+){0,120}/"
+    return Constraint("grammar", f'start: LINE\nLINE: {words} {json.dumps(quote)} {words} "."')
 
 
 def located(answer: str, shown: Sequence[Passage]) -> Evidence | None:
@@ -224,7 +226,9 @@ def grounded(sentence: str, source: str) -> bool:
     """Return whether every number and every name of the sentence stands in the source."""
     known = source.lower()
     first = sentence.split(" ", 1)[0]
-    return all(found.rstrip(".,").lower() in known for found in _NAMED.findall(sentence) if found != first)
+    if not set(_NUMBER.findall(sentence)) <= set(_NUMBER.findall(source)):
+        return False
+    return all(found.lower() in known for found in _NAME.findall(sentence) if found != first)
 
 
 def _not_found(

@@ -10,8 +10,9 @@ import pytest
 from models.backend import GenerateCall
 from models.backends.scripted import ScriptedText
 from models.errors import InputError
+from models.grammar import accepts
 from models.passages import lexical_scores, passages, sentences
-from models.specialists.answer import grounded
+from models.specialists.answer import grounded, sentence_constraint
 from models.types import Json, RefusalCode
 from tests.models.asking import document, over, told
 
@@ -181,3 +182,16 @@ def test_words_of_the_question_rank_passages() -> None:
 def test_a_sentence_is_grounded_when_its_names_and_numbers_stand_in_the_source() -> None:
     assert grounded("It was Weller in 1821.", "Anna Weller built it in 1821")
     assert not grounded("It was Weller in 1822.", "Anna Weller built it in 1821")
+
+
+def test_a_number_with_a_dot_does_not_end_a_sentence() -> None:
+    made = sentence_constraint("Brunnen Kessler")
+    assert accepts(made, "Brunnen Kessler repaired it for 312.40 EUR under rule 1.2.3.")
+    assert accepts(made, "For 312.40 EUR by Brunnen Kessler.")
+    assert not accepts(made, "Brunnen Kessler repaired it. It cost much.")
+
+
+def test_a_sentence_that_cuts_a_number_short_is_not_grounded() -> None:
+    assert grounded("It cost 312.40 EUR.", "The pump was repaired for 312.40 EUR.")
+    assert not grounded("It cost 312.", "The pump was repaired for 312.40 EUR.")
+    assert not grounded("It was in 18.", "Anna Weller built it in 1821")
