@@ -36,7 +36,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib import import_module
 
 from models.errors import ModelsError
@@ -103,12 +103,17 @@ def _one(setup: Setup, name: str, *, write_page: bool) -> Report:
     if machine.is_busy():
         say(f"{name}: other programs use this machine now; the figures will say more about them")
     where = machine.describe()
+
+    def keep(report: Report) -> None:
+        page.PAGE.write_text(page.with_section(page.PAGE.read_text(), name, page.section(report, where)))
+
+    if write_page:
+        setup = replace(setup, keep=keep)
     try:
         report: Report = asyncio.run(import_module(f"scripts.benches.{name}").run(setup))
     except ExceptionGroup as group:  # of the requests that ran side by side; one reason is enough
         raise _first(group) from group
-    if write_page:
-        page.PAGE.write_text(page.with_section(page.PAGE.read_text(), name, page.section(report, where)))
+    setup.keep(report)
     return report
 
 

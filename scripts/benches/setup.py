@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from models.backends.llama_settings import LlamaSettings
 from models.store import Store
 from models.types import ModelId
 from runtime import paths
+from scripts.benches.figures import Report
 
 MODEL = "smollm2-135m"
 
@@ -28,6 +29,8 @@ class Setup:
     """Covey's folder that holds the models."""
     model: str
     full: bool
+    keep: Callable[[Report], None] = lambda report: None
+    """Told what is measured so far, by benches that take long: a time limit does not lose it."""
 
     def count(self, small: int, full: int) -> int:
         """Return how many times to do something."""

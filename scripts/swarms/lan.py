@@ -7,6 +7,7 @@ The bridge is in a namespace too, so nothing touches this machine's own interfac
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import re
 import shutil
@@ -23,6 +24,8 @@ INTERFACE = "lan0"
 BRIDGE = "bridge0"
 TUNNEL = "tun0"
 COMMAND_S = 20.0
+_NUMBERS = itertools.count(1)
+"""Of the networks of this process, each with a name of its own; threads may make them too."""
 _TUNNEL = f"""
 import fcntl, struct, time
 tunnel = open("/dev/net/tun", "r+b", buffering=0)
@@ -166,7 +169,7 @@ class Lan:
 def lan(hosts: Sequence[str] = (), *, subnet: str = "10.77.0", ipv6_only: bool = False) -> Iterator[Lan]:
     """A network as long as the block lasts. The hosts get the addresses .1, .2 and so on. Raises LanError."""
     _sweep()
-    made = Lan(f"{PREFIX}-{os.getpid()}-{_next()}")
+    made = Lan(f"{PREFIX}-{os.getpid()}-{next(_NUMBERS)}")
     try:
         made._make(made.bridge)
         _ip("-n", made.bridge, "link", "add", BRIDGE, "type", "bridge", "mcast_snooping", "0")
@@ -176,14 +179,6 @@ def lan(hosts: Sequence[str] = (), *, subnet: str = "10.77.0", ipv6_only: bool =
         yield made
     finally:
         made.close()
-
-
-_COUNT = [0]
-
-
-def _next() -> int:
-    _COUNT[0] += 1
-    return _COUNT[0]
 
 
 def _sweep() -> None:

@@ -24,21 +24,23 @@ NOBODY = "10.77.0.201:4489"
 
 
 @contextmanager
-def strangers(folder: Path) -> Iterator[tuple[SwarmNode, SwarmNode, Lan]]:
-    """Two nodes that are paired, know a wrong address of each other, and are not up yet."""
-    with lan(["one", "other"]) as net:
-        made = []
-        for name in net.hosts:
+def strangers(folder: Path, names: Sequence[str] = ("one", "other")) -> Iterator[tuple[list[SwarmNode], Lan]]:
+    """Nodes that are paired, know a wrong address of each other, and are not up yet."""
+    with lan(names) as net:
+        made: list[SwarmNode] = []
+        for name in names:
             home = folder / name
             home.mkdir(mode=0o700, parents=True)
-            made.append(SwarmNode(name, home, net[name]))
-            made[-1].run("peers", "home", "--yes")
-        one, other = made
-        acquaint(one, other, [NOBODY])
+            node = SwarmNode(name, home, net[name])
+            node.run("peers", "home", "--yes")
+            for other in made:
+                acquaint(node, other, [NOBODY])
+            made.append(node)
         try:
-            yield one, other, net
+            yield made, net
         finally:
-            one.down(), other.down()
+            for node in made:
+                node.down()
 
 
 def acquaint(one: SwarmNode, other: SwarmNode, places: Sequence[str] = ()) -> None:
@@ -72,6 +74,30 @@ def apart_after_s(one: SwarmNode, other: SwarmNode, within_s: float) -> float:
     """Return the seconds until both have noticed that the other is not there. Raises NodeError."""
     ids = id_of(one), id_of(other)
     return until(lambda: health(one, ids[1]) != "up" and health(other, ids[0]) != "up", within_s)
+
+
+def moved_after_s(one: SwarmNode, other: SwarmNode, address: str, within_s: float) -> float:
+    """Return the seconds until one has a link with the other at its new address. Raises NodeError."""
+    began = time.monotonic()
+    until(lambda: address in _connections(one), within_s)
+    linked_after_s(one, other, within_s)
+    return time.monotonic() - began
+
+
+def last_apart_s(one: SwarmNode, other: SwarmNode, during_s: float) -> float:
+    """Return how far into this time the two were last without a good link; 0 when they had one all the time."""
+    ids, began, last_s = (id_of(one), id_of(other)), time.monotonic(), 0.0
+    while (now_s := time.monotonic() - began) < during_s:
+        if health(one, ids[1]) != "up" or health(other, ids[0]) != "up":
+            last_s = now_s
+        time.sleep(LOOK_S)
+    return last_s
+
+
+def _connections(node: SwarmNode) -> str:
+    """Return the TCP connections that a node's host holds."""
+    assert node.host is not None
+    return node.host.run("ss", "-tnH", "state", "established").stdout
 
 
 def until(true: Callable[[], object], within_s: float) -> float:

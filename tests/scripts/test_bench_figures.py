@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,6 +22,7 @@ from scripts.benches.figures import (
     spread,
     table,
 )
+from scripts.benches.setup import Setup
 
 
 @pytest.mark.parametrize(
@@ -99,6 +101,24 @@ def test_a_run_replaces_its_own_section_of_the_page_and_no_other() -> None:
     assert again.startswith("# Title\n")
     assert "| speed | tok/s | 6 (5 to 7)" in again
     assert "| `-fa on` | 9.5 |" in again
+
+
+def test_what_was_measured_before_a_run_is_cut_off_is_on_the_page(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def cut_off(setup: Setup) -> Report:
+        setup.keep(_report("x", 8.0))
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "scripts.benches.x", SimpleNamespace(run=cut_off))
+    monkeypatch.setattr(page, "PAGE", tmp_path / "page.md")
+    page.PAGE.write_text("# Title\n")
+    with pytest.raises(KeyboardInterrupt):
+        run._one(Setup(tmp_path, "m", True), "x", write_page=False)
+    assert page.PAGE.read_text() == "# Title\n"
+    with pytest.raises(KeyboardInterrupt):
+        run._one(Setup(tmp_path, "m", True), "x", write_page=True)
+    assert "| speed | tok/s | 6 (5 to 7)" in page.PAGE.read_text()
 
 
 def test_prompts_are_the_same_on_every_run_and_differ_by_seed() -> None:
