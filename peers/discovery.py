@@ -11,8 +11,9 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
-from peers import interfaces, mdns, nameplate, networks, offer
+from peers import interface_changes, interfaces, mdns, nameplate, networks, offer
 from peers.codes import Address
 from peers.errors import DiscoveryError, PeersError
 from peers.ground import NOWHERE, Ground, ground, loopback
@@ -27,7 +28,11 @@ from peers.state import NodeState
 TICK_S = 0.5
 """How often windows and the day are looked at: who opened a window waits for it."""
 INTERFACES_S = 2.0
-"""How often the interfaces are: a network that is back is noticed in time to be linked again within five seconds."""
+"""How often the interfaces are, where the system does not say that they changed: a network that is back is noticed in
+time to be linked again within five seconds."""
+SETTLE_S = 0.2
+"""After the system said so: an old address goes and a new one comes, which is one change; and a burst of such news
+makes this device look five times a second at most."""
 REFRESH_S = 60.0
 """How often all are asked again: announcements get lost, on poor radios most of all, and in a flood."""
 RETRY_S = 5.0
@@ -37,6 +42,9 @@ MAX_STRANGERS = 256
 goes: a flood pushes out only these."""
 
 logger = logging.getLogger(__name__)
+
+Stirring = Callable[[], AbstractContextManager[asyncio.Event]]
+"""Gives an event that is set when the interfaces may have changed."""
 
 Sighted = Callable[[NodeId, Address], None]
 """Told that a paired device says it is at an address. It may be forged or stale: whoever answers there must
@@ -58,6 +66,7 @@ class Discovery:
         local_only: bool = False,
         opening: Opening = mdns.multicast,
         look: Callable[[], Sequence[Interface]] = interfaces.snapshot,
+        stirring: Stirring = interface_changes.changes,
         clock: Callable[[], float] = time.monotonic,
         clock_ns: Callable[[], int] = time.time_ns,
         sleeps: Sleeps | None = None,
@@ -75,6 +84,7 @@ class Discovery:
         self._local_only = local_only
         self._opening = opening
         self._look = look
+        self._stirring = stirring
         self._clock = clock
         self._clock_ns = clock_ns  # not the latest time seen: a clock that was wrong once and was set back is right
         self._sleeps = sleeps or Sleeps()
@@ -85,6 +95,7 @@ class Discovery:
         self._strangers: dict[str, None] = {}
         self._wake = asyncio.Event()
         self._look_again = asyncio.Event()
+        self._stirred = asyncio.Event()
         self._matcher = Matcher({}, state.identity.node_id)
         self._ground = NOWHERE
         self._window = 0, ""
@@ -107,6 +118,10 @@ class Discovery:
 
     async def run(self) -> None:
         """Announce and listen until cancelled, wherever this device goes. Never raises by itself."""
+        with self._stirring() as self._stirred:
+            await self._roam()
+
+    async def _roam(self) -> None:
         while True:
             self._ground = await self._here()
             try:
@@ -123,7 +138,7 @@ class Discovery:
                 logger.exception("looking for devices failed in a way that it should not; it begins anew")
             else:
                 continue
-            await asyncio.sleep(RETRY_S)
+            await self._until_stirred(RETRY_S)
             self._changed()
 
     async def _on_the_air(self, opened: Multicast) -> None:
@@ -143,10 +158,18 @@ class Discovery:
     async def _until_moved(self) -> None:
         """Wait until this device is elsewhere, or slept, and tell: then all is announced and asked anew."""
         while True:
-            await asyncio.sleep(INTERFACES_S)
+            await self._until_stirred(INTERFACES_S)
             if await self._here() != self._ground or self._sleeps.noticed():
                 self._changed()  # at once: to say goodbye on the air takes most of a second
                 return
+
+    async def _until_stirred(self, longest_s: float) -> None:
+        """Wait so long at most, less when the system says that the interfaces changed."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(longest_s):
+                await self._stirred.wait()
+                await asyncio.sleep(SETTLE_S)
+        self._stirred.clear()  # before it is looked: what comes in the meantime is news again
 
     async def _here(self) -> Ground:
         """Return where to be on the air now."""

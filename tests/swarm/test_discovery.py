@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -16,6 +17,7 @@ from tests.swarm.lans import home_network
 
 BAR_S = 2.0
 """From the moment that both are up."""
+NOTICED_S = 0.5
 FOUND_S = 10.0
 BACK_S = 20.0
 """Longest waits on a busy machine; `scripts/bench discovery` has the figures."""
@@ -40,6 +42,21 @@ def test_on_a_network_that_is_not_home_not_a_packet_is_sent(tmp_path: Path) -> N
             time.sleep(4.0)
             assert made["a"].identity.node_id not in {said.get("node") for said in b.drain()}
         assert _sent_multicast(net) == before
+
+
+def test_a_change_of_the_network_is_noticed_within_half_a_second(tmp_path: Path) -> None:
+    """The system says so; looking from time to time alone takes two."""
+    nodes(tmp_path, ["a"])
+    noticed = []
+    with home_network("a") as net, finder(net["a"], tmp_path / "a") as a:
+        for change in (lambda: net["a"].readdress("10.77.0.99"), net["a"].pull_cable, net["a"].plug_in):
+            time.sleep(2.5)  # until it is on the air, where it was
+            a.drain()
+            now = time.monotonic()
+            change()
+            a.wait(BACK_S, "changed")
+            noticed.append(a.heard_at_s - now)
+    assert median(noticed) <= NOTICED_S
 
 
 def _sent_multicast(net: Lan) -> int:
