@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
+from peers.links import CROSSING_S
 from scripts.swarms.lan import Lan
 from scripts.swarms.meeting import (
     apart_after_s,
@@ -89,6 +90,7 @@ def changes() -> Changes:
         for node in (one, other):
             node.up()
         linked_after_s(one, other, LONG_S)
+        time.sleep(CROSSING_S)  # a link that is made sooner after another one may be taken for its double
         net[other.name].readdress(ELSEWHERE)
         address_s = moved_after_s(one, other, ELSEWHERE, LONG_S)
         with net[one.name].vpn("10.8.0.2", "default"):
