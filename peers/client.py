@@ -28,15 +28,13 @@ from peers.peerstore import PeerStore
 from peers.release import Released, sending
 from peers.station import Station
 from peers.version import agree
-from peers.wire import check, read
+from peers.wire import SLOWEST_BYTES_PER_S, check, read
 from peers.wire_errors import error_of
 
 CONNECT_S = 3.0
 """In a home, a device that is there answers within a few milliseconds."""
 SILENCE_S = 3.0
 """A running task speaks every second; three silent ones make its device suspect, and the work goes on elsewhere."""
-SLOWEST_BYTES_PER_S = 500_000
-"""A poor radio; what is slower than that is as good as gone."""
 MAX_REFUSAL_BYTES = 64 * 1024
 KEPT_S = 30.0
 """A connection is kept for the next piece of work; the other side keeps it longer, so that it seldom ends just then."""

@@ -31,11 +31,12 @@ from peers.replays import Key, Replays, key_of
 from peers.seldom import Seldom
 from peers.state import NodeState
 from peers.version import agree
-from peers.wire import read
+from peers.wire import SLOWEST_BYTES_PER_S, read
 from peers.wire_errors import failed_of
 
 STALLED_S = 30.0
-"""An asker that takes no byte of its answer for so long is gone, or holds its place on purpose."""
+"""An asker that takes no byte of its answer for so long is gone, or holds its place on purpose. A long message has the
+time that it takes besides."""
 DRAINING_RETRY_S = 30.0
 """A device that is about to stop or sleep is not back sooner."""
 
@@ -283,13 +284,14 @@ class Desk:
 
 
 async def _taken_by(peer: Peer, send: Send, piece: Released[bytes]) -> None:
-    """Send the next bytes of an answer. Raises PeerLost when the asker takes none of them."""
+    """Send the next bytes of an answer. Raises PeerLost when the asker does not take them."""
+    limit_s = STALLED_S + len(piece.value_for(peer.node_id)) / SLOWEST_BYTES_PER_S
     try:
-        async with asyncio.timeout(STALLED_S):
+        async with asyncio.timeout(limit_s):
             with sending(piece):
                 await send(piece)
     except TimeoutError as error:
-        raise PeerLost(f"{peer.name} took no byte of its answer for {STALLED_S:g} s. Check its connection.") from error
+        raise PeerLost(f"{peer.name} did not take its answer within {limit_s:.3g} s. Check its connection.") from error
 
 
 def _read(node: NodeId, arrival: Arrival) -> tuple[Hello, Subtask, Key | None]:

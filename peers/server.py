@@ -42,13 +42,14 @@ from peers.shelf import Shelf
 from peers.state import NodeState
 from peers.station import Facts, NoFacts, Station
 from peers.upkeep import kept_up
+from peers.wire import SLOWEST_BYTES_PER_S
 
 MAX_CHECK_BYTES = 4096
 """A hello and a check have less than two hundred."""
 WATCH_S = 0.25
 """How often the book is looked at for revocations while work runs."""
 BODY_S = 30.0
-"""For the whole body: 16 MiB over a poor radio. Whoever is slower than that dribbles on purpose."""
+"""For a whole body, besides what the longest one takes over a poor radio. Whoever is slower dribbles on purpose."""
 
 logger = logging.getLogger(__name__)
 
@@ -298,7 +299,7 @@ async def _came(request: web.Request, limit: int, take: Callable[[bytes], None])
     """
     size_bytes = 0
     try:
-        async with asyncio.timeout(BODY_S):
+        async with asyncio.timeout(BODY_S + limit / SLOWEST_BYTES_PER_S):
             async for part in request.content.iter_any():
                 size_bytes += len(part)
                 if size_bytes > limit:

@@ -11,6 +11,8 @@ from peers.codec import MAX_MESSAGE_BYTES, refused
 
 MAX_NAME = 64
 """Characters of a device's or model's name; enough for a person, and for one line of a screen."""
+SLOWEST_BYTES_PER_S = 500_000
+"""A poor radio; what is slower than that is as good as gone."""
 
 Name = Annotated[str, StringConstraints(max_length=MAX_NAME)]
 Count = Annotated[int, Field(ge=0, lt=2**53)]
