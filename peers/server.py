@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
@@ -277,7 +278,7 @@ class PeerServer:
 
     async def _refuse(self, peer: Peer, error: PeersError | ModelsError) -> web.StreamResponse:
         status, failed = await self._desk.refused(peer, error)
-        headers = {"Retry-After": f"{failed.retry_after_s:.0f}"} if failed.retry_after_s else {}
+        headers = {"Retry-After": f"{math.ceil(failed.retry_after_s)}"} if failed.retry_after_s else {}
         return web.Response(status=status, body=codec.frames(failed.pack()), headers=headers)
 
 

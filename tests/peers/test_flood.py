@@ -9,6 +9,7 @@ import zlib
 from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -19,6 +20,8 @@ from peers import codec, desk, tls
 from peers.audit import Act
 from peers.channels import MAX_OWN_VALUES, MAX_PIECE_BYTES, piece, pieces
 from peers.conversions import subtask_of
+from peers.errors import PeerBusy
+from peers.grants import Limits, own_device
 from peers.link_messages import Beat
 from peers.messages import Hello
 from tests.peers.golden import V1
@@ -59,6 +62,17 @@ async def test_a_paired_device_that_asks_without_end_is_refused_at_once_and_writ
         assert found[429] >= ASKED - 70
         refusals = [one for one in kitchen.state.audit.newest(1000) if one.act is Act.REFUSED]
         assert len(refusals) <= 3
+
+
+async def test_a_device_that_may_ask_often_is_not_told_to_ask_again_at_once(tmp_path: Path) -> None:
+    async with pair(tmp_path) as (laptop, kitchen), session(laptop, kitchen) as http:
+        kitchen.knows(laptop, replace(own_device(), limits=Limits(tasks_per_minute=150)))
+        peer = kitchen.state.peers.book().peers[laptop.id]
+        with contextlib.suppress(PeerBusy):
+            while True:
+                await kitchen.server._gate.pace(peer)
+        async with http.post(f"https://{kitchen.address}/peer/1/subtasks", data=b"") as response:
+            assert (response.status, response.headers["Retry-After"]) == (429, "1")
 
 
 async def test_after_garbage_of_strangers_paired_devices_are_served(tmp_path: Path) -> None:
