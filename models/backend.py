@@ -50,6 +50,10 @@ class Constraint:
     """A JSON Schema object; a regular expression; a list of strings; a Lark grammar."""
 
 
+MOST_ALTERNATIVES = 20
+"""Tokens told beside each one that was chosen; what OpenAI allows."""
+
+
 @dataclass(frozen=True, slots=True)
 class GenerateCall:
     """One generation."""
@@ -74,6 +78,37 @@ class GenerateCall:
     copies: bool = False
     """The answer is likely to repeat stretches of the prompt, as an extract or a summary does: they are looked up
     and checked several at a time. It changes how fast the answer comes, never what it is."""
+    details: bool = False
+    """Say of each token what the model thought of it, with the text that it gave."""
+    alternatives: int = 0
+    """How many of the likeliest tokens to tell with these details, at most `MOST_ALTERNATIVES`."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSignal:
+    """What one row of logits says about the token chosen from it."""
+
+    logprob: float
+    """Natural log, over the whole vocabulary, at temperature 1, before penalties and constraint."""
+    margin: float
+    """Log-probability of the best allowed token minus that of the second best allowed one, in nats; infinite when
+    only one was allowed."""
+    entropy: float
+    """Nats, over the whole vocabulary."""
+    feasible_mass: float
+    """Probability of all tokens that the constraint allows; 1 without a constraint."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenDetail:
+    """One token of an answer, and what the model thought of it."""
+
+    data: bytes
+    """Its text; may begin or end inside a character."""
+    signal: TokenSignal | None
+    """None where the constraint left no choice: nobody asked the model."""
+    likeliest: tuple[tuple[bytes, float], ...] = ()
+    """Text and log-probability of those that the model held likeliest at this place, allowed or not, best first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +120,8 @@ class Delta:
     token_ids: tuple[int, ...]
     before: str = ""
     """In the first delta: the text of the call's `resume_tokens`, which is not said again."""
+    details: tuple[TokenDetail, ...] = ()
+    """One for each of `token_ids`, where the call asks for them."""
 
 
 @dataclass(frozen=True, slots=True)

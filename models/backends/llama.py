@@ -15,7 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from models import errors, gguf
-from models.backend import Constraint, Delta, Finish, GenerateCall, Message
+from models.backend import (
+    MOST_ALTERNATIVES,
+    Constraint,
+    Delta,
+    Finish,
+    GenerateCall,
+    Message,
+    TokenDetail,
+    TokenSignal,
+)
 from models.backends.llama_process import COMMAND, Frame, WorkerProcess
 from models.backends.llama_settings import DEFAULT_CHOICE, LlamaSettings, OwnersChoice, chosen, layout_for
 from models.engine import framing
@@ -108,6 +117,8 @@ class LlamaModel:
             "constraint": None if constraint is None else _sendable(constraint),
             "stop": call.stop,
             "signals": self._settings.signals,
+            "details": call.details,
+            "alternatives": min(call.alternatives, MOST_ALTERNATIVES) if call.details else 0,
             "asker": call.asker,
             "conversation": str(call.conversation or ""),
             "copies": call.copies and self._settings.lookup,
@@ -120,7 +131,7 @@ class LlamaModel:
                 reply = await inbox.get()
                 match reply["op"]:
                     case "delta":
-                        yield Delta(reply["index"], reply["text"], tuple(reply["tokens"]), reply.get("before", ""))
+                        yield _delta(reply)
                     case "finish":
                         yield Finish(
                             reply["text"],
@@ -230,6 +241,16 @@ class LlamaModel:
             f"The system ended the process of model {self.id} while it was loading, as it does when memory runs out. "
             f"It needs at least {size:,.0f} MB; close other programs, or use a smaller model or context."
         )
+
+
+def _delta(reply: Frame) -> Delta:
+    details = tuple(map(_detail, reply.get("details", ())))
+    return Delta(reply["index"], reply["text"], tuple(reply["tokens"]), reply.get("before", ""), details)
+
+
+def _detail(sent: tuple[bytes, list[float] | None, list[tuple[bytes, float]]]) -> TokenDetail:
+    data, signal, likeliest = sent
+    return TokenDetail(data, TokenSignal(*signal) if signal else None, tuple((text, p) for text, p in likeliest))
 
 
 async def _failure(worker: WorkerProcess, reply: Frame) -> ModelsError:

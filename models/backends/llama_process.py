@@ -51,6 +51,8 @@ class Inbox:
         if last is not None and last["op"] == reply["op"] == "delta":
             last["text"] += reply["text"]
             last["tokens"] += reply["tokens"]
+            if "details" in reply:
+                last["details"] += reply["details"]
         else:
             self._waiting.append(reply)
         self._arrived.set()

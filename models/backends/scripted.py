@@ -27,6 +27,8 @@ from models.backend import (
     Reranker,
     Tagger,
     TextModel,
+    TokenDetail,
+    TokenSignal,
     TokenStates,
 )
 from models.errors import ConstraintError, ContextOverflow, DeadlineExceeded, NotInstalled, WorkerDied
@@ -43,6 +45,7 @@ SLOW_S = 0.05
 """Seconds per token of a slow model: long enough for a deadline to pass, short enough for a test."""
 _TEMPLATE_TOKENS = 4
 """Tokens that a chat template adds to each message."""
+_MARGIN = 1.0
 _TOKEN = re.compile(r"\s*\w{1,8}|\s*[^\w\s]|\s+")
 _GARBAGE = "\u2591 }{ ]] %% null-ish ::"
 
@@ -174,16 +177,31 @@ class ScriptedText(ScriptedModel):
                 raise DeadlineExceeded(
                     f"The answer took longer than {call.deadline_s:g} s; allow more time or ask for less."
                 )
-            yield Delta(index, kept[index], (ids[index],), "".join(kept[:done]) if index == done else "")
+            before = "".join(kept[:done]) if index == done else ""
+            yield Delta(index, kept[index], (ids[index],), before, self._details(call, kept[index]))
         signals = Signals(
             mean_logprob=self._logprob,
-            min_margin=1.0,
+            min_margin=_MARGIN,
             mean_entropy=-self._logprob,
-            feasible_mass=1.0 if call.constraint is None else 0.95,
+            feasible_mass=_mass(call),
             tokens=len(kept),
         )
         usage = Usage(prompt_tokens, 0, len(kept) - done, self._token_s * len(kept), self._token_s * len(kept))
         yield Finish("".join(kept), "length" if len(pieces) > len(kept) else "stop", ids, signals, usage)
+
+    def _details(self, call: GenerateCall, piece: str) -> tuple[TokenDetail, ...]:
+        """Under a constraint, what is no word counts as what the model was not asked about."""
+        if not call.details:
+            return ()
+        data = piece.encode()
+        if call.constraint is not None and not words(piece):
+            return (TokenDetail(data, None),)
+        signal = TokenSignal(self._logprob, _MARGIN, -self._logprob, _mass(call))
+        return (TokenDetail(data, signal, ((data, self._logprob),) if call.alternatives else ()),)
+
+
+def _mass(call: GenerateCall) -> float:
+    return 1.0 if call.constraint is None else 0.95
 
 
 def _until(text: str, stops: Sequence[str]) -> str:

@@ -13,13 +13,13 @@ from typing import Literal
 
 import numpy as np
 
-from models.backend import Sampling
+from models.backend import Sampling, TokenDetail, TokenSignal
 from models.engine.cells import common_prefix
 from models.engine.constrain import Matcher
 from models.engine.library import Vocabulary
 from models.engine.lookup import Lookup
 from models.engine.pace import Pace
-from models.engine.sampling import Row, SignalSum, choose, pick
+from models.engine.sampling import Row, SignalSum, choose, likeliest, pick
 from models.engine.text import Piece, TextStream, joined
 
 LEAST_SHARE = 0.005
@@ -62,6 +62,10 @@ class Answer:
     signals: SignalSum = field(default_factory=SignalSum)
     measured: bool = True
     """Gather signals."""
+    details: list[TokenDetail] | None = None
+    """What is told of each token that is not resumed; None where nobody asks. Needs `measured`."""
+    alternatives: int = 0
+    """Likeliest tokens told of each."""
     ending: Ending | None = None
     before: str = ""
     """Text of the resumed tokens, until it was said."""
@@ -107,6 +111,7 @@ class Answer:
     def feed(self, row: Row) -> None:
         """Choose the next token from the logits after the last one. Raises ConstraintError."""
         allowed = self.matcher.allowed() if self.matcher is not None else None
+        signal = None
         if self.measured:
             token, signal = choose(row, self.sampling, self.tokens, allowed)
             self.signals.add(signal)
@@ -114,9 +119,16 @@ class Answer:
             token = pick(row, self.sampling, self.tokens, allowed)
         if self.matcher is not None and not self.vocabulary.ends(token):
             self.matcher.consume(token)
+        if self.details is not None and not self.vocabulary.ends(token):
+            self.details.append(self._detail(token, signal, row))
         self._take(token)
         if self.matcher is not None:
             self._force()
+
+    def _detail(self, token: int, signal: TokenSignal | None, row: Row) -> TokenDetail:
+        piece = self.vocabulary.piece
+        others = tuple((piece(other), logprob) for other, logprob in likeliest(row, self.alternatives))
+        return TokenDetail(piece(token), signal, others)
 
     def propose(self, pace: Pace, *, most: int, beside: int) -> list[int]:
         """Return tokens that may follow the pending ones, and hold them until `feed_all`."""
@@ -166,6 +178,8 @@ class Answer:
                 return
             if not self.vocabulary.ends(token):
                 self.matcher.consume(token)
+                if self.details is not None:
+                    self.details.append(TokenDetail(self.vocabulary.piece(token), None))
             self._take(token)
         if self.matcher.finished:
             self.ending = "stop"
@@ -180,6 +194,12 @@ class Answer:
         """Return what is not shown yet as one piece, if there is anything."""
         owed, self.owed, self.shown = self.owed, [], True
         return joined(owed) if owed else None
+
+    def details_of(self, piece: Piece) -> list[TokenDetail]:
+        """Return what is told of the tokens of a piece. They must have been asked for."""
+        assert self.details is not None
+        first = piece.index - self.resumed
+        return self.details[first : first + len(piece.token_ids)]
 
 
 @dataclass(slots=True)

@@ -11,12 +11,11 @@ import math
 import struct
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.backend import Sampling
+from models.backend import Sampling, TokenSignal
 from models.types import Signals
 
 Row = NDArray[np.float32]
@@ -26,20 +25,6 @@ NEGLIGIBLE = 1e-6
 
 PENALISED_TOKENS = 256
 """Tokens of the answer, last ones first, that the penalties look at."""
-
-
-@dataclass(frozen=True, slots=True)
-class TokenSignal:
-    """What one row of logits says about the token chosen from it."""
-
-    logprob: float
-    """Natural log, over the whole vocabulary."""
-    margin: float
-    """Log-probability of the best allowed token minus that of the second best allowed one, in nats."""
-    entropy: float
-    """Nats, over the whole vocabulary."""
-    feasible_mass: float
-    """Probability of all tokens that the constraint allows; 1 without a constraint."""
 
 
 def uniform(seed: int, index: int) -> float:
@@ -77,6 +62,17 @@ def pick(row: Row, sampling: Sampling, so_far: Sequence[int], allowed: NDArray[n
     """Return the token that `choose` chooses, without its signal: to measure what signals cost."""
     shifted = row.copy() if allowed is None else np.where(allowed, row, np.float32(-np.inf))
     return _picked(shifted, sampling, so_far, int(shifted.argmax()))
+
+
+def likeliest(row: Row, count: int) -> list[tuple[int, float]]:
+    """Return the `count` most probable tokens, best first, with their log-probabilities over the whole vocabulary."""
+    if count < 1:
+        return []
+    tokens = np.argpartition(row, -count)[-count:]
+    tokens = tokens[np.argsort(-row[tokens], kind="stable")]
+    shifted = row - row[tokens[0]]
+    log_total = math.log(float(np.exp(shifted).sum()))
+    return [(int(token), float(shifted[token]) - log_total) for token in tokens]
 
 
 def _picked(shifted: Row, sampling: Sampling, so_far: Sequence[int], best: int) -> int:

@@ -191,7 +191,9 @@ class Worker:
             text=TextStream(message["stop"]),
             matcher=self._matcher(message["constraint"]),
             deadline=_deadline(message),
-            measured=bool(message["signals"]),
+            measured=bool(message["signals"] or message["details"]),
+            details=[] if message["details"] else None,
+            alternatives=min(int(message["alternatives"]), self._vocabulary.size),
             lookup=Lookup() if message["copies"] and self._library.shares_prefixes else None,
         )
         answer.begin(resumed)
@@ -225,10 +227,12 @@ class Worker:
     def _progressed(self, answer: Answer) -> None:
         piece = answer.take_owed()
         if piece is not None:
-            before = {"before": answer.before} if answer.before else {}
+            more: Frame = {"before": answer.before} if answer.before else {}
             answer.before = ""
-            place = {"id": answer.id, "index": piece.index, **before}
-            self._send({"op": "delta", **place, "text": piece.text, "tokens": piece.token_ids})
+            if answer.details is not None:
+                more["details"] = [astuple(detail) for detail in answer.details_of(piece)]
+            place = {"id": answer.id, "index": piece.index}
+            self._send({"op": "delta", **place, "text": piece.text, "tokens": piece.token_ids, **more})
 
     def _done(self, job: Job, usage: Usage, probabilities: list[float]) -> None:
         figures = [

@@ -145,3 +145,15 @@ def test_pool_gives_the_first_that_is_there_and_counts_leases() -> None:
                 pass
 
     asyncio.run(scenario())
+
+
+def test_details_come_for_each_token_when_asked_for_and_punctuation_is_forced_by_a_constraint() -> None:
+    free = asyncio.run(items(ScriptedText(["a b."]), call(details=True, alternatives=2)))
+    assert [len(item.details) for item in free if isinstance(item, Delta)] == [1, 1, 1]
+    assert all(each.signal and each.likeliest for item in free if isinstance(item, Delta) for each in item.details)
+    held = Constraint("json_schema", {"type": "object"})
+    formed = asyncio.run(items(ScriptedText(['{"a": 1}']), call(constraint=held, details=True)))
+    asked = {item.text: item.details[0].signal is not None for item in formed if isinstance(item, Delta)}
+    assert asked["{"] is False and asked["a"] is True
+    plain = asyncio.run(items(ScriptedText(["a b."]), call()))
+    assert not any(item.details for item in plain if isinstance(item, Delta))

@@ -107,6 +107,14 @@ async def test_what_a_slow_reader_has_not_taken_is_joined_and_no_token_is_lost()
     assert (await inbox.get())["op"] == "finish"
 
 
+async def test_details_of_joined_pieces_are_joined_with_them() -> None:
+    inbox = Inbox()
+    inbox.put(delta(0, "a", 7) | {"details": [[b"a", None, []]]})
+    inbox.put(delta(1, "bc", 8, 9) | {"details": [[b"b", None, []], [b"c", None, []]]})
+    piece = await inbox.get()
+    assert (piece["tokens"], [data for data, *_ in piece["details"]]) == ([7, 8, 9], [b"a", b"b", b"c"])
+
+
 async def test_reader_that_keeps_up_gets_each_piece() -> None:
     inbox = Inbox()
     for n in range(3):

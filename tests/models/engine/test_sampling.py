@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models.backend import Sampling
-from models.engine.sampling import SignalSum, choose, uniform
+from models.engine.sampling import SignalSum, choose, likeliest, uniform
 
 ROW = np.log(np.array([0.5, 0.3, 0.15, 0.05], dtype=np.float32))
 
@@ -64,3 +64,13 @@ def test_signals_of_an_answer_are_those_of_its_tokens() -> None:
     assert signals.tokens == 2
     assert signals.mean_logprob == pytest.approx(math.log(0.5), abs=1e-5)
     assert SignalSum().signals().mean_logprob is None
+
+
+def test_the_likeliest_tokens_come_best_first_as_the_choice_weighs_them() -> None:
+    found = likeliest(ROW, 3)
+    assert [token for token, _ in found] == [0, 1, 2]
+    assert [token for token, _ in likeliest(ROW[::-1].copy(), 3)] == [3, 2, 1]
+    assert [math.exp(logprob) for _, logprob in found] == pytest.approx([0.5, 0.3, 0.15], abs=1e-5)
+    assert found[0][1] == choose(ROW, Sampling(), [])[1].logprob
+    assert len(likeliest(ROW, 4)) == 4
+    assert likeliest(ROW, 0) == []
