@@ -193,7 +193,7 @@ class Desk:
         """Write down that a device was turned away, if that can be; return the status and the message for it."""
         status, failed = failed_of(error)
         happened = Happening(Act.REFUSED, peer.node_id, failed.code, note=failed.message)
-        if (due := self.seldom.due(happened, by=peer.node_id)) is not None:
+        if due := self.seldom.due(happened, by=peer.node_id):
             await asyncio.to_thread(self.seldom.write, due)
         return status, failed
 

@@ -130,7 +130,12 @@ class PeerServer:
             await asyncio.wait(serving)
             listening.close()
             await runner.cleanup()
-            await asyncio.shield(asyncio.to_thread(self._state.settle))
+            await asyncio.shield(asyncio.to_thread(self._settle))
+
+    def _settle(self) -> None:
+        """Write down what is not written yet; blocks for the disk."""
+        self._desk.seldom.write(self._desk.seldom.rest())
+        self._state.settle()
 
     def cut(self, node: NodeId) -> None:
         """End all that runs for a device, at once."""
@@ -154,10 +159,15 @@ class PeerServer:
         return self._found[1]
 
     async def _watch(self, inside: Inside) -> None:
-        """Cut those who were revoked, or whose time is over, by whatever process; hang up on the revoked."""
+        """Cut those who were revoked, or whose time is over, by whatever process; hang up on the revoked.
+
+        And write down the numbers of what is counted.
+        """
         seen = Book()
         while True:
             await asyncio.sleep(WATCH_S)
+            if overdue := self._desk.seldom.overdue():
+                await asyncio.to_thread(self._desk.seldom.write, overdue)
             try:
                 book = self._state.peers.book()
                 if book is not seen:

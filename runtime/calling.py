@@ -43,6 +43,7 @@ async def called(home: Path, settings: Settings) -> AsyncIterator[Others]:
             links.close()
             dialling.cancel()
             await asyncio.wait({dialling})
+            await asyncio.to_thread(desk.seldom.write, desk.seldom.rest())
 
 
 async def _heard(links: Links, number: int) -> None:

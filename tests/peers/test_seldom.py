@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from models.types import last
 from peers import membership, tombstones
+from peers import seldom as seldom_module
 from peers.audit import Act, Happening
 from peers.book import Book
 from peers.chain_entry import signed
 from peers.conversions import ledger_head_of, revocation_of
 from peers.desk import Desk
+from peers.errors import PeerBusy
 from peers.grants import guest_device, own_device
 from peers.hints import Hints
 from peers.identity import Identity
@@ -27,7 +30,8 @@ from peers.station import NoFacts, Station
 from peers.tidings import Tidings
 from peers.wire import WireMessage
 from tests.peers.nodes import Clock, new_identity, paired_with
-from tests.peers.swarm import count_to_five
+from tests.peers.scripts import REQUEST, until
+from tests.peers.swarm import Node, count_to_five, pair
 
 KITCHEN, GARAGE = of_key(b"kitchen"), of_key(b"garage")
 BUSY = Happening(Act.REFUSED, KITCHEN, "busy", note="It may ask 60 times a minute. Ask again in a moment.")
@@ -73,6 +77,68 @@ def test_a_storm_of_refusals_is_one_entry_a_minute_with_its_number(tmp_path: Pat
     assert len(newest) == 4
     assert (newest[0].act, newest[0].peer, newest[0].scope) == (Act.REFUSED, KITCHEN, "busy")
     assert newest[0].note.endswith("And 499 times more before.")
+
+
+def test_a_storm_that_ends_is_written_with_its_number_when_its_minute_is_over(tmp_path: Path) -> None:
+    state, clock = open_state(tmp_path, machine=""), Clock()
+    seldom = Seldom(state.audit, clock.seconds)
+    for _ in range(30_000):
+        seldom.record(BUSY, by=KITCHEN)
+    clock.pass_s(59)
+    assert seldom.overdue() == []
+    clock.pass_s(2)
+    seldom.write(seldom.overdue())
+    assert [one.note for one in state.audit.newest(10)] == [BUSY.note + " And 29998 times more before.", BUSY.note]
+    seldom.record(BUSY, by=KITCHEN)
+    assert len(state.audit.newest(10)) == 2, "one entry a minute"
+    clock.pass_s(61)
+    assert [one.note for one in seldom.overdue()] == [BUSY.note]
+    clock.pass_s(61)
+    assert (seldom.overdue(), seldom._kinds) == ([], {})
+
+
+def test_what_more_kinds_push_out_is_written_with_its_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seldom_module, "MAX_KINDS", 2)
+    state, clock = open_state(tmp_path, machine=""), Clock()
+    seldom = Seldom(state.audit, clock.seconds)
+    for scope in ("busy", "busy", "busy", "version", "loop"):
+        seldom.record(replace(BUSY, scope=scope), by=KITCHEN)
+    newest = [(one.scope, one.note) for one in state.audit.newest(10)]
+    assert newest == [
+        ("loop", BUSY.note),
+        ("busy", BUSY.note + " And 1 times more before."),
+        ("version", BUSY.note),
+        ("busy", BUSY.note),
+    ]
+
+
+async def test_a_node_writes_the_number_of_refusals_when_their_minute_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with pair(tmp_path) as (laptop, kitchen):
+        await refuse(laptop, kitchen, times=4)
+        assert [note.count("more") for note in refusals(kitchen)] == [0]
+        monkeypatch.setattr(seldom_module, "QUIET_S", 0.0)
+        await until(lambda: len(refusals(kitchen)) == 2)
+        assert refusals(kitchen)[0].endswith("And 2 times more before.")
+
+
+async def test_a_node_that_stops_writes_the_number_of_refusals_that_it_has_not_written(tmp_path: Path) -> None:
+    async with pair(tmp_path) as (laptop, kitchen):
+        await refuse(laptop, kitchen, times=4)
+    assert [note.count("And 2 times more before.") for note in refusals(kitchen)] == [1, 0]
+
+
+async def refuse(asker: Node, node: Node, *, times: int) -> None:
+    node.links.station.desk.is_stopping = True
+    for _ in range(times):
+        with pytest.raises(PeerBusy):
+            await last(asker.specialist(node).run(REQUEST))
+
+
+def refusals(node: Node) -> list[str]:
+    """Return what was written of them, the newest first."""
+    return [one.note for one in node.state.audit.newest(10) if one.act is Act.REFUSED]
 
 
 async def test_a_guest_with_two_ledgers_in_turn_is_one_warning_and_hardly_a_write(tmp_path: Path) -> None:
