@@ -6,16 +6,12 @@ How soon it is back: `scripts/bench discovery`, on a network that really goes aw
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import signal
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -31,12 +27,15 @@ from scripts.benches.figures import Report, alone
 from scripts.benches.peer_pair import GENEROUS, Far, Near, acquaint, far_node, linked, near_node
 from scripts.benches.servers import NotStarted
 from scripts.benches.setup import Setup, say
+from scripts.swarms.lan import missing
+from scripts.swarms.nodes import pair, swarm
 
-ABOUT = "links between processes on loopback, TLS"
+ABOUT = "links between processes, TLS: on loopback, the idle node on a network of its own"
 SUSPECT_S = 15.0
 IDLE_PERCENT, IDLE_MB = 1.0, 120.0
 """The bars."""
 LOOK_S = 0.02
+LINKED_S, SETTLED_S = 30.0, 5.0
 SLOW = Request("generate", {"prompt": "Count.", "wait_s": 1.0}, ceiling=Tier.HOME)
 
 
@@ -50,7 +49,7 @@ async def run(setup: Setup) -> Report:
             suspect.append(await _suspect_s(Path(folder) / f"suspect-{number}"))
             cut.append(await _cut_s(Path(folder) / f"cut-{number}"))
         say(f"suspect after {suspect[-1]:.1f} s, a revoked device cut after {cut[-1]:.2f} s")
-        cores, megabytes = await _idle(Path(folder) / "idle", setup.count(20, 120))
+        cores, megabytes = await asyncio.to_thread(_idle, Path(folder) / "idle", setup.count(20, 120))
     rows = (
         alone("pairing by PIN, from the typed code to written down", "s", pairing, "lower"),
         alone("a device that hangs (SIGSTOP) is suspect after", "s", suspect, "lower", bar=SUSPECT_S),
@@ -103,64 +102,27 @@ async def _two(folder: Path) -> AsyncIterator[tuple[Near, Far]]:
         yield near, far
 
 
-async def _idle(folder: Path, seconds: float) -> tuple[float, float]:
-    """Return the share of one core in percent, and the memory in MB, of `covey up` with two linked devices."""
-    async with AsyncExitStack() as stack:
-        nodes = [await stack.enter_async_context(_up(folder / name)) for name in ("kitchen", "laptop", "desk")]
-        for node in nodes[1:]:
-            shown = await _covey(folder / "kitchen", "pair")
-            name = f"of-{node.pid}"
-            await _covey(
-                Path(node.home), "pair", "--code", shown["code"], "--at", shown["addresses"][0], "--name", name
-            )
-        async with asyncio.timeout(30):
-            while True:
-                peers = (await _covey(folder / "kitchen", "peers", "list"))["peers"]
-                if [peer["link"]["health"] for peer in peers] == ["up", "up"]:
-                    break
-        process = psutil.Process(nodes[0].pid)
-        await asyncio.sleep(5)
+def _idle(folder: Path, seconds: float) -> tuple[float, float]:
+    """Return the share of one core in percent, and the memory in MB, of `covey up` with two linked devices.
+
+    At home on a network of its own where this machine lets one be made, else on loopback.
+    """
+    with swarm(["kitchen", "laptop", "desk"], folder, on_lan=not missing()) as (nodes, _):
+        kitchen = nodes["kitchen"]
+        for other in (nodes["laptop"], nodes["desk"]):
+            pair(kitchen, other)
+        began = time.monotonic()
+        while [(peer["link"] or {}).get("health") for peer in kitchen.run("peers", "list")["peers"]] != ["up", "up"]:
+            if time.monotonic() - began > LINKED_S:
+                raise NotStarted("No link came about between devices that were just paired")
+        assert kitchen.process is not None
+        process = psutil.Process(kitchen.process.pid)
+        time.sleep(SETTLED_S)
         before = process.cpu_times()
-        await asyncio.sleep(seconds)
+        time.sleep(seconds)
         after = process.cpu_times()
         used = after.user + after.system - before.user - before.system
         return used / seconds * 100, process.memory_info().rss / 1e6
-
-
-class _Up:
-    def __init__(self, home: Path, pid: int) -> None:
-        self.home = home
-        self.pid = pid
-
-
-@asynccontextmanager
-async def _up(home: Path) -> AsyncIterator[_Up]:
-    command = [*_COVEY, "up", "--port", "0", "--peer-port", "0", "--json"]
-    process = await asyncio.create_subprocess_exec(*command, env=_environment(home), stdout=asyncio.subprocess.PIPE)
-    assert process.stdout is not None
-    try:
-        async with asyncio.timeout(30):
-            if not await process.stdout.readline():
-                raise NotStarted("covey up did not start; see the lines above")
-        yield _Up(home, process.pid)
-    finally:
-        process.kill()
-        await process.wait()
-
-
-async def _covey(home: Path, *arguments: str) -> dict[str, Any]:
-    process = await asyncio.create_subprocess_exec(
-        *_COVEY, *arguments, "--json", env=_environment(home), stdout=asyncio.subprocess.PIPE
-    )
-    out, _ = await process.communicate()
-    return dict(json.loads(out))
-
-
-_COVEY = (sys.executable, "-m", "runtime.cli.main")
-
-
-def _environment(home: Path) -> dict[str, str]:
-    return {**os.environ, "COVEY_HOME": str(home), "COVEY_DISCOVERY": "lo", "COVEY_OFFLINE": "1"}
 
 
 async def _until(holds: Callable[[], bool], limit_s: float = 60.0) -> float:
