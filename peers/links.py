@@ -14,14 +14,13 @@ from peers.link import BYE, UNPAIRED, Link
 from peers.liveness import Health
 from peers.neighbourhood import Neighbourhood
 from peers.node_id import NodeId
+from peers.patience import ended
 from peers.station import Station
 
 CROSSING_S = 5.0
 """Two links of one pair that began within this were dialled by both at once."""
 LINKS_PER_MINUTE = 60
 """Of one device: one for each `covey ask` where no node is up. Back-off alone dials about eight times in a minute."""
-TELL_S = 2.0
-"""What the links are given to say that this device is about to sleep; logind lets it wait for five seconds."""
 
 logger = logging.getLogger(__name__)
 
@@ -97,26 +96,16 @@ class Links:
         desk = self.station.desk
         desk.is_stopping = True
         self.poke()
-        waits = {asyncio.create_task(desk.until_idle()), asyncio.create_task(hurry.wait())}
-        try:
-            await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
+        await ended(desk.until_idle(), timeout_s, hurry)
         return not desk.tasks
 
     async def pause(self) -> None:
-        """This device is about to sleep: take in no more work, and say so. Returns when all that hear it were told."""
+        """This device is about to sleep: take in no more work, and say so.
+
+        Returns when all were told; a link that is stuck never is. Set a timeout.
+        """
         self.station.desk.is_sleeping = True
-        tellings = [asyncio.create_task(link.tell()) for link in self._open.values()]
-        try:
-            if tellings:
-                await asyncio.wait(tellings, timeout=TELL_S)
-        finally:
-            for telling in tellings:
-                telling.cancel()
-            await asyncio.gather(*tellings, return_exceptions=True)
+        await asyncio.gather(*(link.tell() for link in self._open.values()))
 
     def resume(self) -> None:
         """It woke: take in work again unless this node is about to stop, and say so."""

@@ -29,7 +29,7 @@ LOCK = "sleep", "Covey", "paired devices are told first", "delay"
 """What is locked, by whom, why, and how: the system waits until the lock is given back, five seconds at most."""
 HANDSHAKE_S = 5.0
 LAST_WORD_S = 2.0
-"""How long the system is kept awake at most."""
+"""How long the system is kept awake at most: what the links are given to say that this device is about to sleep."""
 _SLEEP = {
     system_bus.PATH: LOGIND.path.encode(),
     system_bus.INTERFACE: LOGIND.interface.encode(),

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from peers.patience import ended
 from runtime.api.errors import BROKEN, TOO_MUCH, Fault, Refused
 
 MAX_INSIDE = 64
@@ -56,11 +57,5 @@ class Gate:
         Returns whether all had left.
         """
         self.close()
-        waits = {asyncio.create_task(self.empty()), asyncio.create_task(hurry.wait())}
-        try:
-            await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
+        await ended(self.empty(), timeout_s, hurry)
         return not self.inside

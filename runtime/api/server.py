@@ -50,10 +50,7 @@ class Server:
         return f"http://{HOST}:{self.port}/v1"
 
     async def drain(self, timeout_s: float, hurry: asyncio.Event) -> bool:
-        """Let nobody in any more, and wait for those inside: so long, or until told to hurry.
-
-        Returns whether all had left.
-        """
+        """As `Gate.drain`."""
         return await self._gate.drain(timeout_s, hurry)
 
     async def health(self, request: web.Request) -> web.Response:
