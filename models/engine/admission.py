@@ -84,7 +84,8 @@ class Admission:
         """
         source, reused = self._longest_prefix(job)
         running = [seat for seat in self._seats if seat.job is not None]
-        held = [(seat.sequence, len(self._states.tokens(seat.sequence))) for seat in running]
+        used = [*(seat.sequence for seat in running), *self._states.scratch]
+        held = [(sequence, len(self._states.tokens(sequence))) for sequence in used]
         if source is not None:
             held.append((source, reused))
         promised = sum(seat.job.promised for seat in running if seat.job is not None)

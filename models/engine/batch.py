@@ -27,7 +27,7 @@ from models.engine.seats import Job, Seat, Take
 from models.engine.shelf import Shelf
 from models.engine.states import Computes, Logits, States
 from models.engine.unforeseen import unforeseen
-from models.engine.weighing import weigh
+from models.engine.weighing import Weighing
 from models.errors import BackendError, ContextOverflow, DeadlineExceeded, ModelsError
 from models.types import PROGRAMS, Usage
 
@@ -162,8 +162,9 @@ class Batch:
         self._learn(takes, spent)
         for take in takes:
             take.seat.model_seconds += spent
-        for take, wanted in self._shared_rows(takes, logits):
-            self._advance(take, wanted)
+        rows_wanted = iter(logits)
+        for take in takes:
+            self._advance(take, list(islice(rows_wanted, take.wanted)))
         self._show()
 
     def _show(self) -> None:
@@ -177,21 +178,10 @@ class Batch:
             self._shown = now
 
     def _learn(self, takes: list[Take], seconds: float) -> None:
-        answers = sum(1 for take in takes if take.count == 1)
+        answers = sum(1 for take in takes if take.single)
         prompt_rows = sum(take.count for take in takes) - answers
         proposed = sum(take.proposed for take in takes)
         self._pace.observe(answers=answers, prompt_rows=prompt_rows, proposed=proposed, seconds=seconds)
-
-    def _shared_rows(self, takes: list[Take], logits: list[Logits]) -> list[tuple[Take, list[Logits]]]:
-        """Return which rows of logits are whose, answers first.
-
-        Weighing labels and putting a prompt away compute again, and then the rows handed out before no longer hold.
-        """
-        if any(isinstance(take.seat.job, Scoring) or (take.seat.job and take.seat.job.keep) for take in takes):
-            logits = [row.copy() for row in logits]
-        rows = iter(logits)
-        shared = [(take, list(islice(rows, take.wanted))) for take in takes]
-        return sorted(shared, key=lambda pair: isinstance(pair[0].seat.job, Scoring))
 
     def _advance(self, take: Take, rows: list[Logits]) -> None:
         """Hand one request the logits that it wanted, if its pending tokens are through."""
@@ -204,7 +194,7 @@ class Batch:
             if not rows:
                 return
             if isinstance(job, Scoring):
-                self._weigh(seat, job, rows[0])
+                self._weigh(seat, job, rows)
                 return
             right = job.feed_all(rows)
         except ModelsError as error:
@@ -262,30 +252,36 @@ class Batch:
 
     def _plan(self) -> tuple[list[Row], list[Take]]:
         """Return the rows of the next decode call, and what of them is whose."""
-        ready = [s for s in self._seats if s.job is not None and s.leader is None and s.job.pending]
-        ready.sort(key=lambda seat: (len(seat.job.pending) > 1 if seat.job else False, seat.used_at))
+        ready = [s for s in self._seats if s.job is not None and s.leader is None and (s.job.pending or s.weighing)]
+        ready.sort(key=lambda seat: (not _single(seat), seat.used_at))
         takes = self._shared_out(ready)
         self._propose(takes)
-        return [row for take in takes for row in self._rows(take)], takes
+        for take in takes:
+            take.rows = take.rows or self._rows(take)
+        return [row for take in takes for row in take.rows], takes
 
     def _shared_out(self, ready: list[Seat]) -> list[Take]:
-        """Share the rows of a step out: one to each answer, what is left to prompts, first come first served."""
-        answering = any(len(seat.job.pending) == 1 for seat in ready if seat.job)
-        prompt_rows = self._pace.rows(self._settings.rows) if answering else self._settings.rows
+        """Share the rows of a step out: one to each answer, what is left to prompts and labels, by turns."""
         room = self._settings.rows
+        beside = self._pace.rows(room) if any(map(_single, ready)) else room
         takes: list[Take] = []
         for seat in ready:
-            assert seat.job is not None
-            wanted = len(seat.job.pending)
-            taken = min(room, wanted) if wanted == 1 else min(room, wanted, prompt_rows)
-            if taken <= 0:
+            take = self._take(seat, room if _single(seat) else min(room, beside))
+            if not take.count:
                 continue
-            if wanted > 1:
-                prompt_rows -= taken
-            room -= taken
+            if not _single(seat):
+                beside -= take.count
+            room -= take.count
             seat.used_at = self._clock
-            takes.append(Take(seat, taken))
+            takes.append(take)
         return takes
+
+    def _take(self, seat: Seat, most: int) -> Take:
+        assert seat.job is not None
+        if seat.weighing is None:
+            return Take(seat, min(most, len(seat.job.pending)))
+        rows = seat.weighing.rows(most)
+        return Take(seat, len(rows), rows=rows)
 
     def _given_up(self, takes: list[Take]) -> Callable[[], bool] | None:
         """Return what tells while a step runs that nobody wants it any more; None where that is not asked.
@@ -296,7 +292,7 @@ class Batch:
         jobs = [take.seat.job for take in takes if take.seat.job is not None]
         followed = any(take.seat is seat.leader for take in takes for seat in self._seats)
         short = sum(take.count for take in takes) < LONG_STEP_ROWS
-        if short or followed or any(take.count == 1 for take in takes):
+        if short or followed or any(take.single for take in takes):
             return None
         return lambda: all(self._cancelled(job.id) or _late(job, time.monotonic()) for job in jobs)
 
@@ -321,22 +317,27 @@ class Batch:
         tokens = job.pending[: take.count]
         if take.proposed and isinstance(job, Answer):
             tokens = [*tokens, *job.proposed]
-        take.wanted = max(0, len(tokens) - last)
         return [Row(token, start + i, sequence, i >= last) for i, token in enumerate(tokens)]
 
-    def _weigh(self, seat: Seat, job: Scoring, root: Logits) -> None:
-        began = time.monotonic()
-        probabilities = weigh(self._states, seat.sequence, job, root, rows=self._settings.rows)
-        seat.model_seconds += time.monotonic() - began
-        usage = self._usage(seat, job, 0)
-        self._leave(seat)
-        self._done(job, usage, probabilities)
+    def _weigh(self, seat: Seat, job: Scoring, rows: list[Logits]) -> None:
+        """Take the logits after the prompt, later those after branches of the labels."""
+        if seat.weighing is None:
+            seat.weighing = Weighing(self._states, seat.sequence, job, rows[0])
+        else:
+            seat.weighing.learn(iter(rows))
+        if seat.weighing.done:
+            usage = self._usage(seat, job, 0)
+            probabilities = seat.weighing.probabilities()
+            self._leave(seat)
+            self._done(job, usage, probabilities)
 
     # Leaving
 
     def _leave(self, seat: Seat) -> None:
         """Free the seat. Its state stays for the next request with the same beginning, unless a device asked."""
-        seat.job = seat.leader = seat.leader_job = None
+        if seat.weighing is not None:
+            seat.weighing.end()
+        seat.job = seat.leader = seat.leader_job = seat.weighing = None
         seat.used_at = self._clock
         if seat.past.asker not in ("", PROGRAMS):
             self._states.cut(seat.sequence, seat.past.own)
@@ -356,6 +357,11 @@ class Batch:
             seat = max((take.seat for take in takes), key=lambda s: s.job.started if s.job else 0.0)
             self._states.cut(seat.sequence, 0)
             self._fail(seat, BackendError("The model's context is full. Ask again when less is running."))
+
+
+def _single(seat: Seat) -> bool:
+    """True where one token is left to compute, as in an answer: such rows come first."""
+    return seat.weighing is None and seat.job is not None and len(seat.job.pending) == 1
 
 
 def _late(job: Job, now: float) -> bool:

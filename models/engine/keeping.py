@@ -37,12 +37,12 @@ class Keeping:
         return self._conversations.read(job.conversation) if kept >= known + FEWEST_TOKENS else None
 
     def put_prompt_away(self, seat: Seat) -> None:
-        """Write the state of a specialist's own prompt once it is computed."""
+        """Write the state of a specialist's own prompt once it is computed and a sequence is spare to cut it out on."""
         job = seat.job
         if self._prefixes is None or job is None or job.keep < FEWEST_TOKENS:
             return
         tokens = self._states.tokens(seat.sequence)[: job.keep]
-        if len(tokens) < job.keep:
+        if len(tokens) < job.keep or self._states.spare is None:
             return
         job.keep = 0
         if not self._prefixes.has(tokens):

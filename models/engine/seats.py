@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from models.engine.answering import Answer, Scoring
+from models.engine.library import Row
+from models.engine.weighing import Weighing
 
 Job = Answer | Scoring
 
@@ -39,6 +41,8 @@ class Seat:
     leader_job: Job | None = None
     shared: int = 0
     """Tokens to take over from the leader."""
+    weighing: Weighing | None = None
+    """What is left of a request's labels once its prompt is through."""
     model_seconds: float = 0.0
     past: Past = field(default_factory=Past)
 
@@ -49,13 +53,22 @@ class Take:
 
     seat: Seat
     count: int
-    """Its pending tokens that are computed."""
+    """Its pending tokens that are computed, or rows of labels."""
     proposed: int = 0
     """Tokens that may follow them, computed too."""
-    wanted: int = 0
-    """Its rows whose logits are wanted."""
+    rows: list[Row] = field(default_factory=list)
+
+    @property
+    def wanted(self) -> int:
+        """Its rows whose logits are wanted."""
+        return sum(row.wants_logits for row in self.rows)
 
     @property
     def answering(self) -> bool:
         """True once the prompt is through."""
         return isinstance(self.seat.job, Answer) and bool(self.seat.job.tokens)
+
+    @property
+    def single(self) -> bool:
+        """True for one token that was chosen last, or that is left of a prompt."""
+        return self.count == 1 and self.seat.weighing is None

@@ -25,7 +25,7 @@ class Computes(Protocol):
 
 
 class States:
-    """All sequences of one context: those of requests first, then scratch ones that are empty between steps."""
+    """All sequences of one context: those of requests first, then scratch ones, empty where nobody uses them."""
 
     def __init__(self, library: Computes, *, capacity: int, sequences: int, scratch: int) -> None:
         self._library = library
@@ -40,6 +40,11 @@ class States:
     @property
     def capacity(self) -> int:
         return self._cells.capacity
+
+    @property
+    def spare(self) -> int | None:
+        """A scratch sequence that nobody uses now."""
+        return next((scratch for scratch in self.scratch if not self.tokens(scratch)), None)
 
     def tokens(self, sequence: int) -> list[int]:
         """Return the tokens whose state the sequence holds; not to be changed."""
@@ -85,10 +90,11 @@ class States:
         self._cells.cut(sequence, 0)
 
     def saved(self, sequence: int, length: int) -> bytes:
-        """Return the state of the first `length` tokens, to be kept."""
+        """Return the state of the first `length` tokens, to be kept. Less than all of them takes a spare sequence."""
         if length == len(self.tokens(sequence)):
             return self._library.state(sequence)
-        spare = self.scratch[-1]
+        spare = self.spare
+        assert spare is not None, "asked for beforehand"
         self.copy(sequence, spare, length)
         try:
             return self._library.state(spare)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator
 
 from models.engine.answering import Scoring
 from models.engine.library import Row
@@ -11,42 +12,59 @@ from models.engine.states import Logits, States
 Path = tuple[int, ...]
 
 
-def weigh(states: States, sequence: int, job: Scoring, root: Logits, *, rows: int) -> list[float]:
-    """Return one probability per label. `sequence` holds the prompt, `root` the logits after it.
+class Weighing:
+    """The branches of one request's labels, each computed on a scratch copy of the prompt, some rows a step.
 
-    Each branch is computed on a scratch copy of the prompt, at most `rows` rows a step. Raises NoRoom.
+    Several of them share the scratch sequences: one that holds tokens is in use. `end` gives them back.
     """
-    known: dict[Path, Logits] = {(): root}
-    for group in _groups(job.doubtful(root), len(states.scratch), rows):
-        known.update(_branches(states, sequence, group, rows))
-    return job.probabilities(known)
 
+    def __init__(self, states: States, sequence: int, job: Scoring, root: Logits) -> None:
+        """`sequence` holds the prompt, `root` are the logits after it."""
+        self._states = states
+        self._sequence = sequence
+        self._start = len(states.tokens(sequence))
+        self._job = job
+        self._known: dict[Path, Logits] = {(): root.copy()}
+        self._left = deque(job.doubtful(root))
+        self._begun: dict[int, Path] = {}
 
-def _groups(paths: Sequence[Path], most: int, rows: int) -> Iterator[list[Path]]:
-    """Yield the paths in groups that one decode call can take."""
-    group: list[Path] = []
-    size = 0
-    for path in paths:
-        if group and (len(group) == most or size + len(path) > rows):
-            yield group
-            group, size = [], 0
-        group.append(path)
-        size += len(path)
-    if group:
-        yield group
+    @property
+    def done(self) -> bool:
+        return not self._left and not self._begun
 
+    def rows(self, most: int) -> list[Row]:
+        """Return the next rows to compute, at most `most`; none while others use all scratch sequences."""
+        rows: list[Row] = []
+        for scratch in self._states.scratch:
+            if len(rows) == most:
+                break
+            self._begin(scratch)
+            at = len(self._states.tokens(scratch))
+            path = self._begun.get(scratch, ())[at - self._start :]
+            part = path[: most - len(rows)]
+            rows += [Row(token, at + i, scratch, i == len(path) - 1) for i, token in enumerate(part)]
+        return rows
 
-def _branches(states: States, sequence: int, group: list[Path], rows: int) -> dict[Path, Logits]:
-    start = len(states.tokens(sequence))
-    plan: list[Row] = []
-    found: list[Logits] = []
-    try:
-        for scratch, path in zip(states.scratch, group, strict=False):
-            states.copy(sequence, scratch, start)
-            plan += [Row(token, start + i, scratch, i == len(path) - 1) for i, token in enumerate(path)]
-        for at in range(0, len(plan), rows):  # one path may be longer than a step
-            found += [row.copy() for row in states.compute(plan[at : at + rows])]
-        return dict(zip(group, found, strict=True))
-    finally:
-        for scratch in states.scratch:
-            states.cut(scratch, 0)
+    def _begin(self, scratch: int) -> None:
+        if self._left and not self._states.tokens(scratch):
+            self._begun[scratch] = self._left.popleft()
+            self._states.copy(self._sequence, scratch, self._start)
+
+    def learn(self, logits: Iterator[Logits]) -> None:
+        """Take the logits of those rows that wanted them, once they are computed."""
+        for scratch in sorted(self._begun):
+            path = self._begun[scratch]
+            if len(self._states.tokens(scratch)) == self._start + len(path):
+                self._known[path] = next(logits).copy()
+                self._states.cut(scratch, 0)
+                del self._begun[scratch]
+
+    def end(self) -> None:
+        """Give back the scratch sequences, also of what is not computed to its end."""
+        for scratch in self._begun:
+            self._states.cut(scratch, 0)
+        self._begun.clear()
+
+    def probabilities(self) -> list[float]:
+        """Return one per label, summing to 1."""
+        return self._job.probabilities(self._known)

@@ -183,9 +183,9 @@ def expected(prompt: list[int], most: int, says: Following = following) -> list[
     return tokens[len(prompt) :]
 
 
-def weighed(prompt: list[int], labels: list[list[int]]) -> list[float]:
+def weighed(prompt: list[int], labels: list[list[int]], says: Following = following) -> list[float]:
     """The probabilities of labels when nothing else runs."""
-    bench = Bench(kv=256)
+    bench = Bench(kv=256, says=says)
     bench.weigh(1, prompt, labels)
     bench.run()
     return bench.weights(1)
