@@ -11,7 +11,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from models.backend import Finish, GenerateCall, TextModel
+from models.backend import Finish, GenerateCall, TextModel, TokenDetail
 from models.errors import ContextOverflow, WorkerDied
 from models.specialist import Pool
 from models.types import Chunk, Json, RefusalCode, Usage
@@ -33,6 +33,8 @@ class Said:
     """A piece of the answer."""
 
     text: str
+    details: tuple[TokenDetail, ...] | None = None
+    """What the model thought of each token; None where that is not asked for, or not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,8 @@ class Ended:
     """Why there is no answer."""
     more: Mapping[str, Json] = field(default_factory=dict)
     """Covey's own figures beside the documented ones."""
+    details: tuple[TokenDetail, ...] | None = None
+    """Those of all pieces."""
 
 
 Reply = AsyncGenerator[Said | Ended, None]
@@ -59,16 +63,19 @@ async def from_model(pool: Pool, body: ChatBody) -> Reply:
     async with pool.text((body.model,)) as model:
         call = await _fitted(model, body)
         had: list[int] = []
+        details: list[TokenDetail] = []
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 async with aclosing(model.generate(replace(call, resume_tokens=tuple(had)))) as items:
                     resumed = len(had)
                     async for item in items:
                         if isinstance(item, Finish):
-                            yield _finished(model, item, resumed)
+                            ended = _finished(model, item, resumed)
+                            yield replace(ended, details=tuple(details)) if call.details else ended
                             return
                         had.extend(item.token_ids)
-                        yield Said(item.text)
+                        details.extend(item.details)
+                        yield Said(item.text, item.details if call.details else None)
             except WorkerDied:
                 if attempt == ATTEMPTS:
                     raise

@@ -18,6 +18,7 @@ from runtime.api.answering import Ended, Reply, Said, from_model, from_node
 from runtime.api.errors import fault_of
 from runtime.api.guard import body_of
 from runtime.api.listing import Offered
+from runtime.api.logprobs import logprobs_object
 from runtime.api.openai import ORCHESTRATOR, ChatBody, read_body, usage_object
 from runtime.node import Node
 
@@ -92,14 +93,19 @@ class _Form:
     def whole(self, ended: Ended) -> dict[str, Json]:
         content = None if ended.refusal and not ended.text else ended.text
         message: Json = {"role": "assistant", "content": content, "refusal": ended.refusal}
-        choice: Json = {"index": 0, "message": message, "logprobs": None, "finish_reason": ended.reason}
+        logprobs = logprobs_object(ended.details)
+        choice: Json = {"index": 0, "message": message, "logprobs": logprobs, "finish_reason": ended.reason}
         shape = self._shape("chat.completion", [choice], ended)
         return {**shape, "usage": usage_object(ended.usage), **ended.more}
 
-    def delta(self, delta: dict[str, Json], ended: Ended | None = None) -> dict[str, Json]:
+    def said(self, said: Said) -> dict[str, Json]:
+        """Return a chunk with a piece of the answer."""
+        return self.delta({"content": said.text}, logprobs=logprobs_object(said.details))
+
+    def delta(self, delta: dict[str, Json], ended: Ended | None = None, *, logprobs: Json = None) -> dict[str, Json]:
         """Return a chunk; the last one says how the answer ended."""
         reason = ended.reason if ended else None
-        choice: Json = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
+        choice: Json = {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
         shape = self._shape("chat.completion.chunk", [choice], ended)
         if self.body.counts_usage:
             shape["usage"] = None
@@ -154,7 +160,7 @@ async def _streamed(request: web.Request, form: _Form, reply: Reply, way: Way) -
             said += 1
             way.used(said)
             if item.text:
-                await _send(response, form.delta({"content": item.text}), way)
+                await _send(response, form.said(item), way)
             item = await anext(reply)
     except ConnectionError:
         raise

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from models.backend import Constraint, GenerateCall, Message, Sampling
+from models.backend import MOST_ALTERNATIVES, Constraint, GenerateCall, Message, Sampling
 from models.types import PROGRAMS, Json, Label, Usage
 from runtime.api.errors import Refused, wrong
 from runtime.asking import Ask
@@ -90,7 +90,7 @@ class ChatBody(_Wire):
     response_format: Annotated[AnyText | AnyObject | BySchema, Field(discriminator="type")] | None = None
     n: int | None = None
     logprobs: bool | None = None
-    top_logprobs: int | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=MOST_ALTERNATIVES)] | None = None
 
     @property
     def wanted_tokens(self) -> int | None:
@@ -120,8 +120,8 @@ def read_body(data: bytes) -> ChatBody:
         raise _misread(error) from error
     if body.n not in (None, 1):
         raise wrong("Only one choice is made per request. Leave `n` out, or ask again.", param="n")
-    if body.logprobs or body.top_logprobs:
-        raise wrong("Log-probabilities are not offered here. Leave `logprobs` out.", param="logprobs")
+    if body.top_logprobs and not body.logprobs:
+        raise wrong("`top_logprobs` needs `logprobs`: true beside it. Add that, or leave it out.", param="top_logprobs")
     return body
 
 
@@ -154,6 +154,8 @@ def call_of(body: ChatBody, *, max_tokens: int, seed: int) -> GenerateCall:
         constraint=None if schema is None else Constraint("json_schema", schema),
         stop=tuple(filter(None, (body.stop,) if isinstance(body.stop, str) else body.stop or ())),
         asker=PROGRAMS,
+        details=bool(body.logprobs),
+        alternatives=body.top_logprobs or 0,
     )
 
 

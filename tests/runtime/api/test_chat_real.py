@@ -59,6 +59,28 @@ async def test_a_real_model_streams_counts_reuses_and_keeps_to_a_schema(tmp_path
     assert isinstance(formed["ok"], bool)
 
 
+async def test_log_probabilities_of_a_stream_are_those_of_the_whole_answer(tmp_path: Path, models_home: Path) -> None:
+    schema = {"enum": ["a colour", "a country"]}
+    form = {"type": "json_schema", "json_schema": {"name": "kind", "schema": schema}}
+    fields = {"temperature": 0, "max_tokens": 16, "logprobs": True, "top_logprobs": 2}
+    async with _real_door(tmp_path, models_home) as at:
+        async with at.chat(**fields) as response:
+            whole = (await response.json())["choices"][0]
+        async with at.chat(**fields, stream=True) as response:
+            streamed = [chunk["choices"][0]["logprobs"] for chunk in events(await response.read())]
+        async with at.chat(**fields, response_format=form) as response:
+            formed = (await response.json())["choices"][0]
+    entries = whole["logprobs"]["content"]
+    assert "".join(entry["token"] for entry in entries) == whole["message"]["content"]
+    again = [entry for logprobs in streamed if logprobs for entry in logprobs["content"]]
+    assert [entry["token"] for entry in again] == [entry["token"] for entry in entries]
+    assert all(entry["top_logprobs"][0]["token"] == entry["token"] for entry in entries)
+    kinds = formed["logprobs"]["content"]
+    assert json.loads("".join(entry["token"] for entry in kinds)) in schema["enum"]
+    assert {entry["covey"]["forced"] for entry in kinds} == {True, False}
+    assert min(entry["covey"].get("feasible_mass", 1.0) for entry in kinds) < 1
+
+
 async def test_a_client_that_leaves_makes_room_for_the_next(tmp_path: Path, models_home: Path) -> None:
     async with _real_door(tmp_path, models_home) as at:
         story = {"messages": [{"role": "user", "content": "Tell me a very long story."}], "max_tokens": 1900}
