@@ -51,10 +51,6 @@ class Swarm:
             raise FaultError("This fault needs a network: scripts/swarm --in lan")
         return self.lan
 
-    def port_of(self, node: SwarmNode) -> str:
-        """Return the bridge's end of a node's cable."""
-        return f"p{list(self.net.hosts).index(node.name)}"
-
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -204,7 +200,7 @@ def _twin(swarm: Swarm, node: SwarmNode, name: str, at: str, *, copied: bool) ->
 
 
 def _bridge(swarm: Swarm, node: SwarmNode, setting: str, value: str) -> None:
-    _run("bridge", "-n", swarm.net.bridge, "link", "set", "dev", swarm.port_of(node), setting, value)
+    _run("bridge", "-n", swarm.net.bridge, "link", "set", "dev", swarm.net.port(node.name), setting, value)
 
 
 def _run(*line: str) -> None:

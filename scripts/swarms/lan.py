@@ -132,7 +132,7 @@ class Lan:
     def add(self, name: str, address: str = "", *, bridged: bool = True) -> Host:
         """Put a host on the network. Without an address it has IPv6 alone; unbridged, its cable ends in nothing."""
         self.hosts[name] = host = Host(name, f"{self.bridge}-{name}", address)
-        namespace, port = host.namespace, self._port(name)
+        namespace, port = host.namespace, self.port(name)
         self._make(namespace)
         _ip("link", "add", INTERFACE, "netns", namespace, "type", "veth", "peer", "name", port, "netns", self.bridge)
         if bridged:
@@ -147,12 +147,13 @@ class Lan:
 
     def cut_off(self, name: str) -> None:
         """Take a host off the bridge, as a switch without power does: nothing tells either side."""
-        _ip("-n", self.bridge, "link", "set", self._port(name), "nomaster")
+        _ip("-n", self.bridge, "link", "set", self.port(name), "nomaster")
 
     def join_again(self, name: str) -> None:
-        _ip("-n", self.bridge, "link", "set", self._port(name), "master", BRIDGE)
+        _ip("-n", self.bridge, "link", "set", self.port(name), "master", BRIDGE)
 
-    def _port(self, name: str) -> str:
+    def port(self, name: str) -> str:
+        """Return the bridge's end of a host's cable."""
         return f"p{list(self.hosts).index(name)}"
 
     def _make(self, namespace: str) -> None:
