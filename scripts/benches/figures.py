@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
 Better = Literal["higher", "lower", "neither"]
+Held = Literal["figure", "ratio"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,24 +54,42 @@ class Row:
     """Covey's over the reference's, of the rounds that belong together."""
     better: Better = "higher"
     bar: float | None = None
-    """What Covey's figure must reach at the better end; None holds it to nothing."""
+    """What must be reached at the better end; None holds it to nothing."""
+    held: Held = "figure"
+    """What the bar holds: Covey's figure, or its ratio to the reference's."""
+
+    @property
+    def reached(self) -> float:
+        """The median that the bar holds."""
+        found = self.ratio if self.held == "ratio" else self.covey
+        return found.median if found is not None else math.nan
 
     @property
     def missed(self) -> bool:
+        """A ratio that there is none of reaches no bar."""
         if self.bar is None:
             return False
-        return self.covey.median > self.bar if self.better == "lower" else self.covey.median < self.bar
+        return not (self.reached <= self.bar if self.better == "lower" else self.reached >= self.bar)
 
 
 Pair = tuple[Sequence[float], Sequence[float]]
 """Two series that were measured in turn: Covey's and the reference's."""
 
 
-def compared(what: str, unit: str, pair: Pair, better: Better = "higher") -> Row:
+def compared(
+    what: str,
+    unit: str,
+    pair: Pair,
+    better: Better = "higher",
+    *,
+    bar: float | None = None,
+    held: Held = "ratio",
+) -> Row:
     """Return the row of two series."""
     covey, reference = pair
     ratios = [ours / theirs for ours, theirs in zip(covey, reference, strict=True) if theirs]
-    return Row(what, unit, spread(covey), spread(reference), spread(ratios) if ratios else None, better)
+    ratio = spread(ratios) if ratios else None
+    return Row(what, unit, spread(covey), spread(reference), ratio, better, bar, held)
 
 
 def alone(
@@ -96,8 +116,7 @@ class Report:
     def missed(self) -> tuple[str, ...]:
         """What fell short of its bar, a sentence each."""
         return tuple(
-            f"{self.name}: {row.what}: {number(row.covey.median)}{f' {row.unit}' if row.unit else ''}, "
-            f"and the bar is {number(row.bar)}."
+            f"{self.name}: {row.what}: {_reached(row)}, and the bar is {number(row.bar)}."
             for row in self.rows
             if row.missed and row.bar is not None
         )
@@ -138,11 +157,18 @@ def table(report: Report) -> list[list[str]]:
     return lines
 
 
+def _reached(row: Row) -> str:
+    if row.held == "ratio":
+        return f"{number(row.reached)} times the reference's"
+    return f"{number(row.reached)} {row.unit}".rstrip()
+
+
 def _bar(row: Row) -> str:
     """Return the bar as a reader takes it in at a glance, and whether it was missed."""
     if row.bar is None:
         return ""
-    bound = f"{'≤' if row.better == 'lower' else '≥'} {number(row.bar)}"
+    of = "ratio " if row.held == "ratio" else ""
+    bound = f"{of}{'≤' if row.better == 'lower' else '≥'} {number(row.bar)}"
     return f"{bound}, missed" if row.missed else bound
 
 

@@ -80,6 +80,26 @@ def test_a_figure_that_misses_its_bar_is_told_apart(
     assert [line[3] for line in table(report)] == ["bar", shown, ""]
 
 
+@pytest.mark.parametrize(
+    ("reference", "shown", "missed"),
+    [
+        ([2.0, 2.0], "ratio ≥ 1.5", ()),
+        ([3.0, 3.0], "ratio ≥ 1.5, missed", ("x: speed: 1.17 times the reference's, and the bar is 1.5.",)),
+        ([0.0, 0.0], "ratio ≥ 1.5, missed", ("x: speed: nan times the reference's, and the bar is 1.5.",)),
+    ],
+)
+def test_a_bar_beside_a_reference_holds_the_ratio(reference: list[float], shown: str, missed: tuple[str, ...]) -> None:
+    row = compared("speed", "tok/s", ([3.0, 4.0], reference), bar=1.5)
+    report = Report("x", "y", (row,))
+    assert report.missed == missed
+    assert table(report)[1][5] == shown
+
+
+def test_a_bar_may_hold_the_figure_though_there_is_a_reference() -> None:
+    rows = [compared("first", "s", ([value], [1.0]), "lower", bar=0.15, held="figure") for value in (0.1, 0.2)]
+    assert [row.missed for row in rows] == [False, True]
+
+
 def test_a_bench_with_a_missed_bar_shows_its_figures_and_fails(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
