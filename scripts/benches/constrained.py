@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import time
-from contextlib import aclosing
+from dataclasses import replace
+from itertools import count
 
-from models.backend import Constraint, Delta, GenerateCall, Message
-from models.backends.llama import LlamaModel
+from models.backend import Constraint, GenerateCall, Message
 from scripts.benches import texts
+from scripts.benches.decoding import TOKENS, Ways, decoded, rates
 from scripts.benches.figures import Report, alone, compared
 from scripts.benches.setup import Setup, say
 
 ABOUT = "decode speed under a schema, against free decoding of the same length"
 SIDES = ("under a schema", "free")
-ANSWER_TOKENS = 96
+ASKED = "List people."
+LEAST = 0.9
+"""Of the speed of free decoding."""
+
+NOTE = "Both answers have the same number of tokens. Those that the schema leaves no choice about take no step."
 
 
 def _schema() -> dict[str, object]:
@@ -32,27 +37,26 @@ def _schema() -> dict[str, object]:
 
 async def run(setup: Setup) -> Report:
     rounds = setup.count(4, 30)
-    schema, free, first = [], [], []
+    speeds: tuple[list[float], list[float]] = ([], [])
     constraint = Constraint("json_schema", _schema())  # type: ignore[arg-type]
+    numbers = count()
+
     async with setup.loaded() as model:
+
+        def asked() -> Ways:
+            number = next(numbers)
+            free = GenerateCall((Message("user", f"{ASKED} {texts.story(number)} {texts.filler(40, number)}"),), TOKENS)
+            return (model, replace(free, constraint=constraint)), (model, free)
+
         began = time.perf_counter()
-        await rate(model, GenerateCall((Message("user", "List people."),), 4, constraint=constraint))
-        first.append(time.perf_counter() - began)
+        await decoded(model, GenerateCall((Message("user", ASKED),), 4, constraint=constraint))
+        first = time.perf_counter() - began
         for number in range(rounds):
-            messages = (Message("user", f"List people. {texts.question(number)} {texts.filler(40, number)}"),)
-            schema.append(await rate(model, GenerateCall(messages, ANSWER_TOKENS, constraint=constraint)))
-            free.append(await rate(model, GenerateCall(messages, ANSWER_TOKENS)))
-            say(f"round {number + 1} of {rounds}: {schema[-1]:.0f} against {free[-1]:.0f} tok/s")
+            for side, rate in enumerate(await rates(asked)):
+                speeds[side].append(rate)
+            say(f"round {number + 1} of {rounds}: {speeds[0][-1]:.0f} against {speeds[1][-1]:.0f} tok/s")
     rows = (
-        compared("decode", "tok/s", (schema, free)),
-        alone("first use of a schema in a process", "s", first, "lower"),
+        compared("decode", "tok/s", speeds, bar=LEAST),
+        alone("first use of a schema in a process", "s", [first], "lower"),
     )
-    return Report("constrained", ABOUT, rows, SIDES, {"answer_tokens": ANSWER_TOKENS, "rounds": rounds})
-
-
-async def rate(model: LlamaModel, call: GenerateCall) -> float:
-    """Return the tokens a second after the first."""
-    async with aclosing(model.generate(call)) as items:
-        times = [(time.perf_counter(), len(item.token_ids)) async for item in items if isinstance(item, Delta)]
-    tokens = sum(count for _, count in times[1:])
-    return tokens / (times[-1][0] - times[0][0]) if len(times) > 1 else 0.0
+    return Report("constrained", ABOUT, rows, SIDES, {"answer_tokens": TOKENS, "rounds": rounds}, (NOTE,))
