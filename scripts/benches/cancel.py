@@ -25,8 +25,21 @@ LONG_PROMPT_TOKENS = 1700
 LONG_ANSWER_TOKENS = 200
 SEARCH_ROUNDS = 3
 """For each configuration of the reference."""
+BESIDE = {"… such a prompt with another one in its step": 120, "… such a prompt while another one has the step": 1700}
+"""Tokens of the other prompt: a short one leaves most rows of a step to the one behind it."""
+BESIDE_STATE_TOKENS = 4096
+"""Room for two such prompts."""
+THIRD_TOKENS = 300
+"""Of the prompt that has the model while the two arrive: longer than that takes."""
+READ_TOO_SOON = "a prompt was read to its end before it could be cancelled; this needs a longer one here"
 READING_S = 0.2
 """Of a prompt that takes several seconds."""
+MOST_S = 0.1
+"""From cancelling to the free place."""
+NOTE = (
+    "The bar holds the free place; the first row has the ninth's own prompt in it, on both sides. With a second prompt "
+    "beside, the place is free when the model's process answers the next message behind the cancel."
+)
 WAITING_S = 0.1
 """The next one is in line by then."""
 SHORT = GenerateCall((Message("user", "Say hello."),), 1)
@@ -54,14 +67,21 @@ async def run(setup: Setup) -> Report:
         writing = [await _added(model, texts.story(number), "written") for number in range(2 * rounds)]
         long = [f"{texts.filler(LONG_PROMPT_TOKENS, number)} What is this about?" for number in range(rounds)]
         reading = [await _added(model, words, "read") for words in long]
+    async with setup.loaded(slots=3, kv_tokens=BESIDE_STATE_TOKENS) as model:
+        seeds = count(0, 3)
+        beside = {
+            what: [await _beside(model, tokens, next(seeds)) for _ in range(rounds)] for what, tokens in BESIDE.items()
+        }
+    slowest = max(map(max, (writing, reading, *beside.values())))
     rows = (
         compared("from hanging up to the first token", "s", freed, "lower"),
-        alone("from cancelling an answer to the free place", "s", writing, "lower"),
-        alone("from cancelling a 1,700-token prompt that is being read to the free place", "s", reading, "lower"),
-        alone("… the slowest of these", "s", [max(reading)], "lower"),
+        alone("from cancelling an answer to the free place", "s", writing, "lower", bar=MOST_S),
+        alone("… a 1,700-token prompt that is being read, alone", "s", reading, "lower", bar=MOST_S),
+        *(alone(what, "s", found, "lower", bar=MOST_S) for what, found in beside.items()),
+        alone("… the slowest of all these", "s", [slowest], "lower", bar=MOST_S),
     )
     settings: dict[str, object] = {"rounds": rounds, "reference_options": " ".join(options), "tried": tried}
-    return Report("cancel", ABOUT, rows, SIDES, settings)
+    return Report("cancel", ABOUT, rows, SIDES, settings, (NOTE,))
 
 
 async def _added(model: LlamaModel, words: str, until: Literal["read", "written"]) -> float:
@@ -79,15 +99,39 @@ async def _added(model: LlamaModel, words: str, until: Literal["read", "written"
     await waiting
     after_cancel = time.perf_counter() - began
     if until == "read" and begun.is_set():
-        raise Unanswered("a prompt was read to its end before it could be cancelled; this needs a longer one here")
+        raise Unanswered(READ_TOO_SOON)
     await whole(model.generate(OTHER))
     began = time.perf_counter()
     await whole(model.generate(SHORT))
     return after_cancel - (time.perf_counter() - began)
 
 
-async def _told(model: LlamaModel, words: str, begun: asyncio.Event) -> None:
-    async with aclosing(model.generate(GenerateCall((Message("user", words),), LONG_ANSWER_TOKENS))) as items:
+async def _beside(model: LlamaModel, tokens: int, seed: int) -> float:
+    """Return the seconds from cancelling a prompt to its free place, while another one of so many tokens is read too.
+
+    A third one has the model until both are there, so that the next step shares its rows out between them.
+    """
+    begun = asyncio.Event()
+    third = asyncio.create_task(_told(model, texts.filler(THIRD_TOKENS, seed), asyncio.Event(), 1))
+    await asyncio.sleep(WAITING_S)
+    other = asyncio.create_task(_told(model, texts.filler(tokens, seed + 1), asyncio.Event()))
+    last = asyncio.create_task(_told(model, texts.filler(LONG_PROMPT_TOKENS, seed + 2), begun))
+    await third
+    await asyncio.sleep(READING_S)
+    began = time.perf_counter()
+    last.cancel()
+    await asyncio.wait([last])
+    await model.count_tokens("free")
+    free_s = time.perf_counter() - began
+    other.cancel()
+    await asyncio.wait([other])
+    if begun.is_set():
+        raise Unanswered(READ_TOO_SOON)
+    return free_s
+
+
+async def _told(model: LlamaModel, words: str, begun: asyncio.Event, most: int = LONG_ANSWER_TOKENS) -> None:
+    async with aclosing(model.generate(GenerateCall((Message("user", words),), most))) as items:
         async for _ in items:
             begun.set()
 
