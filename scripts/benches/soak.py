@@ -36,10 +36,16 @@ SAMPLES = 5
 COMPARED = 8
 """Of the answers that can't be told right by themselves, one in so many is compared with the lone answer."""
 REQUEST_S = 300.0
+WARM_SHARE = 10
+"""One request in so many is asked before, and not counted."""
+MOST_GROWN = 0.05
+"""Share by which memory at the end may differ from before."""
 NOTE = (
     "Compared: each answer that must repeat its request's own word, and one in eight of the others, which are "
     "asked again with nothing beside them. Crossed: a choice that alone is a logit or more behind, as no rounding "
-    "explains it, or a label's probability that is more than 0.2 off. Memory is without the model's mapped file."
+    "explains it, or a label's probability that is more than 0.2 off. Memory is without the model's mapped file, and "
+    "before is after requests of every kind and size, as many as a tenth of those that count: the first ones fill the "
+    "shelf of states, and load what they need first."
 )
 
 
@@ -51,6 +57,10 @@ async def run(setup: Setup) -> Report:
     async with _node(setup) as (node, running), Client(running.url, setup.model) as client:
         await warm(running.url, setup.model)
         memory.append(_own_mb(running))
+        warming = range(requests, requests + requests // WARM_SHARE)
+        await at_once([partial(_one, node, client, setup.model, number) for number in warming], WIDTH)
+        memory.append(_own_mb(running))
+        say(f"warm: {memory[0]:.0f}, then {memory[1]:.0f} MB")
         began = time.perf_counter()
         share = requests // SAMPLES
         for part in range(SAMPLES):
@@ -66,7 +76,7 @@ async def run(setup: Setup) -> Report:
     verdicts = await _compared(setup, answers)
     rows = (
         *_of_requests(counts, inside, verdicts),
-        *_of_memory(memory),
+        *of_memory(memory),
         alone("requests a second", "1/s", [sum(counts.values()) / seconds], "higher"),
     )
     settings: dict[str, object] = {"requests": requests, "width": WIDTH, "leaves": f"1 in {LEAVES}"}
@@ -77,22 +87,24 @@ def _of_requests(counts: Counter[str], inside: int, verdicts: Counter[Verdict]) 
     return (
         alone("answered", "requests", [counts["answered"]]),
         alone("left early", "requests", [counts["left"]]),
-        alone("failed or lost", "requests", [counts["failed"]], "lower"),
-        alone("still inside at the end", "requests", [inside], "lower"),
+        alone("failed or lost", "requests", [counts["failed"]], "lower", bar=0),
+        alone("still inside at the end", "requests", [inside], "lower", bar=0),
         alone("answers compared", "answers", [sum(verdicts.values())]),
-        alone("… of these crossed", "answers", [verdicts["crossed"]], "lower"),
+        alone("… of these crossed", "answers", [verdicts["crossed"]], "lower", bar=0),
         alone("… another choice where two were close", "answers", [verdicts["close"]]),
         alone("… the model's own mistake, alone too", "answers", [verdicts["mistaken"]]),
     )
 
 
-def _of_memory(taken: Sequence[float]) -> tuple[Row, ...]:
-    """`taken`: MB before, and after each part, of which the first still fills caches."""
+def of_memory(taken: Sequence[float]) -> tuple[Row, ...]:
+    """`taken`: MB after one request, before those that count, and after each part of them."""
+    once, before, *_, end = taken
     return (
-        alone("memory before", "MB", [taken[0]], "lower"),
-        alone("memory after a fifth", "MB", [taken[1]], "lower"),
-        alone("memory at the end", "MB", [taken[-1]], "lower"),
-        alone("at the end over after a fifth", "ratio", [taken[-1] / taken[1]], "lower"),
+        alone("memory after one request", "MB", [once]),
+        alone("memory before", "MB", [before]),
+        alone("memory after a fifth", "MB", [taken[2]]),
+        alone("memory at the end", "MB", [end]),
+        alone("… its difference from before", "share", [abs(end / before - 1)], "lower", bar=MOST_GROWN),
     )
 
 

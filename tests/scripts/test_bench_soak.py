@@ -10,6 +10,7 @@ import pytest
 
 from models.backend import GenerateCall, Message
 from models.backends.scripted import ScriptedText
+from scripts.benches.soak import of_memory
 from scripts.benches.soak_requests import SIZES, WORDS, Asked, asked, form_of, is_right
 from scripts.benches.unaccompanied import judged
 
@@ -74,6 +75,13 @@ async def test_label_probabilities_may_differ_by_rounding_only(off: float, verdi
 
     got = tuple(share - off if share == max(lone) else share + off / (len(lone) - 1) for share in lone)
     assert await judged(ScriptedText(scorer=scorer), one, got) == verdict
+
+
+@pytest.mark.parametrize(("end", "missed"), [(100.0, False), (104.0, False), (106.0, True), (94.0, True)])
+def test_memory_at_the_end_is_held_against_before(end: float, missed: bool) -> None:
+    """And not against some time in the middle: what grew until then has grown too."""
+    *_, difference = of_memory([60.0, 100.0, end, 102.0, end])
+    assert difference.missed == missed
 
 
 def _repeats(call: GenerateCall) -> str:
