@@ -1,4 +1,4 @@
-"""A second implementation of what `peers/README.md` says of identity, pairing, signatures and links, from its words.
+"""A second implementation of what `peers/README.md` says of pairing, signatures, links and subtasks, from its words.
 
 Nothing of Covey is imported here. What a word of the specification left open would be a guess here, and the numbers in
 `tests/data/vectors` would not come out.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -234,6 +235,67 @@ class Piece:
 def piece(data: bytes) -> Piece:
     assert len(data) <= 64 * 1024 + 5
     return Piece(int.from_bytes(data[:4], "big"), bool(data[4] & 1), bool(data[4] & 2), data[5:])
+
+
+def frame(said: Any) -> bytes:
+    """Return one message in one frame."""
+    payload = msgpack.packb(said)
+    return len(payload).to_bytes(4, "big") + bytes(payload)
+
+
+def request(name: str, asker: str, prompt: str) -> bytes:
+    """Return the body that asks for a text: what is not required is left out."""
+    asked = {"kind": "subtask", "id": name, "capability": "generate", "label": "personal", "hops": [asker]}
+    return frame({"kind": "hello"}) + frame({**asked, "input": {"prompt": prompt}})
+
+
+@dataclass(frozen=True)
+class Subtask:
+    """What a request asks for, with what it left out."""
+
+    id: str
+    capability: str
+    input: dict[str, Any]
+    label: str
+    hops: list[str]
+    ceiling: str
+    budget_tokens: int | None
+    seed: int
+
+
+def subtask(body: bytes) -> Subtask:
+    """Return what is asked for. Raises ValueError when it is no request of version 1."""
+    hello, said = (message(one) for one in frames(body))
+    if (hello["kind"], said["kind"]) != ("hello", "subtask") or not hello.get("min", 1) <= 1 <= hello.get("max", 1):
+        raise ValueError("not a request of this version")
+    if not re.fullmatch(r"[0-9a-f]{32}", said["id"]) or said["label"] not in ("public", "personal", "sensitive"):
+        raise ValueError("a name or a label that is none")
+    if not re.fullmatch(r"[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*", said["capability"]) or not 0 < len(said["hops"]) <= 8:
+        raise ValueError("a capability or a row of hops that is none")
+    if said["capability"] == "generate" and not (
+        isinstance(said["input"].get("prompt"), str) and said["input"]["prompt"]
+    ):
+        raise ValueError("nothing to write about")
+    known = {name: said[name] for name in ("id", "capability", "input", "label", "hops")}
+    rest = {name: said.get(name, default) for name, default in LEFT_OUT.items()}
+    return Subtask(**known, **rest)
+
+
+LEFT_OUT: dict[str, Any] = {"ceiling": "device", "budget_tokens": None, "seed": 0}
+
+
+def answer(body: bytes) -> tuple[str, Any]:
+    """Return the text as it was streamed, and the output. Raises ValueError when there is none."""
+    kinds, text, at = [], "", 0
+    for said in map(message, frames(body)):
+        kinds.append(said["kind"])
+        if said["kind"] == "delta":
+            if said["index"] < at:
+                raise ValueError("a place that was there before")
+            text, at = text + said["text"], said["index"] + len(said.get("tokens", ()))
+        if said["kind"] == "done" and said.get("refusal") is None and kinds[:2] == ["hello", "accepted"]:
+            return text, said.get("output")
+    raise ValueError(f"no answer: {kinds}")
 
 
 def frames(data: bytes) -> list[bytes]:

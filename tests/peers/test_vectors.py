@@ -19,6 +19,8 @@ from peers.node_id import NodeId
 from peers.tombstones import Tombstone, is_genuine
 from tests.peers import second_reader as second
 from tests.peers import vectors
+from tests.peers.swarm import pair
+from tests.peers.test_flood import session
 
 V1: dict[str, Any] = json.loads(vectors.FILE.read_text(encoding="utf-8"))
 PAIRING = V1["pairing"]
@@ -143,3 +145,30 @@ def test_this_version_reads_the_pieces_too() -> None:
     (asked,) = last
     assert isinstance(asked, Asked)
     assert [second.message(one)["kind"] for one in second.frames(asked.arrival.whole())] == ["hello", "accepted"]
+
+
+def test_a_subtask_and_its_answer_are_read() -> None:
+    asked = second.subtask(bytes.fromhex(V1["subtask"]["request"]))
+    assert (asked.capability, asked.label, asked.hops, asked.seed) == ("generate", "public", [IDS["joiner"]], 7)
+    assert asked.input["prompt"] == "Write a haiku about rain."
+    assert (asked.ceiling, asked.budget_tokens) == ("device", None)
+    text, output = second.answer(bytes.fromhex(V1["subtask"]["answer"]))
+    assert text == output == "Soft rain falls."
+
+
+async def test_a_subtask_that_the_second_implementation_wrote_is_done(tmp_path: Path) -> None:
+    """Over HTTP, with a certificate that is paired: nothing else is needed."""
+    async with pair(tmp_path) as (laptop, kitchen), session(laptop, kitchen) as http:
+        body = second.request("5" * 32, laptop.id, "Count to five.")
+        async with http.post(f"https://{kitchen.address}/peer/1/subtasks", data=body) as response:
+            assert response.status == 200
+            text, output = second.answer(await response.read())
+        assert text == output == "one two three four five"
+        assert kitchen.asked[0].input == {"prompt": "Count to five."}
+
+
+@pytest.mark.parametrize("wrong", [{"id": "x"}, {"label": "secret"}, {"input": {}}, {"hops": []}, {"capability": "A"}])
+def test_the_second_implementation_refuses_what_the_specification_does(wrong: dict[str, Any]) -> None:
+    hello, asked = (second.message(one) for one in second.frames(bytes.fromhex(V1["subtask"]["request"])))
+    with pytest.raises(ValueError, match=r"none|nothing"):
+        second.subtask(second.frame(hello) + second.frame({**asked, **wrong}))

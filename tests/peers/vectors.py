@@ -22,7 +22,7 @@ from peers import chain_entry, channels, nameplate, node_id, tombstones
 from peers.codec import frames
 from peers.codes import Pin
 from peers.identity import Identity, _certificate
-from peers.messages import Accepted, Hello
+from peers.messages import Accepted, Delta, Done, Hello, Progress, Subtask
 from peers.node_id import NodeId
 from peers.pairing import Joining, Me, Window
 from peers.pairing_keys import Exchange, Role
@@ -112,6 +112,7 @@ def others(of: Mapping[Role, Identity]) -> dict[str, Any]:
     return {
         "nodes": {role: [of[role].node_id, node_id.readable(of[role].node_id)] for role in SIDES},
         "announced": {"node": issuer, "day": DAY, "name": nameplate.name_on(issuer, DAY)},
+        "subtask": {"request": asked(of["joiner"].node_id).hex(), "answer": answered().hex()},
         "link": {
             "own_words": [one.hex() for one in channels.pieces(0, words)],
             "on_channel_3": [
@@ -121,6 +122,21 @@ def others(of: Mapping[Role, Identity]) -> dict[str, Any]:
             "reset_of_channel_3": channels.piece(3, flags=channels.Flag.RESET).hex(),
         },
     }
+
+
+def asked(asker: NodeId) -> bytes:
+    """Return the body of a request for a text."""
+    given = {"prompt": "Write a haiku about rain.", "history": [{"role": "user", "content": "Hello"}]}
+    subtask = Subtask(id="5" * 32, capability="generate", input=given, label="public", hops=[asker], seed=7)
+    return frames(Hello(boot="b00t").pack()) + frames(subtask.pack())
+
+
+def answered() -> bytes:
+    """Return the body of its answer."""
+    first, second = Delta(index=0, text="Soft rain ", tokens=[11, 12]), Delta(index=2, text="falls.", tokens=[13, 14])
+    done = Done(output="Soft rain falls.", text="Soft rain falls.", confidence=0.5)
+    said = (Hello(boot="b01t"), Accepted(), Progress(tokens=1), first, second, done)
+    return b"".join(frames(one.pack()) for one in said)
 
 
 def signed(of: Mapping[Role, Identity]) -> dict[str, Any]:
