@@ -73,7 +73,8 @@ class Chat:
         async with self._ways(request, body) as way, aclosing(self._reply(body)) as reply:
             if body.stream:
                 return await _streamed(request, form, reply, way)
-            return await _whole(request, form.whole(await _last(reply, way)), way)
+            ended = await _last(reply, way)
+            return await _whole(request, await _encoded(form, ended), way)
 
     def _reply(self, body: ChatBody) -> Reply:
         if body.model == ORCHESTRATOR:
@@ -139,8 +140,17 @@ async def _last(reply: Reply, way: Way) -> Ended:
     raise AssertionError("an answer ended without its end")
 
 
-async def _whole(request: web.Request, value: Json, way: Way) -> web.StreamResponse:
-    data = json.dumps(value).encode()
+async def _encoded(form: _Form, ended: Ended) -> bytes:
+    """Return the body of a whole answer.
+
+    With all alternatives to 2,000 tokens it has 4 MB and takes a quarter of a second: others need not wait for that.
+    """
+    if ended.details:
+        return await asyncio.to_thread(lambda: json.dumps(form.whole(ended)).encode())
+    return json.dumps(form.whole(ended)).encode()
+
+
+async def _whole(request: web.Request, data: bytes, way: Way) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "application/json; charset=utf-8"})
     response.content_length = len(data)
     await response.prepare(request)
