@@ -51,19 +51,3 @@ def parse_length_s(text: str) -> int:
     if match is None:
         raise UsageError(f"{text!r} is not a length of time: write it like 30m, 2h or 7d.")
     return int(match[1]) * UNITS_S[match[2]]
-
-
-def at_once(number: int) -> int:
-    """Return how many tasks a device may have running at the same time. Raises UsageError."""
-    return _within("--at-once", number, MOST_AT_ONCE)
-
-
-def per_minute(number: int) -> int:
-    """Return how often a device may ask in a minute. Raises UsageError."""
-    return _within("--per-minute", number, MOST_PER_MINUTE)
-
-
-def _within(option: str, number: int, most: int) -> int:
-    if 1 <= number <= most:
-        return number
-    raise UsageError(f"{option} takes 1 to {most}, not {number}; `covey peers revoke` ends all work of a device.")

@@ -100,8 +100,12 @@ def grant(
     lasts: Annotated[str, typer.Option("--for", help="How long from now, like 2h or 7d; `ever` for no end.")] = "",
     tasks: Annotated[int | None, typer.Option(min=0, help="Tasks it may still ask for; 0 for any number.")] = None,
     tokens: Annotated[int | None, typer.Option(min=1, max=1_000_000, help="Most tokens of one task.")] = None,
-    at_once: Annotated[int | None, typer.Option(help="Most tasks of it that run at the same time.")] = None,
-    per_minute: Annotated[int | None, typer.Option(help="Most requests of it in a minute.")] = None,
+    at_once: Annotated[
+        int | None, typer.Option(min=1, max=granting.MOST_AT_ONCE, help="Most tasks of it that run at the same time.")
+    ] = None,
+    per_minute: Annotated[
+        int | None, typer.Option(min=1, max=granting.MOST_PER_MINUTE, help="Most requests of it in a minute.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Change what a device may do; what is not named stays. Example: covey peers grant kitchen --label sensitive"""
@@ -122,9 +126,9 @@ def grant(
     if tokens is not None:
         changed = replace(changed, limits=replace(changed.limits, tokens_per_task=tokens))
     if at_once is not None:
-        changed = replace(changed, limits=replace(changed.limits, at_once=granting.at_once(at_once)))
+        changed = replace(changed, limits=replace(changed.limits, at_once=at_once))
     if per_minute is not None:
-        changed = replace(changed, limits=replace(changed.limits, tasks_per_minute=granting.per_minute(per_minute)))
+        changed = replace(changed, limits=replace(changed.limits, tasks_per_minute=per_minute))
     if copy_models is not None:
         changed = replace(changed, copy_models=copy_models)
     if relay is not None:

@@ -127,10 +127,10 @@ def test_how_much_of_this_device_another_may_take_is_set_and_shown(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--at-once", "0"], "--at-once takes 1 to 16, not 0"),
-        (["--at-once", "17"], "--at-once takes 1 to 16, not 17"),
-        (["--per-minute", "0"], "--per-minute takes 1 to 600, not 0"),
-        (["--per-minute", "601"], "--per-minute takes 1 to 600, not 601"),
+        (["--at-once", "0"], "'--at-once': Input should be greater than or equal to 1."),
+        (["--at-once", "17"], "'--at-once': Input should be less than or equal to 16."),
+        (["--per-minute", "0"], "'--per-minute': Input should be greater than or equal to 1."),
+        (["--per-minute", "601"], "'--per-minute': Input should be less than or equal to 600."),
         (["--at-once", "many"], "at-once"),
     ],
 )
