@@ -22,6 +22,8 @@ MAX_NOTICES = 1000
 """Revocations that are remembered; a household has a handful. Past this, the oldest goes."""
 MAX_ADDRESSES = 8
 """Per device, newest first; older ones are stale."""
+LEAST_LETTERS = 4
+"""Of an id, to tell it from a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,18 +176,34 @@ def forgotten(book: Book, node: NodeId) -> Book:
 
 def find(book: Book, text: str) -> Peer:
     """Return the paired device of that name, or whose id begins so. Raises UnknownPeer."""
-    wanted = text.strip().casefold()
-    named = [peer for peer in book.peers.values() if peer.name.casefold() == wanted]
-    letters = re.sub(r"[\s-]", "", wanted).upper()
-    found = named or [peer for node, peer in book.peers.items() if len(letters) >= 4 and node.startswith(letters)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        ids = ", ".join(short(peer.node_id) for peer in found)
-        raise UnknownPeer(f"{text!r} may be any of {ids}. Name one by the letters of its id.")
-    names = ", ".join(sorted(peer.name for peer in book.peers.values()))
-    known = f"Paired are {names}." if names else "No device is paired yet: run `covey pair`."
+    names = names_of(book)
+    node = among(names, text)
+    if node is not None:
+        return book.peers[node]
+    known = (
+        f"Paired are {', '.join(sorted(names.values()))}." if names else "No device is paired yet: run `covey pair`."
+    )
     raise UnknownPeer(f"No paired device is called {text!r}. {known}")
+
+
+def names_of(book: Book) -> dict[NodeId, str]:
+    """Return what the paired devices are called."""
+    return {node: peer.name for node, peer in book.peers.items()}
+
+
+def among(names: Mapping[NodeId, str], text: str) -> NodeId | None:
+    """Return which of these nodes has that name, or else an id that begins so; None when none does.
+
+    Raises UnknownPeer when several do.
+    """
+    wanted = text.strip().casefold()
+    letters = re.sub(r"[\s-]", "", wanted).upper()
+    found = [node for node, name in names.items() if name and name.casefold() == wanted]
+    found = found or [node for node in names if len(letters) >= LEAST_LETTERS and node.startswith(letters)]
+    if len(found) > 1:
+        ids = ", ".join(sorted(map(short, found)))
+        raise UnknownPeer(f"{text!r} may be any of {ids}. Name one by the letters of its id.")
+    return found[0] if found else None
 
 
 def is_expired(peer: Peer, now_ns: int) -> bool:

@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Collection
 from typing import Annotated
 
 import typer
 
-from peers.book import Book, find
-from peers.errors import UnknownPeer
+from peers.audit import Audit
+from peers.book import Book, among, find, names_of
 from peers.node_id import NodeId, readable, short
 from runtime.cli import peer_view
 from runtime.cli.node_state import opened
 
-LEAST_LETTERS = 4
-"""Of an id, to tell it from a word."""
+MOST = 100_000
+"""Entries that are looked through."""
 
 
 def log(
     name: Annotated[str, typer.Argument(help="Only this device: its name, or the first letters of its id.")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="How many, newest first.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=MOST, help="How many, newest first.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show what devices did, also revoked ones, newest first. Example: covey peers log kitchen --limit 50"""
     state = opened()
     book = state.peers.book()
-    node = wanted(book, name, {one.peer for one in state.audit.newest(100_000)}) if name else None
-    found, names = state.audit.newest(limit, node), names_of(book)
+    node = wanted(book, name, state.audit) if name else None
+    found, names = state.audit.newest(limit, node), ever_named(book)
     if as_json:
         shown = [
             {"node_id": readable(one.peer), "name": names.get(one.peer, ""), **peer_view.happening_json(one)}
@@ -42,25 +40,15 @@ def log(
         print("Nothing is written down yet: no device was paired with this one.")
 
 
-def names_of(book: Book) -> dict[NodeId, str]:
+def ever_named(book: Book) -> dict[NodeId, str]:
     """Return what devices are called here, or were called when they were revoked."""
-    gone = {notice.tombstone.subject: notice.name for notice in book.notices if notice.name}
-    return gone | {node: peer.name for node, peer in book.peers.items()}
+    return {notice.tombstone.subject: notice.name for notice in book.notices if notice.name} | names_of(book)
 
 
-def wanted(book: Book, text: str, logged: Collection[NodeId]) -> NodeId:
+def wanted(book: Book, text: str, audit: Audit) -> NodeId:
     """Return the device of that name, or whose id begins so: a paired one, else a former one. Raises UnknownPeer."""
-    try:
-        return find(book, text).node_id
-    except UnknownPeer as unknown:
-        name, letters = text.strip().casefold(), re.sub(r"[\s-]", "", text).upper()
-        names = {node: known for node, known in names_of(book).items() if node not in book.peers}
-        gone = {*names, *logged} - book.peers.keys()
-        found = [node for node in gone if names.get(node, "").casefold() == name]
-        found = found or [node for node in gone if len(letters) >= LEAST_LETTERS and node.startswith(letters)]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            ids = ", ".join(sorted(map(short, found)))
-            raise UnknownPeer(f"{text!r} may be any of {ids}. Name one by the letters of its id.") from unknown
-        raise
+    node = among(names_of(book), text)
+    if node is None:
+        former = {one.peer: "" for one in audit.newest(MOST)} | ever_named(book)
+        node = among({one: name for one, name in former.items() if one not in book.peers}, text)
+    return find(book, text).node_id if node is None else node

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from peers import membership
-from peers.audit import Act, Happening
+from peers.audit import Act, Audit, Happening
+from peers.errors import UnknownPeer
 from peers.grants import own_device
 from peers.identity import Identity
+from peers.node_id import NodeId
 from runtime.cli.main import main
 from runtime.cli.node_state import opened
+from runtime.cli.peers_log import wanted
 from tests.peers.nodes import new_identity, paired_with
 
 
@@ -74,6 +78,42 @@ def test_a_name_that_nobody_has_is_wrong_use_and_no_entries_are_a_sentence(capsy
     assert json.loads(run(capsys, "log", "attic", "--json", code=2))["error"]["code"] == "unknown_peer"
     assert run(capsys, "log").startswith("Nothing is written down yet")
     assert entries(capsys) == []
+
+
+def test_a_name_that_two_paired_devices_have_is_not_taken_for_a_former_one(
+    devices: dict[str, Identity], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(capsys, "revoke", "kitchen")
+    state = opened()
+    for number in ("one", "two"):
+        membership.admit(state, paired_with(new_identity(tmp_path / number), number), own_device())
+    book = state.peers.book()
+    alike = replace(book, peers={node: replace(peer, name="kitchen") for node, peer in book.peers.items()})
+    with pytest.raises(UnknownPeer, match="may be any of"):
+        wanted(alike, "kitchen", state.audit)
+
+
+@pytest.mark.parametrize("blank", [" ", "-"])
+def test_a_blank_name_is_no_forgotten_device(
+    devices: dict[str, Identity], capsys: pytest.CaptureFixture[str], blank: str
+) -> None:
+    run(capsys, "revoke", "kitchen")
+    run(capsys, "forget", "kitchen")
+    assert json.loads(run(capsys, "log", "--json", "--", blank, code=2))["error"]["code"] == "unknown_peer"
+
+
+class Unread(Audit):
+    """Must not be read: it may be long."""
+
+    def __init__(self) -> None: ...
+
+    def newest(self, limit: int, peer: NodeId | None = None) -> list[Happening]:
+        raise AssertionError("the log was read")
+
+
+def test_the_log_is_not_looked_through_for_a_device_that_is_paired(devices: dict[str, Identity]) -> None:
+    book = opened().peers.book()
+    assert wanted(book, "kitchen", Unread()) == devices["kitchen"].node_id
 
 
 def test_the_log_can_be_read_when_the_device_is_called_like_a_former_one(
