@@ -24,6 +24,14 @@ from tests.peers.scripts import REQUEST, WORDS, slowly, until
 from tests.peers.swarm import Node, pair, running
 
 
+async def begun(asker: Node, node: Node) -> AsyncGenerator[Chunk | Result, None]:
+    """Return an answer that has begun and does not end."""
+    node.script = slowly
+    stream = asker.specialist(node).run(REQUEST)
+    assert isinstance(await anext(stream), Chunk)
+    return stream
+
+
 async def test_slow_is_not_dead(tmp_path: Path) -> None:
     """Nothing comes for longer than the silence that means death, but the beats do."""
 
@@ -46,9 +54,7 @@ async def test_a_deadline_holds_on_the_node_that_works(tmp_path: Path) -> None:
 
 async def test_an_asker_who_leaves_ends_the_work_there(tmp_path: Path) -> None:
     async with pair(tmp_path) as (laptop, kitchen):
-        kitchen.script = slowly
-        stream = laptop.specialist(kitchen).run(REQUEST)
-        assert isinstance(await anext(stream), Chunk)
+        stream = await begun(laptop, kitchen)
         await stream.aclose()
         assert await until(lambda: kitchen.ended == ["closed"]) < 1.0
 
@@ -67,9 +73,7 @@ async def test_an_asker_who_is_cancelled_ends_the_work_there(tmp_path: Path) -> 
 
 async def test_a_revocation_ends_an_open_answer_within_a_second(tmp_path: Path) -> None:
     async with pair(tmp_path) as (laptop, kitchen):
-        kitchen.script = slowly
-        stream = laptop.specialist(kitchen).run(REQUEST)
-        await anext(stream)
+        stream = await begun(laptop, kitchen)
         start = time.monotonic()
         membership.revoke(kitchen.state, "laptop")
         with pytest.raises(PeerLost):
@@ -85,9 +89,7 @@ async def test_a_guest_whose_time_is_over_is_cut_off(tmp_path: Path) -> None:
     async with pair(tmp_path) as (laptop, kitchen):
         soon = kitchen.state.peers.now_ns() + 700_000_000
         kitchen.knows(laptop, replace(own_device(), expires_ns=soon))
-        kitchen.script = slowly
-        stream = laptop.specialist(kitchen).run(REQUEST)
-        await anext(stream)
+        stream = await begun(laptop, kitchen)
         with pytest.raises(PeerLost):
             await anext(stream)
 
@@ -105,9 +107,7 @@ async def test_after_a_revocation_the_asker_itself_sends_nothing(tmp_path: Path)
 async def test_a_device_that_the_asker_revokes_is_heard_no_further(tmp_path: Path) -> None:
     """It is not told, does not agree, and beats on; there is no link that could be cut."""
     async with pair(tmp_path) as (laptop, kitchen):
-        kitchen.script = slowly
-        stream = laptop.specialist(kitchen).run(REQUEST)
-        await anext(stream)
+        stream = await begun(laptop, kitchen)
         membership.revoke(laptop.state, "kitchen")
         async with asyncio.timeout(1.0):
             with pytest.raises(LinkError, match="kitchen is no longer paired, so its answer was ended here"):
@@ -119,9 +119,7 @@ async def test_a_guest_is_heard_no_further_than_its_time(tmp_path: Path) -> None
     async with pair(tmp_path) as (laptop, kitchen):
         soon = laptop.state.peers.now_ns() + 500_000_000
         laptop.knows(kitchen, replace(own_device(), expires_ns=soon))
-        kitchen.script = slowly
-        stream = laptop.specialist(kitchen).run(REQUEST)
-        await anext(stream)
+        stream = await begun(laptop, kitchen)
         async with asyncio.timeout(1.5):
             with pytest.raises(LinkError, match="no longer paired"):
                 await anext(stream)
@@ -176,9 +174,7 @@ async def test_a_damaged_list_of_devices_serves_nobody_until_it_is_mended_and_re
         with pytest.raises(LinkError):
             await last(laptop.specialist(kitchen).run(REQUEST))
         path.write_bytes(whole)
-        kitchen.script = slowly
-        stream = laptop.specialist(kitchen).run(REQUEST)
-        await anext(stream)
+        stream = await begun(laptop, kitchen)
         membership.revoke(kitchen.state, "laptop")
         async with asyncio.timeout(1.0):
             with pytest.raises(PeerLost):
@@ -200,9 +196,7 @@ async def test_a_watch_that_fails_begins_again_and_revocations_still_bind(
     monkeypatch.setattr(Inside, "keep_only", failing)
     async with pair(tmp_path) as (laptop, kitchen):
         await until(lambda: not failures)
-        kitchen.script = slowly
-        stream = laptop.specialist(kitchen).run(REQUEST)
-        await anext(stream)
+        stream = await begun(laptop, kitchen)
         membership.revoke(kitchen.state, "laptop")
         async with asyncio.timeout(1.5):
             with pytest.raises(PeerLost):

@@ -31,7 +31,7 @@ from peers.errors import LinkError, PeerBusy, PeerLost, PeerUnreachable, WrongPe
 from peers.grants import Limits, guest_device, own_device
 from peers.messages import Accepted, Hello, Progress
 from tests.peers.scripts import REQUEST, WORDS, ending_in
-from tests.peers.swarm import pair, running
+from tests.peers.swarm import Script, pair, running
 from tests.peers.test_flood import body, session
 from tests.socket_guard import SocketGuard
 
@@ -267,6 +267,15 @@ async def test_what_goes_wrong_inside_a_device_is_told_without_its_folders_and_n
 ONE, NONE = (7,), ()
 
 
+def in_pieces(chunks: list[tuple[int, tuple[int, ...]]]) -> Script:
+    async def script(request: Request) -> AsyncGenerator[Chunk | Result, None]:
+        for index, tokens in chunks:
+            yield Chunk(index, "x", tokens)
+        yield Result(output="x")
+
+    return script
+
+
 @pytest.mark.parametrize(
     "chunks",
     [
@@ -284,13 +293,8 @@ ONE, NONE = (7,), ()
 async def test_a_device_that_repeats_or_skips_a_token_is_not_believed(
     tmp_path: Path, chunks: list[tuple[int, tuple[int, ...]]]
 ) -> None:
-    async def script(request: Request) -> AsyncGenerator[Chunk | Result, None]:
-        for index, tokens in chunks:
-            yield Chunk(index, "x", tokens)
-        yield Result(output="x")
-
     async with pair(tmp_path) as (laptop, kitchen):
-        kitchen.script = script
+        kitchen.script = in_pieces(chunks)
         with pytest.raises(PeerLost, match="left out or repeated"):
             await last(laptop.specialist(kitchen).run(REQUEST))
 
@@ -300,14 +304,8 @@ async def test_text_without_tokens_comes_at_its_place(
     tmp_path: Path, chunks: list[tuple[int, tuple[int, ...]]]
 ) -> None:
     """The last words of an answer; an answer of a hub, which counts its letters; a word before the first token."""
-
-    async def script(request: Request) -> AsyncGenerator[Chunk | Result, None]:
-        for index, tokens in chunks:
-            yield Chunk(index, "x", tokens)
-        yield Result(output="x")
-
     async with pair(tmp_path) as (laptop, kitchen):
-        kitchen.script = script
+        kitchen.script = in_pieces(chunks)
         assert (await last(laptop.specialist(kitchen).run(REQUEST))).output == "x"
 
 
