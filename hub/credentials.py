@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from hub.book import Hub
-from hub.errors import KeyUnusable
+from hub.errors import BadHub, KeyUnusable
 from peers.private_files import cure, make_folder, write_whole
 from peers.secret import Secret
 
@@ -51,10 +51,14 @@ class Credentials:
         self._use_system = use_system
 
     def put(self, name: str, key: Secret) -> Literal["keyring", "file"]:
-        """Keep a key and return where."""
+        """Keep a key and return where. Raises BadHub for what is no key."""
         text = key.reveal()
-        if not text or len(text) > MAX_KEY_CHARS or not text.isprintable() or not text.isascii():
-            raise KeyUnusable("That is no key: it has only letters, digits and signs, in one line. Copy it again.")
+        if not text:
+            raise BadHub(
+                "No key was given: type it, or send it to standard input. For a hub without one leave out --key."
+            )
+        if len(text) > MAX_KEY_CHARS or not text.isprintable() or not text.isascii():
+            raise BadHub("That is no key: it has only letters, digits and signs, in one line. Copy it again.")
         ring = self._ring()
         if ring is not None:
             try:

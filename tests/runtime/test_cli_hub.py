@@ -97,6 +97,17 @@ def test_a_key_is_read_from_standard_input_and_shown_nowhere(
 
 
 @pytest.mark.parametrize(
+    ("typed", "says"), [("", "No key was given"), (" \n", "No key was given"), ("sk\tx", "no key")]
+)
+def test_what_is_no_key_is_wrong_use_and_adds_nothing(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, typed: str, says: str
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(typed))
+    assert says in run(capsys, *ADD, "--key", code=2)
+    assert one_object(capsys, "hub", "list")["hubs"] == []
+
+
+@pytest.mark.parametrize(
     ("more", "says"),
     [
         (("--price-in", "2"), "--price-in and --price-out"),
