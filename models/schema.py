@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from models.errors import ConstraintError, InputError
+from models.references import references, refuse_circles
 from models.types import Json
 
 SUBSTRING = "x-substring-of-input"
@@ -135,9 +136,10 @@ def check(schema: Mapping[str, Json]) -> None:
     """Raise ConstraintError unless the schema is valid and complete in itself."""
     import jsonschema  # heavy (0.1 s), first use only
 
-    for reference in _references(cast(Json, schema)):
+    for reference in references(cast(Json, schema)):
         if not reference.startswith("#"):
             raise ConstraintError(f"The schema refers to {reference!r}; only references inside it (`#/…`) are allowed.")
+    refuse_circles(schema)
     try:
         jsonschema.Draft202012Validator.check_schema(schema)
     except jsonschema.SchemaError as error:
@@ -145,18 +147,6 @@ def check(schema: Mapping[str, Json]) -> None:
         raise ConstraintError(
             f"The schema is not valid at {where}: {error.message}. Correct it and ask again."
         ) from error
-
-
-def _references(value: Json) -> Iterator[str]:
-    if isinstance(value, dict):
-        reference = value.get("$ref")
-        if isinstance(reference, str):
-            yield reference
-        for part in value.values():
-            yield from _references(part)
-    elif isinstance(value, list):
-        for part in value:
-            yield from _references(part)
 
 
 def problem(value: Json, schema: Mapping[str, Json]) -> str | None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from models.backend import Constraint
 from models.errors import ConstraintError
+from models.references import refuse_circles
 
 MAX_GRAMMAR_CHARS = 1_000_000
 """Characters of schema or grammar; more is refused before it is compiled."""
@@ -49,6 +50,8 @@ def to_grammar(constraint: Constraint) -> str:
                 if not isinstance(value, dict | bool):
                     raise ConstraintError("A JSON Schema must be an object. Correct the schema and ask again.")
                 _bounded(json.dumps(value))
+                if isinstance(value, dict):
+                    refuse_circles(value)
                 return str(llguidance.LLMatcher.grammar_from_json_schema(json.dumps(value), overrides=_JSON_OPTIONS))
             case "regex":
                 return str(llguidance.LLMatcher.grammar_from_regex(_bounded(str(value))))
