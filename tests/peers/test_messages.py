@@ -47,7 +47,7 @@ from peers.messages import Delta, Done, Hello, Subtask
 from peers.node_id import of_key
 from peers.version import agree
 from peers.wire import WireMessage, read
-from tests.peers.golden import FOLDER, NODE, OTHER, V1
+from tests.peers.golden import FOLDER, NODE, OTHER, RELEASED, V1, VERSIONS, digest
 from tests.peers.nodes import new_identity
 
 ME = of_key(b"me")
@@ -68,6 +68,14 @@ def test_a_golden_frame_reads_as_it_always_did(name: str) -> None:
 @pytest.mark.parametrize("name", list(V1))
 def test_what_we_send_is_the_golden_frame(name: str) -> None:
     assert codec.frames(V1[name].pack()) == (FOLDER / "v1" / f"{name}.bin").read_bytes()
+
+
+@pytest.mark.parametrize("version", RELEASED)
+def test_the_frames_of_a_released_version_are_as_they_were_released(version: int) -> None:
+    assert digest(version) == RELEASED[version], (
+        f"Frames of version {version} were changed, added or removed, but devices out there speak it as it was. "
+        f"Put them back (git checkout tests/data/frames/v{version}), and add what is new as v{max(VERSIONS) + 1}."
+    )
 
 
 def test_no_golden_file_is_forgotten() -> None:
