@@ -18,12 +18,17 @@ BLAS_THREADS = "1"
 """numpy would share one product over a row of logits with a thread that then spins for its next one, on a core
 that the model needs: 117 to 134 instead of 139 to 146 tokens/s on 2 cores."""
 
+HUGE_PAGES = "glibc.malloc.hugetlb=1"
+"""Linux: what a process allocates it has in pages of 2 MB where the system can give them. Weights are read from end to
+end for every token, and looking up where their small pages lie took 8 % of that: 5.5 instead of 6.0 ms for one row of
+smollm2-135m on 2 cores, 25.3 instead of 26.5 ms for eight. Other C libraries don't know the word."""
+
 
 def environment(threads: int) -> dict[str, str]:
     """Return the variables for a process that computes with so many threads."""
     bound = threads >= _cores()  # fewer are left free to go where nothing else runs
     placing = BOUND | {"GOMP_SPINCOUNT": SPINS_BOUND} if bound else {"GOMP_SPINCOUNT": SPINS_ALONE}
-    return placing | {"OPENBLAS_NUM_THREADS": BLAS_THREADS} | dict(os.environ)
+    return placing | {"OPENBLAS_NUM_THREADS": BLAS_THREADS, "GLIBC_TUNABLES": HUGE_PAGES} | dict(os.environ)
 
 
 def _cores() -> int:

@@ -98,11 +98,12 @@ class Library:
     def __init__(self, path: str, settings: ContextSettings) -> None:
         llama.llama_log_set(_log, ctypes.c_void_p(0))
         llama.llama_backend_init()
-        self._model = self._load(path)
+        available = psutil.virtual_memory().available
+        self._model = self._load(path, available)
         self.vocabulary = Vocabulary(self._model)
         self.trained_context = int(llama.llama_model_n_ctx_train(self._model))
         self.settings = settings
-        self._check_memory(Path(path))
+        self._check_memory(Path(path), available)
         self._context = self._open(settings)
         self._memory = llama.llama_get_memory(self._context)
         self._batch = llama.llama_batch_init(settings.batch_rows, 0, 1)
@@ -111,19 +112,22 @@ class Library:
         self._logits_row = ctypes.c_float * self.vocabulary.size
 
     @staticmethod
-    def _load(path: str) -> Any:
+    def _load(path: str, available: int) -> Any:
         params = llama.llama_model_default_params()
         params.n_gpu_layers = 0
+        params.load_mode = llama.LLAMA_LOAD_MODE_MMAP
+        if memory.has_room(Path(path), available):
+            params.load_mode = llama.LLAMA_LOAD_MODE_NONE
         model = llama.llama_model_load_from_file(path.encode(), params)
         if not model:
             raise BadArtifact(f"llama.cpp can't load this model: {_reason()}. Pull or add the model again.")
         return model
 
-    def _check_memory(self, weights: Path) -> None:
-        """Raise OutOfMemory before the state is allocated; the weights are only mapped so far."""
+    def _check_memory(self, weights: Path, available: int) -> None:
+        """Raise OutOfMemory before the state is allocated, if all of it is more than was available (bytes)."""
         tokens = self.settings.kv_tokens + self.settings.shelf_tokens
         needed = memory.reckon(weights.stat().st_size, token_bytes=gguf.state_token_bytes(weights), tokens=tokens)
-        memory.check(needed, psutil.virtual_memory().available, tokens=tokens)
+        memory.check(needed, available, tokens=tokens)
 
     def _open(self, settings: ContextSettings) -> Any:
         params = llama.llama_context_default_params()

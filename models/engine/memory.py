@@ -6,13 +6,18 @@ Systems promise more memory than they have and then end whichever program is lar
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from models.errors import OutOfMemory
 
 BUFFERS_SHARE = 0.15
 """Memory for computing, over the size of the weights."""
-WORKER_BYTES = 60 * 1024 * 1024
-"""Memory of a worker process before it loads anything: Python, numpy, llama.cpp."""
+WORKER_BYTES = 70 * 1024 * 1024
+"""Memory of a worker process before it loads anything: Python, numpy, llama.cpp; and what huge pages round up."""
+
+ROOM = 4
+"""Times the size of the weights that must be free for them to be read into memory of the worker, where they lie in
+huge pages (`environment`). Else they stay mapped from their file, so that the system can drop and read them again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,11 @@ class Footprint:
 def reckon(weights: int, *, token_bytes: int, tokens: int) -> Footprint:
     """Return what a model takes whose file has so many bytes, and so many for the state of one token."""
     return Footprint(weights, token_bytes * tokens)
+
+
+def has_room(weights: Path, available: int) -> bool:
+    """Return whether a model's weights are to be read into memory of their own, with so many bytes available."""
+    return weights.is_file() and ROOM * weights.stat().st_size <= available
 
 
 def check(footprint: Footprint, available: int, *, tokens: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count
 
 from scripts.benches import build, servers, texts
@@ -20,6 +20,13 @@ TRIES = 20
 """Questions in a row whose answers may end by themselves before they have that length."""
 LEAST = 0.95
 """Of llama-bench's speed."""
+CHOICES: tuple[tuple[str, ...], ...] = (
+    ("-fa", "0"),
+    ("-fa", "1"),
+    ("-fa", "0", "-lm", "none"),
+    ("-fa", "1", "-lm", "none"),
+)
+"""Options of llama-bench that are tried: flash attention, and weights in memory or mapped from their file."""
 WARM_TOKENS = 2
 """Of the answer that goes before each measured one, as llama-bench too runs once before it measures: the other program
 has just had the caches to itself."""
@@ -29,19 +36,19 @@ async def run(setup: Setup) -> Report:
     decode: tuple[list[float], list[float]] = ([], [])
     prompt: tuple[list[float], list[float]] = ([], [])
     rounds = setup.count(3, 15)
-    flash = "0"
+    options = CHOICES[0]
     numbers = count(1)
     depths: list[int] = []
     async with servers.covey(setup.home) as node, Client(node.url, setup.model) as client:
         await servers.warm(node.url, setup.model)
         depth = (await client.ask(chat(texts.system(PROMPT_TOKENS, 0), texts.story(0)), 2)).prompt_tokens
         if setup.full:
-            rates = {choice: (await _bare(setup, depth, choice))[1] for choice in ("0", "1")}
-            flash = max(rates, key=rates.__getitem__)
+            rates = {choice: (await _bare(setup, depth, choice))[1] for choice in CHOICES}
+            options = max(rates, key=rates.__getitem__)
         for number in range(rounds):
             heard = await _whole(client, numbers)
             depths.append(heard.prompt_tokens)
-            bare_prompt, bare_decode = await _bare(setup, heard.prompt_tokens, flash)
+            bare_prompt, bare_decode = await _bare(setup, heard.prompt_tokens, options)
             prompt[0].append(heard.prompt_rate)
             decode[0].append(heard.decode_rate)
             prompt[1].append(bare_prompt)
@@ -56,7 +63,7 @@ async def run(setup: Setup) -> Report:
             "depth_tokens": f"{min(depths)} to {max(depths)}",
             "answer_tokens": ANSWER_TOKENS,
             "rounds": rounds,
-            "llama_bench_flash_attention": flash,
+            "llama_bench_options": " ".join(options),
         },
     )
 
@@ -72,10 +79,10 @@ async def _whole(client: Client, numbers: Iterator[int]) -> Heard:
     raise Unanswered(f"{TRIES} answers ended before they had {ANSWER_TOKENS} tokens; choose another model")
 
 
-async def _bare(setup: Setup, depth: int, flash: str) -> tuple[float, float]:
+async def _bare(setup: Setup, depth: int, options: Sequence[str]) -> tuple[float, float]:
     """Return llama-bench's prompt and decode speed."""
     common = [str(build.program("llama-bench")), "-m", str(setup.model_file), "-t", str(setup.threads)]
-    common += ["-fa", flash, "-r", "1", "-o", "json"]
+    common += [*options, "-r", "1", "-o", "json"]
     prompt = await _rates([*common, "-p", str(depth), "-n", "0"])
     decode = await _rates([*common, "-p", "0", "-n", str(ANSWER_TOKENS), "-d", str(depth)])
     return prompt, decode

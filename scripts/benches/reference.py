@@ -23,6 +23,7 @@ DIMENSIONS: tuple[tuple[str, tuple[Options, ...]], ...] = (
     ("state", (("-c", "16384"), ("-c", "16384", "-kvu"), ("-c", "4096", "-kvu"))),
     ("rows of a step", ((), ("-b", "512", "-ub", "128"), ("-b", "2048", "-ub", "1024"))),
     ("reuse of prompts", ((), ("--cache-reuse", "64"), ("-cram", "0"), ("-sps", "0.5"))),
+    ("weights", ((), ("-lm", "none"))),
     ("polling", ((), ("--poll", "0"))),
 )
 """What is tried, the defaults first. Threads are the physical cores for both sides, and fewer are tried last."""

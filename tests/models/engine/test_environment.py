@@ -1,4 +1,4 @@
-"""Compute threads stay on cores of their own where they take all of them, and what the owner set wins."""
+"""Compute threads stay on cores of their own where they take all of them, memory is in huge pages, the owner wins."""
 
 from __future__ import annotations
 
@@ -18,3 +18,10 @@ def test_fewer_threads_go_where_nothing_else_runs() -> None:
 def test_what_the_owner_set_goes_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOMP_SPINCOUNT", "7")
     assert environment(threads=1024)["GOMP_SPINCOUNT"] == "7"
+
+
+def test_memory_is_in_huge_pages_unless_the_owner_tuned_it_himself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    assert "hugetlb=1" in environment(threads=1)["GLIBC_TUNABLES"]
+    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.arena_max=1")
+    assert environment(threads=1)["GLIBC_TUNABLES"] == "glibc.malloc.arena_max=1"

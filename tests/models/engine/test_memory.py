@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from models.engine import memory
@@ -28,5 +30,13 @@ def test_what_does_not_fit_is_refused_with_the_numbers() -> None:
     with pytest.raises(OutOfMemory) as caught:
         memory.check(memory.reckon(491 * MB, token_bytes=12_000, tokens=100_000), 800 * MB, tokens=100_000)
     said = str(caught.value)
-    assert "about 1,828 MB" in said and "491 MB for its weights" in said and "800 MB are free" in said
+    assert "about 1,838 MB" in said and "491 MB for its weights" in said and "800 MB are free" in said
     assert "1,200 MB for 100,000 tokens of state" in said and "state_tokens" in said
+
+
+def test_weights_are_read_into_memory_only_where_there_is_much_room(tmp_path: Path) -> None:
+    weights = tmp_path / "weights.gguf"
+    weights.write_bytes(b"x" * 1000)
+    assert memory.has_room(weights, memory.ROOM * 1000)
+    assert not memory.has_room(weights, memory.ROOM * 1000 - 1)
+    assert not memory.has_room(tmp_path / "none.gguf", 10**12)
