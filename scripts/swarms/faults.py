@@ -103,15 +103,23 @@ def address(swarm: Swarm, node: SwarmNode, arguments: Sequence[str]) -> None:
 
 
 def impostor(swarm: Swarm, node: SwarmNode, arguments: Sequence[str]) -> None:
-    """Pull a node's cable, and let a stranger take its address and its port."""
-    at = swarm.net[node.name].address
-    swarm.net[node.name].pull_cable()
-    _twin(swarm, node, f"impostor-{len(swarm.copies)}", at, copied=False)
+    """Pull a node's cable, and let a stranger take its address and its port; `off` ends that."""
+    host = swarm.net[node.name]
+    if _is_off(arguments):
+        _leave(swarm, f"impostor-{node.name}-")
+        host.plug_in()
+        return
+    host.pull_cable()
+    _twin(swarm, node, f"impostor-{node.name}-{len(swarm.copies)}", host.address, copied=False)
 
 
 def clone(swarm: Swarm, node: SwarmNode, arguments: Sequence[str]) -> None:
-    """Start a copy of a node's disk on another host of the network."""
-    _twin(swarm, node, f"clone-{len(swarm.copies)}", f"10.77.0.{200 + len(swarm.copies)}", copied=True)
+    """Start a copy of a node's disk on another host of the network; `off` ends it."""
+    if _is_off(arguments):
+        _leave(swarm, f"clone-{node.name}-")
+        return
+    number = len(swarm.copies)
+    _twin(swarm, node, f"clone-{node.name}-{number}", f"10.77.0.{200 + number}", copied=True)
 
 
 def flood(swarm: Swarm, node: SwarmNode, arguments: Sequence[str]) -> None:
@@ -163,8 +171,8 @@ FAULTS: Mapping[str, Fault] = {
         Fault("firewall", "the peers' port is dropped: firewall NODE [off]", firewall),
         Fault("isolate", "kept apart from other isolated ones: isolate NODE [off]", isolate),
         Fault("deaf", "no multicast comes in: deaf NODE [off]", deaf),
-        Fault("impostor", "a stranger takes its address", impostor),
-        Fault("clone", "a copy of its disk runs elsewhere", clone),
+        Fault("impostor", "a stranger takes its address: impostor NODE [off]", impostor),
+        Fault("clone", "a copy of its disk runs elsewhere: clone NODE [off]", clone),
         Fault("flood", "its host announces made-up devices: flood NODE 5", flood),
         Fault("corrupt", "one byte of its largest model file is another", corrupt),
         Fault("full-disk", "no room in its home: full-disk NODE [off]", full_disk),
@@ -197,6 +205,14 @@ def _twin(swarm: Swarm, node: SwarmNode, name: str, at: str, *, copied: bool) ->
     swarm.copies.append(twin)
     twin.run("peers", "home", "--yes")
     twin.up()
+
+
+def _leave(swarm: Swarm, name: str) -> None:
+    """End nodes that a fault has started, and pull their cables: they keep their places among the copies."""
+    for copy in swarm.copies:
+        if copy.name.startswith(name):
+            copy.kill()
+            swarm.net[copy.name].pull_cable()
 
 
 def _bridge(swarm: Swarm, node: SwarmNode, setting: str, value: str) -> None:

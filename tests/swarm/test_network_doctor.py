@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -54,7 +52,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Household]:
         for host in net.hosts.values():  # what IPv4 is kept from, IPv6 would still reach
             host.run("sh", "-c", f"echo 1 > /proc/sys/net/ipv6/conf/{INTERFACE}/disable_ipv6")
         pair(nodes["kitchen"], nodes["laptop"])
-        yield Household(Swarm(nodes, net), net, nodes["laptop"], nodes["kitchen"])
+        with closing(Swarm(nodes, net)) as made:
+            yield Household(made, net, nodes["laptop"], nodes["kitchen"])
 
 
 @contextmanager
@@ -110,19 +109,21 @@ def test_a_vpn_that_swallows_the_home_network_is_named(home: Household) -> None:
     assert (found["cause"], "tun0" in found["sentence"]) == ("vpn", True)
 
 
-def test_a_copied_disk_is_named_on_the_original(home: Household, tmp_path: Path) -> None:
+def test_a_copied_disk_is_named_on_the_original(home: Household) -> None:
     """The copy runs with the laptop's key on a machine that Covey can't tell apart: a cloned virtual machine."""
-    copy = tmp_path / "copy"
-    shutil.copytree(home.laptop.home / "node", copy / "node")
-    (copy / "node" / "serving.json").unlink()
-    twin = SwarmNode("copy", copy, home.net["router"])
-    twin.up()
-    try:
+    with fault(home, "clone", "laptop"):
         found = home.findings()["network"]
-    finally:
-        twin.kill()
     assert found["cause"] == "cloned"
-    assert "10.77.0.3" in found["sentence"]
+    assert "10.77.0.200" in found["sentence"]
+
+
+def test_a_flood_of_made_up_devices_is_nobodys_trouble(home: Household) -> None:
+    make(home.swarm, "flood", "router", "20")
+    flooding = home.swarm.extras[-1]
+    found = home.findings()
+    assert flooding.poll() is None, "it was over before the doctor was"
+    assert found["network"]["status"] == found["kitchen"]["status"] == "ok"
+    flooding.kill()
 
 
 def test_a_network_that_is_not_home_is_named(home: Household) -> None:
@@ -134,18 +135,9 @@ def test_a_network_that_is_not_home_is_named(home: Household) -> None:
 
 
 def test_a_device_that_took_the_address_is_not_taken_for_the_other(home: Household) -> None:
-    router = SwarmNode("router", home.kitchen.home.parent / "router", home.net["router"])
-    home.net["kitchen"].pull_cable()
-    host = home.net["router"].readdress("10.77.0.2")
-    router.host = host
-    router.up()
-    subprocess.run(["ip", "-n", home.net["laptop"].namespace, "neigh", "flush", "all"], check=True)  # as after a minute
-    try:
+    with fault(home, "impostor", "kitchen"):
+        subprocess.run(["ip", "-n", home.net["laptop"].namespace, "neigh", "flush", "all"], check=True)  # as in time
         assert home.cause() == "other_device"
-    finally:
-        router.down()
-        host.readdress("10.77.0.3")
-        home.net["kitchen"].plug_in()
 
 
 def test_a_device_that_is_off_and_one_whose_node_is_down_are_told_apart(home: Household) -> None:
