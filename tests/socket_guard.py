@@ -12,12 +12,26 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import NoReturn
 
 from tests.transport_watch import watch_writes
 
 _SENDS = {"socket.connect", "socket.sendto", "socket.sendmsg"}
 _LOOKUPS = {"socket.getaddrinfo", "socket.gethostbyname"}
+
+
+_played: ContextVar[bool] = ContextVar("played", default=False)
+
+
+@contextmanager
+def playing() -> Iterator[None]:
+    """What this task writes is said by a test that plays another device, and is not Covey's to release."""
+    token = _played.set(True)
+    try:
+        yield
+    finally:
+        _played.reset(token)
 
 
 class ForbiddenSend(BaseException):
@@ -101,7 +115,7 @@ class SocketGuard:
     def look(self, data: bytes) -> None:
         """Look at what is about to be written on an open connection; raises ForbiddenSend."""
         found = next((word for word in self._words if word in data), None)
-        if found is not None and not self._live():
+        if found is not None and not (self._live() or _played.get()):
             self._refuse(f"write {found!r}", "no release stands behind it")
 
     def _refuse(self, attempt: str, why: str) -> NoReturn:

@@ -9,9 +9,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import aiohttp
+
 from models.store import Store
 from models.types import Chunk, Request, Result, Usage
-from peers import membership, offer
+from peers import membership, offer, tls
 from peers.book import Peer
 from peers.client import PeerClient
 from peers.codes import Address, Invitation, Pin
@@ -30,6 +32,12 @@ from peers.server import PeerServer
 from peers.shelf import Shelf
 from peers.state import NodeState, open_state
 from peers.station import Facts
+from tests.conftest import GUARD
+from tests.socket_guard import playing
+
+CONTENT = (b"\xa4kind\xa7subtask", b"\xa4kind\xa5delta", b"\xa4kind\xa4done", b"do not tell anybody", b" three")
+"""What says something of a task, on whichever connection it is written: as long as a node runs here, the socket guard
+lets it pass only while a release is live."""
 
 Script = Callable[[Request], AsyncGenerator[Chunk | Result, None]]
 
@@ -123,6 +131,15 @@ async def running(
     host: str = "127.0.0.1",
 ) -> AsyncIterator[Node]:
     """A node that serves on a free port of loopback, as long as the block lasts, and keeps links if it dials."""
+    with GUARD.content(*CONTENT):
+        async with _running(home, name, dials=dials, facts=facts, bytes_per_s=bytes_per_s, host=host) as node:
+            yield node
+
+
+@asynccontextmanager
+async def _running(
+    home: Path, name: str, *, dials: bool, facts: Facts | None, bytes_per_s: float | None, host: str
+) -> AsyncIterator[Node]:
     state = open_state(home / name, machine="")
     pairing = PairingHost(state, membership.me(state, name))
     nodes: list[Node] = []
@@ -171,3 +188,17 @@ async def linked_pair(home: Path, *, facts: Facts | None = None) -> AsyncIterato
         await laptop.until_linked(kitchen)
         await kitchen.until_linked(laptop)
         yield laptop, kitchen
+
+
+def http_between(here: Node, there: Node) -> aiohttp.ClientSession:
+    """HTTP from one device to another, as bare as a defect in Covey could open it."""
+    context = tls.client_context(here.state.identity, there.state.identity.certificate_der)
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context, limit=8))
+
+
+@asynccontextmanager
+async def session(here: Node, there: Node) -> AsyncIterator[aiohttp.ClientSession]:
+    """The same for a test that plays the device itself, and says what it likes."""
+    with playing():
+        async with http_between(here, there) as http:
+            yield http

@@ -20,7 +20,7 @@ from peers.messages import Failed, Hello
 from peers.node_id import NodeId
 from peers.wire import read
 from tests.peers.scripts import REQUEST, WORDS, until
-from tests.peers.swarm import Node, pair, running
+from tests.peers.swarm import Node, pair, running, session
 
 A, B, C, D = (NodeId(letter * 52) for letter in "ABCD")
 MIB = 2**20
@@ -82,12 +82,6 @@ async def test_bodies_that_come_slowly_and_together_are_bounded_and_the_next_is_
 def body(node: Node, values: int) -> bytes:
     subtask = subtask_of(replace(REQUEST, input={"prompt": "x", "numbers": [1] * values}), "f" * 32, node.id)
     return codec.frames(Hello().pack()) + codec.frames(subtask.pack())
-
-
-def session(here: Node, there: Node) -> aiohttp.ClientSession:
-    """One that says what it likes, with a device's certificate."""
-    context = tls.client_context(here.state.identity, there.state.identity.certificate_der)
-    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context))
 
 
 async def first_on(socket: aiohttp.ClientWebSocketResponse, channel: int) -> Failed:

@@ -20,8 +20,7 @@ from peers.grants import Grant, Limits, QuietHours, guest_device, own_device
 from peers.messages import Failed, Hello
 from peers.wire import read
 from tests.peers.scripts import REQUEST, WORDS
-from tests.peers.swarm import Node, pair
-from tests.peers.test_flood import session
+from tests.peers.swarm import Node, pair, session
 
 OFTEN = replace(own_device(), limits=Limits(tasks_per_minute=100_000))
 """A grant that lets a test ask as often as it likes."""

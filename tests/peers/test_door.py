@@ -23,6 +23,7 @@ from peers.arrivals import MAX_BODY_BYTES
 from peers.inside import MAX_PER_DEVICE, Inside
 from tests.peers.scripts import REQUEST, WORDS, until
 from tests.peers.swarm import Node, pair, running
+from tests.socket_guard import playing
 
 many_addresses = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has more than one loopback address")
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -206,7 +207,8 @@ async def send(laptop: Node, kitchen: Node, head: bytes, body: bytes) -> bytes:
     context = tls.client_context(laptop.state.identity, kitchen.state.identity.certificate_der)
     reader, writer = await asyncio.open_connection("127.0.0.1", kitchen.server.port, ssl=context)
     try:
-        writer.write(b"POST /peer/1/subtasks HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n" + body)
+        with playing():
+            writer.write(b"POST /peer/1/subtasks HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n" + body)
         return await reader.readline()
     finally:
         writer.transport.abort()

@@ -13,7 +13,7 @@ import pytest
 
 from models.errors import DeadlineExceeded
 from models.types import Chunk, Request, Result, last
-from peers import codec, membership, tls, upkeep
+from peers import codec, membership, upkeep
 from peers.conversions import subtask_of
 from peers.errors import LinkError, PeerLost
 from peers.grants import own_device
@@ -21,7 +21,7 @@ from peers.inside import Inside
 from peers.messages import Hello
 from peers.server import WATCH_S
 from tests.peers.scripts import REQUEST, WORDS, slowly, until
-from tests.peers.swarm import Node, pair, running
+from tests.peers.swarm import Node, pair, running, session
 
 
 async def begun(asker: Node, node: Node) -> AsyncGenerator[Chunk | Result, None]:
@@ -145,12 +145,6 @@ async def test_a_cancel_by_its_name_ends_the_work_for_its_asker_alone(tmp_path: 
                     await answer.content.read()
             async with http.delete(f"{name}/{'f' * 32}") as response:
                 assert response.status == 204, "also when it is over already"
-
-
-def session(here: Node, there: Node) -> aiohttp.ClientSession:
-    """One that says what it likes, with a device's certificate."""
-    context = tls.client_context(here.state.identity, there.state.identity.certificate_der)
-    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context))
 
 
 async def test_a_device_whose_time_is_over_is_sent_nothing_by_the_asker_itself(tmp_path: Path) -> None:

@@ -26,16 +26,11 @@ from peers.link_messages import Beat
 from peers.messages import Hello
 from tests.peers.golden import V1
 from tests.peers.scripts import REQUEST, WORDS, until
-from tests.peers.swarm import Node, count_to_five, pair, running
+from tests.peers.swarm import Node, count_to_five, pair, running, session
 
 ASKED = 200
 GARBAGE = 60
 BROKEN = 300
-
-
-def session(here: Node, there: Node) -> aiohttp.ClientSession:
-    context = tls.client_context(here.state.identity, there.state.identity.certificate_der)
-    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context, limit=8))
 
 
 def body(here: Node) -> bytes:

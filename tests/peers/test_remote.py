@@ -31,8 +31,8 @@ from peers.errors import LinkError, PeerBusy, PeerLost, PeerUnreachable, WrongPe
 from peers.grants import Limits, guest_device, own_device
 from peers.messages import Accepted, Hello, Progress
 from tests.peers.scripts import REQUEST, WORDS, ending_in
-from tests.peers.swarm import Script, pair, running
-from tests.peers.test_flood import body, session
+from tests.peers.swarm import CONTENT, Script, http_between, pair, running
+from tests.peers.test_flood import body
 from tests.socket_guard import SocketGuard
 
 
@@ -84,8 +84,7 @@ async def test_figures_are_counted_on_both_sides(tmp_path: Path) -> None:
 
 async def test_nothing_is_sent_without_a_live_release(tmp_path: Path, socket_guard: SocketGuard) -> None:
     async with pair(tmp_path) as (laptop, kitchen):
-        words = socket_guard.content(b"do not tell anybody", b" three")
-        with words, socket_guard.elsewhere(("127.0.0.1", kitchen.server.port)):
+        with socket_guard.elsewhere(("127.0.0.1", kitchen.server.port)):
             for _ in range(2):  # the second over the connection that the first one left open
                 await last(laptop.specialist(kitchen).run(REQUEST))
         assert socket_guard.take() == []
@@ -94,11 +93,11 @@ async def test_nothing_is_sent_without_a_live_release(tmp_path: Path, socket_gua
 async def test_words_of_a_task_that_go_to_a_device_without_a_release_are_seen(
     tmp_path: Path, socket_guard: SocketGuard
 ) -> None:
-    async with pair(tmp_path) as (laptop, kitchen), session(laptop, kitchen) as http:
-        with socket_guard.content(b"do not tell anybody"), pytest.raises(aiohttp.ClientError):
+    async with pair(tmp_path) as (laptop, kitchen), http_between(laptop, kitchen) as http:
+        with pytest.raises(aiohttp.ClientError):
             async with http.post(f"https://{kitchen.address}/peer/1/subtasks", data=body(laptop)):
                 pass
-        assert socket_guard.take() == ["write b'do not tell anybody'"]
+        assert socket_guard.take() == [f"write {CONTENT[0]!r}"]
         assert kitchen.asked == []
 
 

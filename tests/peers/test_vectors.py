@@ -19,8 +19,7 @@ from peers.node_id import NodeId
 from peers.tombstones import Tombstone, is_genuine
 from tests.peers import second_reader as second
 from tests.peers import vectors
-from tests.peers.swarm import pair
-from tests.peers.test_flood import session
+from tests.peers.swarm import pair, session
 
 V1: dict[str, Any] = json.loads(vectors.FILE.read_text(encoding="utf-8"))
 PAIRING = V1["pairing"]
