@@ -244,14 +244,15 @@ def _shown(entity: str, measured: int, table: Table) -> int | None:
 def _person(measured: int, table: Table) -> int | None:
     """Return the column that says who a row is about: one called so, or the only one of text."""
     texts = [place for place in range(len(table.columns)) if place != measured and column(table, place).kind == "text"]
-    called = [place for place in texts if _PEOPLE & {word.rstrip("s") for word in _words(table.columns[place])}]
+    called = [place for place in texts if _PEOPLE & set(_words(table.columns[place]))]
     called = [place for place in called if not (set(_words(table.columns[place])) - _PEOPLE - _NAMES)]
     found = called or texts
     return found[0] if len(found) == 1 else None
 
 
 def _words(name: str) -> list[str]:
-    return re.findall(r"[a-z]+", name.casefold())
+    """Return the words of a column's name, those that stand in the plural in the singular."""
+    return [word if word in _PEOPLE else word.removesuffix("s") for word in re.findall(r"[a-z]+", name.casefold())]
 
 
 def _each_once(table: Table, place: int) -> bool:

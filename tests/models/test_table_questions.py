@@ -90,6 +90,13 @@ def test_who_is_a_person_and_one_with_several_rows_is_left_alone(question: str, 
     assert said is None or (query is not None and said in worked_out(query, CHORES).text)
 
 
+@pytest.mark.parametrize("column", ["Student", "Students", "Players", "First names"])
+def test_a_column_of_people_may_be_called_in_the_plural(column: str) -> None:
+    table = read(f"{column},Town,Score\nAnn,Ulm,3\nBob,Ulm,9\n")
+    query = understood("Who has the highest score?", table)
+    assert query is not None and query.show == column
+
+
 def test_who_is_nobody_where_no_column_tells() -> None:
     assert understood("Who has the highest price?", read("product,maker,price\nLamp,Ono,3\nBed,Aro,9\n")) is None
 
