@@ -23,12 +23,12 @@ MAX_QUERY_TOKENS = 192
 class OnnxEncoder(OnnxModel):
     """A sentence embedder. A text longer than the model's context is the mean of its windows."""
 
-    def __init__(self, manifest: Manifest, model_path: Path, tokenizer_path: Path, threads: int) -> None:
-        super().__init__(manifest, model_path, tokenizer_path, threads)
-        if manifest.dimensions not in (None, self._width):
+    def _check(self, model_path: Path) -> None:
+        promised = self._manifest.dimensions
+        if promised not in (None, self._width):
             raise BadArtifact(
                 f"{model_path.name} gives vectors of {self._width} numbers where the manifest of {self.id} "
-                f"promises {manifest.dimensions}; correct the manifest or pull the model again."
+                f"promises {promised}; correct the manifest or pull the model again."
             )
 
     @property

@@ -13,7 +13,6 @@ from tokenizers import Encoding
 from models.backend import Tag
 from models.backends.onnx_model import OnnxModel, Vectors
 from models.errors import BadArtifact
-from models.manifest import Manifest
 
 OUTSIDE = "O"
 """The label of words that belong to nothing, in every public scheme."""
@@ -22,12 +21,11 @@ OUTSIDE = "O"
 class _Labelling(OnnxModel):
     """What both kinds share: an output of one number a label."""
 
-    def __init__(self, manifest: Manifest, model_path: Path, tokenizer_path: Path, threads: int) -> None:
-        super().__init__(manifest, model_path, tokenizer_path, threads)
-        if len(manifest.labels) != self._width:
+    def _check(self, model_path: Path) -> None:
+        if len(self.labels) != self._width:
             raise BadArtifact(
                 f"{model_path.name} gives {self._width} numbers where the manifest of {self.id} "
-                f"names {len(manifest.labels)} labels; correct the manifest or add the model again."
+                f"names {len(self.labels)} labels; correct the manifest or add the model again."
             )
 
     @property

@@ -51,9 +51,16 @@ class OnnxModel:
         self._limit = min(manifest.context_tokens, manifest.max_context_tokens or SAFE_CONTEXT_TOKENS)
         with _loading(manifest.id, model_path):
             self._width = int(self._run(self._tokenizer.encode("a")).shape[-1])
+        self._check(model_path)
         self._threads = max(1, threads)
         self._closed = False
         self._executor = onnx_threads.take(self._threads)
+
+    def _check(self, model_path: Path) -> None:
+        """Raises BadArtifact for a model that gives something else than its manifest says.
+
+        Called before the threads are taken, which only `close` gives back.
+        """
 
     @property
     def id(self) -> ModelId:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from models.backend import Tag
+from models.backends import onnx_threads
 from models.backends.onnx import load
 from models.backends.onnx_labels import OnnxClassifier, OnnxTagger, joined
 from models.backends.scripted import ScriptedEncoder, ScriptedPool
@@ -44,6 +47,15 @@ async def test_each_text_gets_a_probability_for_each_label(files: tuple[Path, Pa
 async def test_model_with_other_labels_than_its_manifest_is_refused(files: tuple[Path, Path]) -> None:
     with pytest.raises(BadArtifact, match=r"gives 4 numbers.*names 3 labels"):
         await load(manifest("classifier", LABELS[:3]), *files, 1)
+
+
+@pytest.mark.parametrize("refused", [{"kind": "classifier", "labels": LABELS[:3]}, {"kind": "encoder"}])
+async def test_a_refused_model_holds_no_threads(files: tuple[Path, Path], refused: dict[str, Any]) -> None:
+    """The shared threads end with the last model; one that was never loaded would hold them for ever."""
+    with pytest.raises(BadArtifact):
+        await load(replace(manifest("classifier"), dimensions=5, **refused), *files, 9)
+    with pytest.raises(KeyError):
+        onnx_threads.release(9)  # nobody holds them
 
 
 async def test_words_are_tagged_where_they_stand(tmp_path: Path) -> None:
