@@ -26,6 +26,8 @@ MOST_ROUNDS = 4
 """Rounds of summaries of summaries."""
 PART_SENTENCES = 2
 """Sentences kept of each part."""
+_NUMBER = re.compile(r"(?<!\d)\d{1,3}(?:[.,'’ \u00a0\u202f]\d{3})+(?!\d)|\d+")
+"""Digits, in groups of three or not."""
 
 
 class Summarize(Runner):
@@ -72,7 +74,7 @@ class Summarize(Runner):
         why = "did not come to an end" if not summary else "had a number that the text does not have"
         if not summary and len(finish.token_ids) < _budget(wanted):
             return turn.truncated(finish)  # the asker allows no more
-        if not summary or not _numbers(summary) <= _numbers(text):
+        if not summary or not backed(summary, text):
             quoted = central(text, wanted or PART_SENTENCES)
             if not quoted:
                 return turn.truncated(finish)
@@ -98,8 +100,22 @@ class Summarize(Runner):
         return [*system, Message("user", asked)]
 
 
-def _numbers(text: str) -> set[str]:
-    return {number.lstrip("0") for number in re.findall(r"\d+", text)}
+def backed(summary: str, text: str) -> bool:
+    """Return whether the text has every number of a summary, however the two group the digits.
+
+    `1,000` may be one number or two, so it stands in a text that has `1000`, and in one that has `1` and `000`.
+    """
+    there = {number for run in _NUMBER.findall(text) for number in (_joined(run), *_apart(run))}
+    return all(_joined(run) in there or there.issuperset(_apart(run)) for run in _NUMBER.findall(summary))
+
+
+def _joined(run: str) -> str:
+    return re.sub(r"\D", "", run).lstrip("0")
+
+
+def _apart(run: str) -> list[str]:
+    first, *others = re.findall(r"\d+", run)
+    return [first.lstrip("0"), *others]
 
 
 def _budget(wanted: int | None) -> int:

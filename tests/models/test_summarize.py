@@ -90,6 +90,27 @@ async def test_instruction_is_the_owner_s_and_the_text_stays_fenced() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "said", "kept"),
+    [
+        ("There were 1,000 people at the fair.", "About 1000 people came to the fair.", True),
+        ("There were 1000 people at the fair.", "About 1,000 people came to the fair.", True),
+        ("There were 1.250.000 people at the fair.", "About 1 250 000 people came to the fair.", True),
+        ("There were 1'000 people at the fair.", "About 1 000 people came to the fair.", True),
+        ("It weighs 1,5 kilograms in all.", "It weighs 1.5 kilograms in all.", True),
+        ("It weighs 1,5 kilograms in all.", "It weighs 15 kilograms in all.", False),
+        ("Rooms 1, 200 and 300 are closed.", "Room 200 is closed with others.", True),
+        ("Rooms 1, 200 and 300 are closed.", "Room 1200 is closed with others.", False),
+        ("There were 1,000 people at the fair.", "About 100 people came to the fair.", False),
+        ("It costs 1,250.50 euros in all.", "It costs 1250,50 euros in all.", True),
+        ("Page 12 345 people read it.", "It was read by 345 people.", True),
+    ],
+)
+async def test_numbers_are_compared_however_their_digits_are_grouped(text: str, said: str, kept: bool) -> None:
+    _, result = await told(over("summarize", ScriptedText([said])), {"documents": [document(text)]})
+    assert (result.output == said) is kept
+
+
+@pytest.mark.parametrize(
     "bad",
     [
         {},
