@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from itertools import count
 from typing import Any
 
@@ -31,6 +31,15 @@ STDERR_BYTES_KEPT = 4096
 
 Frame = dict[str, Any]
 _END: Frame = {"op": "worker-died"}
+_FIELDS: Mapping[str, frozenset[str]] = {
+    "delta": frozenset({"index", "text", "tokens"}),
+    "finish": frozenset({"text", "reason", "tokens", "signals", "usage"}),
+    "scores": frozenset({"probabilities"}),
+    "count": frozenset({"tokens"}),
+    "forgotten": frozenset(),
+    "error": frozenset({"code", "message"}),
+}
+"""Kinds of replies, and what each must have beside the request's number."""
 
 
 class Inbox:
@@ -112,8 +121,13 @@ class WorkerProcess:
             first = await asyncio.wait_for(framing.receive(self._stdout), timeout_s)
         except (TimeoutError, framing.BrokenFrame):
             return None
-        if first is not None and first["op"] == "loaded":
-            self._reader = asyncio.create_task(self._read())
+        match first:
+            case {"op": "loaded"}:
+                self._reader = asyncio.create_task(self._read())
+            case {"op": "failed", "code": str(), "message": str()}:
+                pass
+            case _:
+                return None
         return first
 
     @contextlib.asynccontextmanager
@@ -172,6 +186,7 @@ class WorkerProcess:
         """Hand each reply to the request that waits for it; at the end tell all that are left."""
         try:
             while (reply := await framing.receive(self._stdout)) is not None:
+                _check(reply)
                 inbox = self._inboxes.get(reply["id"])
                 if inbox is None:
                     continue
@@ -192,6 +207,13 @@ class WorkerProcess:
         for inbox in self._inboxes.values():
             inbox.put(_END)
         self._inboxes.clear()
+
+
+def _check(reply: Frame) -> None:
+    """Raises BrokenFrame for what is no reply to anything."""
+    needed = _FIELDS.get(str(reply.get("op")))
+    if not isinstance(reply.get("id"), int) or needed is None or not reply.keys() >= needed:
+        raise framing.BrokenFrame("a message was no reply to a request")
 
 
 async def _tail(pipe: asyncio.StreamReader) -> bytes:

@@ -29,6 +29,12 @@ framing.read(requests)
 replies.write(b"\\xff" * 4); replies.flush()
 time.sleep(60)
 """
+SPEAKS_OF_NOTHING = """
+say(op="loaded")
+framing.read(requests)
+say(**{says})
+time.sleep(60)
+"""
 DIES = """
 say(op="loaded")
 framing.read(requests)
@@ -60,6 +66,23 @@ async def test_unreadable_worker_is_ended_and_nobody_waits_for_it() -> None:
         pids.add(model.process_id)
     assert len(pids) == 2
     await model.close()
+
+
+@pytest.mark.parametrize("says", [{"x": 1}, {"op": "count", "tokens": 1}, {"id": 1}, {"id": [1], "op": "count"}])
+async def test_worker_that_names_no_request_or_no_kind_is_ended_and_the_log_says_why(
+    says: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    model = stand_in(SPEAKS_OF_NOTHING.replace("{says}", repr(says)))
+    with pytest.raises(WorkerDied):
+        await asked(model)
+    await model.close()
+    assert "unreadable" in caplog.text
+
+
+async def test_worker_whose_first_word_has_no_kind_has_not_loaded() -> None:
+    model = stand_in("say(x=1)\ntime.sleep(60)")
+    with pytest.raises(WorkerDied):
+        await asked(model)
 
 
 async def test_how_a_worker_ended_is_told_as_it_was() -> None:
