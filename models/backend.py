@@ -119,7 +119,8 @@ class Delta:
     text: str
     token_ids: tuple[int, ...]
     before: str = ""
-    """In the first delta: the text of the call's `resume_tokens`, which is not said again."""
+    """In the first delta: the text of the call's `resume_tokens` that is not said again. What of it may begin a stop
+    string is told with what follows."""
     details: tuple[TokenDetail, ...] = ()
     """One for each of `token_ids`, where the call asks for them."""
 

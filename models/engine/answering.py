@@ -88,7 +88,7 @@ class Answer:
             self.text.skip(token, self.vocabulary.piece(token))
             if self.matcher is not None:
                 self.matcher.consume(token)
-        self.before = self.text.text
+        self.before = self.text.shown
         if self.matcher is not None:
             self._force()
         if self.text.stopped:  # it broke off between the last piece and the word that it was the last

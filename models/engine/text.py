@@ -44,6 +44,11 @@ class TextStream:
         """All text so far, held-back text included."""
         return self._text
 
+    @property
+    def shown(self) -> str:
+        """The part of it that was handed out, or skipped: nothing of it is held back."""
+        return self._text[: self._shown]
+
     def feed(self, token: int, data: bytes) -> Piece | None:
         """Add a token; return what may be shown now, if anything."""
         self._waiting.append(token)
