@@ -36,28 +36,26 @@ SAMPLES = 5
 COMPARED = 8
 """Of the answers that can't be told right by themselves, one in so many is compared with the lone answer."""
 REQUEST_S = 300.0
-WARM_SHARE = 10
-"""One request in so many is asked before, and not counted."""
 MOST_GROWN = 0.05
 """Share by which memory at the end may differ from before."""
 NOTE = (
     "Compared: each answer that must repeat its request's own word, and one in eight of the others, which are "
     "asked again with nothing beside them. Crossed: a choice that alone is a logit or more behind, as no rounding "
     "explains it, or a label's probability that is more than 0.2 off. Memory is without the model's mapped file, and "
-    "before is after requests of every kind and size, as many as a tenth of those that count: the first ones fill the "
-    "shelf of states, and load what they need first."
+    "before is after requests of every kind and size that are not counted (warm requests): they load what is loaded "
+    "once, and fill the shelf of states up to its bound."
 )
 
 
 async def run(setup: Setup) -> Report:
-    requests = setup.count(120, 2000)
+    requests, first = setup.count(120, 2000), setup.count(100, 400)
     counts: Counter[str] = Counter()
     memory: list[float] = []
     answers: list[tuple[Asked, Got]] = []
     async with _node(setup) as (node, running), Client(running.url, setup.model) as client:
         await warm(running.url, setup.model)
         memory.append(_own_mb(running))
-        warming = range(requests, requests + requests // WARM_SHARE)
+        warming = range(requests, requests + first)
         await at_once([partial(_one, node, client, setup.model, number) for number in warming], WIDTH)
         memory.append(_own_mb(running))
         say(f"warm: {memory[0]:.0f}, then {memory[1]:.0f} MB")
@@ -79,7 +77,12 @@ async def run(setup: Setup) -> Report:
         *of_memory(memory),
         alone("requests a second", "1/s", [sum(counts.values()) / seconds], "higher"),
     )
-    settings: dict[str, object] = {"requests": requests, "width": WIDTH, "leaves": f"1 in {LEAVES}"}
+    settings: dict[str, object] = {
+        "requests": requests,
+        "warm_requests": first,
+        "width": WIDTH,
+        "leaves": f"1 in {LEAVES}",
+    }
     return Report("soak", ABOUT, rows, settings=settings, notes=(NOTE,))
 
 
