@@ -290,7 +290,7 @@ def _read_into(
     inbox.put(None)
 
 
-def main() -> None:
+def main(serving: type[Worker] = Worker) -> None:
     """Load the model named by the first message, then serve."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the node's to handle
     requests = sys.stdin.buffer
@@ -304,7 +304,7 @@ def main() -> None:
     cancelled: set[int] = set()
     threading.Thread(target=_read_into, args=(inbox, requests, loaded, cancelled), daemon=True).start()
     try:
-        worker = Worker(replies, load, cancelled)
+        worker = serving(replies, load, cancelled)
         loaded.set()
     except ModelsError as error:
         _write(replies, {"op": "failed", "code": error.code, "message": str(error)})

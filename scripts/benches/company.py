@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 
 from models.backend import GenerateCall, Message, whole
 from models.backends.llama import LlamaModel
-from models.backends.llama_settings import OwnersChoice, chosen
+from models.backends.llama_settings import LlamaSettings, OwnersChoice, chosen
 from models.store import Store
+from models.types import ModelId
 from runtime import paths
 from scripts.benches import texts
 from scripts.benches.client import at_once
 from scripts.benches.figures import Report, Row, alone
 from scripts.benches.setup import Setup, say
 
-ABOUT = "the same greedy answer alone and among 8, loaded as a node loads it: share of answers with equal tokens"
+ABOUT = "the same greedy answer alone and among 8, loaded as a node loads it: answers with equal tokens"
 WIDTH = 8
 ANSWER_TOKENS = 64
 LONG_EVERY = 4
@@ -25,7 +29,18 @@ LONG_TOKENS = 400
 RESUMED_AT = 20
 """Tokens after which a long answer is broken off and resumed."""
 
+CLOSE = 1.0
+"""Logits by which a choice may be ahead alone, and fall otherwise in company: as far as rounding goes."""
+LED = (sys.executable, "-m", "scripts.benches.led_worker")
+NOTE = (
+    "Along the lone answer: 8 at once as before, but at each place the lone answer's token is taken whatever would "
+    "have been chosen there, so that every choice is compared after the same tokens, its end too. What was computed in "
+    "company is forgotten before the lone answers are asked for, and those before any is resumed."
+)
+
 Tokens = tuple[int, ...]
+Choice = tuple[int | None, float]
+"""A token, None for the end, and by how many logits it is ahead of the second."""
 
 
 async def run(setup: Setup) -> Report:
@@ -34,25 +49,30 @@ async def run(setup: Setup) -> Report:
     rows: list[Row] = []
     for mode in ("fast", "reproducible"):
         choice = OwnersChoice(reproducible=mode == "reproducible")
-        async with setup.loaded(**asdict(chosen(manifest, choice, threads=setup.threads))) as model:
+        settings = chosen(manifest, choice, threads=setup.threads)
+        async with setup.loaded(**asdict(settings)) as model:
             jobs = [partial(_answer, model, prompt) for prompt in prompts]
             together, seconds = await at_once(jobs, WIDTH)
+            await model.forget()  # what was computed in company must not be taken over by the lone ones
             began = time.perf_counter()
             lone = [await job() for job in jobs]
             spent = time.perf_counter() - began
-            more = await (_resumed(model, prompts, lone) if choice.reproducible else _margins(model, prompts, lone))
+            await model.forget()
+            more = await _resumed(model, prompts, lone) if choice.reproducible else []
+        if not choice.reproducible:
+            more = await _led(setup, settings, prompts, lone)
         equal = sum(a == b for a, b in zip(lone, together, strict=True))
         tokens = sum(map(len, together))
         say(f"{mode}: {equal} of {len(prompts)} equal")
         rows += [
-            alone(f"{mode}: equal answers", "share", [equal / len(prompts)], "higher"),
+            _equal(f"{mode}: equal answers", equal, len(prompts), held=choice.reproducible),
             *more,
             alone(f"{mode}: 8 at a time", "tok/s", [tokens / seconds], "higher"),
             alone(f"{mode}: one at a time", "tok/s", [tokens / spent], "higher"),
         ]
     long = len(prompts) // LONG_EVERY
-    settings = {"prompts": len(prompts), "long_prompts": long, "answer_tokens": ANSWER_TOKENS}
-    return Report("company", ABOUT, tuple(rows), settings={**settings})
+    how: dict[str, object] = {"prompts": len(prompts), "long_prompts": long, "answer_tokens": ANSWER_TOKENS}
+    return Report("company", ABOUT, tuple(rows), settings=how, notes=(NOTE,))
 
 
 def _prompt(number: int) -> str:
@@ -72,26 +92,41 @@ async def _resumed(model: LlamaModel, prompts: list[str], lone: list[Tokens]) ->
     again, _ = await at_once([partial(_answer, model, prompts[n], lone[n][:RESUMED_AT]) for n in long], WIDTH)
     equal = sum(answer == lone[n] for n, answer in zip(long, again, strict=True))
     say(f"resumed: {equal} of {len(long)} equal")
-    return [alone("reproducible: long answers equal when resumed", "share", [equal / len(long)], "higher")]
+    return [_equal("reproducible: long answers equal when resumed", equal, len(long), held=True)]
 
 
-async def _margins(model: LlamaModel, prompts: list[str], lone: list[Tokens]) -> list[Row]:
+def _equal(what: str, equal: int, of: int, *, held: bool) -> Row:
+    return alone(what, f"of {of}", [equal], "higher", bar=of if held else None)
+
+
+async def _led(setup: Setup, settings: LlamaSettings, prompts: Sequence[str], lone: Sequence[Tokens]) -> list[Row]:
     """Return how many choices fall otherwise in company, each along the lone answer, and their largest lone margin."""
-    places = [(number, place) for number, answer in enumerate(lone) for place in range(len(answer))]
-    chosen_there, _ = await at_once(
-        [partial(_choice, model, prompts[number], lone[number][:place]) for number, place in places], WIDTH
-    )
-    differing = [at for at, (token, _) in zip(places, chosen_there, strict=True) if token != lone[at[0]][at[1]]]
-    margins = [(await _choice(model, prompts[number], lone[number][:place]))[1] for number, place in differing]
-    say(f"fast: {len(margins)} of {len(places)} choices differ")
+    model = LlamaModel(ModelId(setup.model), setup.model_file, (), settings, command=LED)
+    try:
+        pairs = list(zip(prompts, lone, strict=True))
+        in_company, _ = await at_once([partial(_choices, model, *pair) for pair in pairs], WIDTH)
+        places = [differing(answer, choices) for answer, choices in zip(lone, in_company, strict=True)]
+        await model.forget()
+        margins: list[float] = []
+        for pair, found in zip(pairs, places, strict=True):
+            choices = await _choices(model, *pair) if found else []
+            margins += [choices[place][1] for place in found]
+    finally:
+        await model.close()
+    of = sum(map(len, in_company))
+    say(f"fast: {len(margins)} of {of} choices differ")
     return [
-        alone("fast: choices that differ along the lone answer", "share", [len(margins) / len(places)], "lower"),
-        alone("fast: largest lone margin of such a choice", "logits", [max(margins, default=0.0)], "lower"),
+        alone(f"fast: choices that differ along the lone answer, of {of}", "", [len(margins)], "lower"),
+        alone("fast: largest lone margin of such a choice", "logits", [max(margins, default=0.0)], "lower", bar=CLOSE),
     ]
 
 
-async def _choice(model: LlamaModel, prompt: str, before: Tokens) -> tuple[int | None, float]:
-    """Return the token that comes after these, None for the end, and by how much it is ahead."""
-    call = GenerateCall((Message("user", prompt),), len(before) + 1, resume_tokens=before)
-    finish = await whole(model.generate(call))
-    return (*finish.token_ids[len(before) :], None)[0], finish.signals.min_margin or 0.0
+async def _choices(model: LlamaModel, prompt: str, along: Tokens) -> list[Choice]:
+    """Return what the model would choose at each place along an answer, and behind it if it ended by itself."""
+    call = GenerateCall((Message("user", prompt),), ANSWER_TOKENS, resume_tokens=along)
+    return [(token, lead) for token, lead in json.loads((await whole(model.generate(call))).text)]
+
+
+def differing(answer: Tokens, choices: Sequence[Choice]) -> list[int]:
+    """Return the places where another token was chosen than the answer's, its end included."""
+    return [place for place, (token, _) in enumerate(choices) if (*answer, None)[place] != token]
