@@ -107,7 +107,7 @@ def of_memory(taken: Sequence[float]) -> tuple[Row, ...]:
         alone("memory before", "MB", [before]),
         alone("memory after a fifth", "MB", [taken[2]]),
         alone("memory at the end", "MB", [end]),
-        alone("… its difference from before", "share", [abs(end / before - 1)], "lower", bar=MOST_GROWN),
+        alone("memory at the end, off from before", "share", [abs(end / before - 1)], "lower", bar=MOST_GROWN),
     )
 
 
