@@ -61,6 +61,7 @@ def test_three_devices_are_found_paired_and_work_as_one(tmp_path: Path, models_h
         kitchen.up()
         pair_by_hand(kitchen, laptop)
         pair_by_hand(attic, laptop)
+        # Pairing told the addresses; three devices that know wrong ones have two seconds in `test_links.py`.
         until(lambda: linked(laptop, "kitchen") and linked(laptop, "attic"), 2.0 + 2 * COMMAND_S)
         answer = laptop.run("ask", "Write a short thank-you note to my neighbour")
         assert (answer["status"], answer["node"], answer["model"]) == ("completed", "kitchen", MODEL)
