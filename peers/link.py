@@ -178,6 +178,7 @@ class Link:
     def retire(self) -> None:
         """A newer link takes its place: what runs over this one may end, nothing new begins."""
         self._retired, self._code = True, REPLACED
+        self._tidings.retire()
 
     def poke(self) -> None:
         """Tell the other side now what is new, instead of within a second."""

@@ -76,10 +76,13 @@ class Tidings:
         self._hints: Sequence[Whereabouts] | None = None
         self._head: Head | None = None
         """Heard and not written down yet."""
+        self._is_late = False
         self._remembered_s = -REMEMBER_S
 
     async def news(self, now_s: float) -> list[WireMessage]:
         """Return what the other side does not know yet. Asked every second; most times there is nothing."""
+        if self._is_late:
+            return []
         facts, draining = self._station.facts, self._station.desk.is_draining
         beat = _coarse(facts.beat()).model_copy(update={"draining": draining})
         if now_s - self._full_s < BEAT_S:
@@ -139,6 +142,13 @@ class Tidings:
                 self._hear_addresses(check(message, Addresses))
         return neighbour  # a kind that only newer versions know says nothing
 
+    def retire(self) -> None:
+        """A newer link tells from now on: what still comes here of the other's ledger may be older than what is known.
+
+        After an outage the last words of the old link are delivered behind the first ones of the new.
+        """
+        self._is_late, self._head = True, None
+
     def close(self) -> None:
         """Write down what is not written yet; blocks for the disk."""
         if self._head is not None:
@@ -193,7 +203,7 @@ class Tidings:
     def _hear_head(self, said: LedgerHead, now_s: float) -> None:
         """Remember how far the other's ledger reaches; a shorter or another one is a warning for the owner."""
         peer, head = self._station.state.peers.book().peers.get(self._node), head_of(said)
-        if peer is None:
+        if peer is None or self._is_late:
             return
         if not is_signed("ledger", head, PublicIdentity(peer.certificate)):
             raise codec.refused("the head of its ledger is not signed by it")

@@ -6,10 +6,14 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from models.types import Label
 from peers import membership
 from peers.audit import Act
+from peers.conversions import ledger_head_of
 from peers.grants import own_device
+from peers.link_messages import Beat
 from tests.peers.nodes import recipient
 from tests.peers.scripts import until
 from tests.peers.swarm import Node, linked_pair, running
@@ -109,3 +113,18 @@ async def test_a_ledger_that_its_owner_began_anew_is_no_alarm_on_the_device_itse
         await asyncio.sleep(1.0)
         assert all(one.act is not Act.WARNED for one in kitchen.state.audit.newest(10))
         assert kitchen.state.ledger.verify(membership.witnesses(kitchen.state)).ok
+
+
+@pytest.mark.parametrize("retired", [True, False])
+async def test_what_a_replaced_link_says_late_of_a_ledger_is_no_alarm(tmp_path: Path, retired: bool) -> None:
+    """After an outage its last words come behind those of the new link; of the link that counts they are an alarm."""
+    async with linked_pair(tmp_path) as (laptop, kitchen):
+        earlier = kitchen.state.ledger.chain.head()
+        kitchen.state.ledger.record(b"x", Label.PUBLIC, capability="x", recipient=recipient(), reason="a test")
+        (heard,), (says,) = laptop.links._open.values(), kitchen.links._open.values()
+        for running, head in ((7, kitchen.state.ledger.chain.head()), (8, earlier)):
+            await says._say(Beat(running=running, head=ledger_head_of(head)))
+            await until(lambda: heard.neighbour.beat.running == running)  # noqa: B023
+            if retired:
+                heard.retire()
+        assert (laptop.state.audit.newest(1)[0].act is Act.WARNED) is not retired
