@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Callable, Collection
 from typing import Any
 
+from peers import tls
 from peers.handshakes import MAX_UNPAIRED, Waiting, gives_way
 from peers.inside import Connection, Inside
 
@@ -99,15 +100,8 @@ class Door:
             await asyncio.wait([shaking for _, shaking in self._handshakes.values()], timeout=1.0)
 
     async def _shake(self, accepted: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
         try:
-            await loop.connect_accepted_socket(
-                lambda: _Guest(self._protocols(), self),
-                accepted,
-                ssl=self._context(),
-                ssl_handshake_timeout=HANDSHAKE_S,
-                ssl_shutdown_timeout=1.0,
-            )
+            await tls.shake(accepted, _Guest(self._protocols(), self), self._context(), timeout_s=HANDSHAKE_S)
         except Exception as error:  # top of a task: what one connection does must not close the door for all
             logger.debug("a connection ended in its handshake: %s", error)
             error.__traceback__ = (

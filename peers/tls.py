@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import ssl
+from asyncio.sslproto import SSLProtocol
 from collections.abc import Iterable
 
 from peers.identity import Identity
+
+RECORD_BYTES = 16 * 1024
+"""What a record of TLS holds at most, and so what one read gives."""
+SHUTDOWN_S = 1.0
 
 
 def server_context(own: Identity, trusted: Iterable[bytes]) -> ssl.SSLContext:
@@ -23,6 +30,39 @@ def server_context(own: Identity, trusted: Iterable[bytes]) -> ssl.SSLContext:
     for certificate in trusted:
         context.load_verify_locations(cadata=certificate)
     return context
+
+
+class _Records(SSLProtocol):
+    """Makes room for one record at a time.
+
+    By itself asyncio makes room for 256 KiB at each read, of which a short message leaves a hole in the heap: under a
+    flood of messages these add up to many times what they hold, and each open connection has 256 KiB more.
+    """
+
+    max_size = RECORD_BYTES
+
+
+async def shake(
+    accepted: socket.socket, protocol: asyncio.Protocol, context: ssl.SSLContext, *, timeout_s: float
+) -> None:
+    """Do the handshake of a socket that was accepted; from then on the protocol has the connection. Raises OSError."""
+    loop = asyncio.get_running_loop()
+    shaken = loop.create_future()
+    records = _Records(
+        loop,
+        protocol,
+        context,
+        shaken,
+        server_side=True,
+        ssl_handshake_timeout=timeout_s,  # type: ignore[arg-type]  # seconds, also parts of them
+        ssl_shutdown_timeout=SHUTDOWN_S,
+    )
+    transport, _ = await loop.connect_accepted_socket(lambda: records, accepted)
+    try:
+        await shaken
+    except BaseException:
+        transport.abort()
+        raise
 
 
 def client_context(own: Identity | None, pinned: bytes) -> ssl.SSLContext:

@@ -7,8 +7,10 @@ import contextlib
 import errno
 import resource
 import socket
+import ssl
 import struct
 import sys
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -301,3 +303,27 @@ async def test_a_socket_that_gives_way_as_its_handshake_ends_takes_no_newcomer_w
             serving.cancel()
             await asyncio.wait([serving])
             listening.close()
+
+
+async def test_an_open_connection_takes_little_memory_and_a_short_message_no_more_than_a_record(tmp_path: Path) -> None:
+    """Its buffers are as long as a record, not 256 KiB, of which short messages would leave the heap full of holes."""
+    async with pair(tmp_path) as (laptop, kitchen):
+        context = tls.client_context(laptop.state.identity, kitchen.state.identity.certificate_der)
+
+        def opened() -> ssl.SSLSocket:
+            one = context.wrap_socket(socket.create_connection(("127.0.0.1", kitchen.server.port)))
+            one.sendall(b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert b"404" in one.recv(1024)
+            return one
+
+        with await asyncio.to_thread(opened):
+            tracemalloc.start()
+            try:
+                several = [await asyncio.to_thread(opened) for _ in range(8)]
+                held, most = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+            for one in several:
+                one.close()
+            assert held < 8 * 64 * 1024
+            assert most - held < 192 * 1024
