@@ -62,7 +62,7 @@ def decode(packed: bytes, *, limit: int = MAX_MESSAGE_BYTES, values: int = MAX_V
         object_pairs_hook=seen.pairs,
         list_hook=seen.items,
         ext_hook=_no_extension,
-        max_buffer_size=max(limit, 1),
+        max_buffer_size=max(len(packed), 1),  # room is made for as many bytes at once, up to 1 MiB
         max_str_len=limit,
         max_bin_len=limit,
         max_array_len=min(values, len(packed)),  # room is made for as many as a list says that it has

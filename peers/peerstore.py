@@ -6,6 +6,7 @@ what has passed since, so that a clock set back lengthens no stay, and one that 
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -101,7 +102,8 @@ class PeerStore:
     def _load(self) -> Book:
         try:
             with self.path.open("rb") as file:
-                data = file.read(MAX_FILE_BYTES)
+                size_bytes = os.fstat(file.fileno()).st_size
+                data = file.read(min(size_bytes, MAX_FILE_BYTES))  # room is made for as many as are asked for
             book = _ADAPTER.validate_json(data)
         except OSError as error:
             raise self._unusable(error) from error

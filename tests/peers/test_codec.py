@@ -139,6 +139,16 @@ def test_a_list_that_says_it_is_long_gets_no_more_room_than_the_message_could_fi
         tracemalloc.stop()
 
 
+def test_a_short_message_gets_no_more_room_than_it_has() -> None:
+    packed = encode({"kind": "beat"})
+    tracemalloc.start()
+    try:
+        assert decode(packed) == {"kind": "beat"}
+        assert tracemalloc.get_traced_memory()[1] < 64 * 1024
+    finally:
+        tracemalloc.stop()
+
+
 @pytest.mark.parametrize(
     "value", [{1, 2}, object(), 2**64, "\ud800", (1, 2), datetime.date(2026, 1, 1)], ids=lambda value: repr(value)[:12]
 )

@@ -1,7 +1,8 @@
-"""The time that counts for a guest's stay, on a device whose clock is wrong, is put right, or set back."""
+"""The time that counts for a guest's stay, on a device whose clock is wrong; and the room that reading takes."""
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 from peers.book import Peer, find, is_expired, with_paired
@@ -91,3 +92,15 @@ def test_a_right_clock_is_the_time(tmp_path: Path) -> None:
     assert device.store.now_ns() == device.day.now_ns
     device.pass_s(YEAR_S)
     assert device.store.now_ns() == device.day.now_ns
+
+
+def test_a_short_list_of_devices_is_read_without_room_for_the_longest(tmp_path: Path) -> None:
+    """It is read again after every piece of work, as each changes the figures of its asker."""
+    Device(tmp_path).invited(1)
+    store = PeerStore(tmp_path)
+    tracemalloc.start()
+    try:
+        assert len(store.book().peers) == 1
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
