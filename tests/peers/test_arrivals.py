@@ -20,7 +20,7 @@ from peers.messages import Failed, Hello
 from peers.node_id import NodeId
 from peers.wire import read
 from tests.peers.scripts import REQUEST, WORDS, until
-from tests.peers.swarm import Node, pair, running, session
+from tests.peers.swarm import Node, linked_pair, pair, running, session
 
 A, B, C, D = (NodeId(letter * 52) for letter in "ABCD")
 MIB = 2**20
@@ -113,6 +113,20 @@ async def test_requests_that_are_whole_and_wait_to_be_read_are_bounded_on_a_link
                 writer.transport.abort()
             await until(lambda: not desk.arrivals.size_bytes)
             await until(lambda: len(kitchen.asked) == 2)
+
+
+async def test_an_asker_that_is_refused_in_the_middle_hears_why_and_keeps_its_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with linked_pair(tmp_path) as (laptop, kitchen):
+        link = laptop.links.get(kitchen.id)
+        with monkeypatch.context() as less:
+            less.setattr(arrivals, "MAX_ARRIVING_BYTES", MIB)
+            with pytest.raises(PeerBusy, match=r"kitchen: .*Send them one by one"):
+                await last(laptop.specialist(kitchen).run(replace(REQUEST, input={"prompt": "x" * 3 * MIB})))
+        assert kitchen.asked == [] and not kitchen.server._desk.arrivals.size_bytes
+        assert (await last(laptop.specialist(kitchen).run(REQUEST))).output == WORDS
+        assert laptop.links.get(kitchen.id) is link
 
 
 async def test_what_came_of_requests_is_let_go_when_the_link_ends(tmp_path: Path) -> None:
