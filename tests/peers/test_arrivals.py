@@ -129,6 +129,24 @@ async def test_an_asker_that_is_refused_in_the_middle_hears_why_and_keeps_its_li
         assert laptop.links.get(kitchen.id) is link
 
 
+async def test_a_request_that_dribbles_over_a_link_is_given_up_and_the_link_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrivals, "WHOLE_S", 0.3)
+    async with pair(tmp_path) as (laptop, kitchen), session(laptop, kitchen) as http:
+        async with http.ws_connect(f"https://{kitchen.address}/peer/1/link", autoping=False) as socket:
+            await socket.send_bytes(piece(0, codec.frames(Hello().pack())))
+            await socket.send_bytes(piece(1, b"x" * 1000))
+            async with asyncio.timeout(5):
+                while (await socket.receive()).data != piece(1, flags=Flag.RESET):
+                    continue
+            assert not kitchen.server._desk.arrivals.size_bytes
+            await socket.send_bytes(piece(1, b"more", Flag.END))
+            for part in pieces(3, body(laptop, 10), ended=True):
+                await socket.send_bytes(part)
+            await until(lambda: len(kitchen.asked) == 1)
+
+
 async def test_what_came_of_requests_is_let_go_when_the_link_ends(tmp_path: Path) -> None:
     async with pair(tmp_path) as (laptop, kitchen), session(laptop, kitchen) as http:
         desk, large = kitchen.server._desk, body(laptop, 900_000)
