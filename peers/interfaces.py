@@ -5,6 +5,7 @@ Reads what the system knows and sends nothing. Where a system does not say who t
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import re
 import socket
@@ -72,6 +73,36 @@ def snapshot() -> tuple[Interface, ...]:
         if name in up
     }
     return tuple(read(given, _ROUTERS.get(sys.platform, _no_routers)()))
+
+
+def is_gone(place: object) -> bool:
+    """Return whether this device has no longer the IPv4 address of its end of a connection, as `getsockname` said it.
+
+    Of IPv6 nothing is said: an address there can't be used for a moment before it is this device's again.
+    """
+    match place:
+        case (str(host), *_):
+            address = _ipv4(host)
+        case _:
+            address = ""
+    if not address:
+        return False
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as trying:
+        try:
+            trying.bind((address, 0))
+        except OSError as error:
+            return error.errno == errno.EADDRNOTAVAIL
+    return False
+
+
+def _ipv4(host: str) -> str:
+    """Return an IPv4 address, also as a socket for both families says it; empty when it is none."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return ""
+    plain = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else address
+    return str(plain or "")
 
 
 def read(given: Mapping[str, Iterable[tuple[int, str, str]]], routers: Routers) -> Iterator[Interface]:

@@ -40,6 +40,7 @@ from peers.channels import (
 )
 from peers.errors import PeerLost, PeersError, RemoteProtocolError
 from peers.handovers import Handovers
+from peers.interfaces import is_gone
 from peers.liveness import Health
 from peers.messages import Hello
 from peers.neighbourhood import Neighbour
@@ -192,7 +193,12 @@ class Link:
         await asyncio.wait({told, self._over}, return_when=asyncio.FIRST_COMPLETED)
 
     def doubt(self) -> None:
-        """This device slept, or its network changed: the link must answer soon or be made anew."""
+        """This device slept, or its network changed: the link must answer soon or be made anew.
+
+        What comes to an address that this device has no more is lost, so that such a link ends now.
+        """
+        if is_gone(self._socket.get_extra_info("sockname")):
+            self.end()
         self._doubted_s = self._clock()
         self._poked.set()
 

@@ -11,7 +11,7 @@ import pytest
 
 from peers.errors import PeerBookError
 from peers.ground import NOWHERE, ground, loopback
-from peers.interfaces import Interface, Routers, linux_routers, mac_routers, read, snapshot
+from peers.interfaces import Interface, Routers, is_gone, linux_routers, mac_routers, read, snapshot
 from peers.networks import FILE, MAX_NETWORKS, Networks, network_id, shown, sort
 
 ROUTE = """Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
@@ -140,3 +140,22 @@ def test_this_machine_has_a_loopback_and_only_that_is_opened() -> None:
     here = loopback(snapshot())
     assert here.addresses == here.hosts == ("127.0.0.1",)
     assert any(network == ipaddress.ip_network("127.0.0.0/8") for network in here.interfaces[0].networks)
+
+
+@pytest.mark.parametrize(
+    ("place", "gone"),
+    [
+        (("127.0.0.1", 4489), False),
+        (("192.0.2.1", 4489), True),
+        (("::ffff:127.0.0.1", 4489, 0, 0), False),
+        (("::ffff:192.0.2.1", 4489, 0, 0), True),
+        (("fe80::1%lan0", 4489, 0, 3), False),
+        (("lan0", 4489), False),
+        (("fe80::1", 4489, 0, 3), False),
+        (("2001:db8::1", 4489, 0, 0), False),
+        (None, False),
+        ("", False),
+    ],
+)
+def test_an_ipv4_address_that_this_machine_does_not_have_is_gone(place: object, gone: bool) -> None:
+    assert is_gone(place) is gone
