@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from statistics import median
 
 from models.errors import ModelsError
 from runtime.api.server import serving
@@ -38,43 +39,50 @@ COMPARED = 8
 REQUEST_S = 300.0
 MOST_GROWN = 0.05
 """Share by which memory at the end may differ from before."""
+WATCH_S = 0.5
+"""Between two looks at the memory: it goes up and down by a tenth with the sizes of what is kept at the moment."""
 NOTE = (
     "Compared: each answer that must repeat its request's own word, and one in eight of the others, which are "
     "asked again with nothing beside them. Crossed: a choice that alone is a logit or more behind, as no rounding "
-    "explains it, or a label's probability that is more than 0.2 off. Memory is without the model's mapped file, and "
-    "before is after requests of every kind and size that are not counted (warm requests): they load what is loaded "
-    "once, and fill the shelf of states up to its bound."
+    "explains it, or a label's probability that is more than 0.2 off. Memory is without the model's mapped file. "
+    "Before is after requests of every kind and size that are not counted (half of the warm requests): they load what "
+    "is loaded once, and fill the shelf of states up to its bound."
 )
 
 
 async def run(setup: Setup) -> Report:
     requests, first = setup.count(120, 2000), setup.count(100, 400)
     counts: Counter[str] = Counter()
-    memory: list[float] = []
     answers: list[tuple[Asked, Got]] = []
+    memory: list[list[float]] = []
     async with _node(setup) as (node, running), Client(running.url, setup.model) as client:
+
+        async def asked_for(numbers: range) -> list[tuple[Asked, Got] | str]:
+            jobs = [partial(_one, node, client, setup.model, number) for number in numbers]
+            async with _watched(running) as taken:
+                outcomes, _ = await at_once(jobs, WIDTH)
+            memory.append(taken)
+            return outcomes
+
         await warm(running.url, setup.model)
-        memory.append(_own_mb(running))
-        warming = range(requests, requests + first)
-        await at_once([partial(_one, node, client, setup.model, number) for number in warming], WIDTH)
-        memory.append(_own_mb(running))
-        say(f"warm: {memory[0]:.0f}, then {memory[1]:.0f} MB")
+        once = _own_mb(running)
+        for half in (0, 1):
+            await asked_for(range(requests + half * first // 2, requests + (half + 1) * first // 2))
+        say(f"warm: {once:.0f}, then {median(memory[-1]):.0f} MB")
         began = time.perf_counter()
         share = requests // SAMPLES
         for part in range(SAMPLES):
-            numbers = range(part * share, (part + 1) * share)
-            jobs = [partial(_one, node, client, setup.model, number) for number in numbers]
-            outcomes, _ = await at_once(jobs, WIDTH)
+            outcomes = await asked_for(range(part * share, (part + 1) * share))
             counts.update(outcome if isinstance(outcome, str) else "answered" for outcome in outcomes)
             answers += [outcome for outcome in outcomes if not isinstance(outcome, str)]
-            memory.append(_own_mb(running))
-            say(f"{(part + 1) * share} of {requests}: {dict(counts)}, {memory[-1]:.0f} MB")
+            say(f"{(part + 1) * share} of {requests}: {dict(counts)}, {median(memory[-1]):.0f} MB")
         seconds = time.perf_counter() - began
         inside = (await client.get("/health"))["requests"]
     verdicts = await _compared(setup, answers)
     rows = (
         *_of_requests(counts, inside, verdicts),
-        *of_memory(memory),
+        alone("memory after one request", "MB", [once]),
+        *of_memory(*memory[1:]),
         alone("requests a second", "1/s", [sum(counts.values()) / seconds], "higher"),
     )
     settings: dict[str, object] = {
@@ -99,16 +107,33 @@ def _of_requests(counts: Counter[str], inside: int, verdicts: Counter[Verdict]) 
     )
 
 
-def of_memory(taken: Sequence[float]) -> tuple[Row, ...]:
-    """`taken`: MB after one request, before those that count, and after each part of them."""
-    once, before, *_, end = taken
+def of_memory(before: Sequence[float], *parts: Sequence[float]) -> tuple[Row, ...]:
+    """`before`, `parts`: MB, again and again while the last warm requests ran, and while each fifth of the others."""
+    off = abs(median(parts[-1]) / median(before) - 1)
     return (
-        alone("memory after one request", "MB", [once]),
-        alone("memory before", "MB", [before]),
-        alone("memory after a fifth", "MB", [taken[2]]),
-        alone("memory at the end", "MB", [end]),
-        alone("memory at the end, off from before", "share", [abs(end / before - 1)], "lower", bar=MOST_GROWN),
+        alone("memory before, while requests run", "MB", before),
+        alone("memory in the first fifth", "MB", parts[0]),
+        alone("memory in the last fifth", "MB", parts[-1]),
+        alone("memory in the last fifth, off from before", "share", [off], "lower", bar=MOST_GROWN),
     )
+
+
+@asynccontextmanager
+async def _watched(running: Running) -> AsyncIterator[list[float]]:
+    """Give a list that gets longer by what the node holds, as long as this is open."""
+    taken = [_own_mb(running)]
+
+    async def watch() -> None:
+        while True:
+            await asyncio.sleep(WATCH_S)
+            taken.append(_own_mb(running))
+
+    async with asyncio.TaskGroup() as group:
+        watching = group.create_task(watch())
+        try:
+            yield taken
+        finally:
+            watching.cancel()
 
 
 @asynccontextmanager

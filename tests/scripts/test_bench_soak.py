@@ -79,8 +79,8 @@ async def test_label_probabilities_may_differ_by_rounding_only(off: float, verdi
 
 @pytest.mark.parametrize(("end", "missed"), [(100.0, False), (104.0, False), (106.0, True), (94.0, True)])
 def test_memory_at_the_end_is_held_against_before(end: float, missed: bool) -> None:
-    """And not against some time in the middle: what grew until then has grown too."""
-    *_, difference = of_memory([60.0, 100.0, end, 102.0, end])
+    """And not against some time in the middle: what grew until then has grown too. A moment's peak is no growth."""
+    *_, difference = of_memory([99.0, 100.0, 120.0], [end, end], [102.0], [end, end, 150.0])
     assert difference.missed == missed
 
 
