@@ -5,7 +5,10 @@ from __future__ import annotations
 LONGEST_STEP = 2.5
 """A step with prompt rows may take this many times one without: bounds the gap between two tokens."""
 UNSEEN_S = 0.05
-"""A step may always take this long: no reader sees such a gap, and many short steps compute fewer rows a second."""
+"""A step may take this long where steps are short: hardly a reader sees such a gap, and many short steps compute fewer
+rows a second."""
+LONGEST_GAP = 3.5
+"""But never so many times one without: four are promised, and what a row takes is only about known."""
 FIRST_GUESS_ROWS = 32
 FEWEST_ROWS = 8
 """Even on a slow device a prompt must come forward."""
@@ -43,7 +46,8 @@ class Pace:
         """Return how many prompt rows the next step may hold beside answers, at most `most`."""
         if self._step_s is None or not self._row_s:
             return min(most, FIRST_GUESS_ROWS)
-        wanted = int((max(LONGEST_STEP * self._step_s, UNSEEN_S) - self._step_s) / self._row_s)
+        allowed = min(max(LONGEST_STEP * self._step_s, UNSEEN_S), LONGEST_GAP * self._step_s)
+        wanted = int((allowed - self._step_s) / self._row_s)
         return max(min(most, wanted), min(most, FEWEST_ROWS))
 
     def seconds(self, rows: int) -> float | None:
