@@ -23,7 +23,7 @@ class Keeping:
 
     def own_prompt(self, job: Job, *, known: int) -> tuple[list[int], bytes] | None:
         """Return the state of the specialist's own prompt, unless `known` tokens, all of it, are in memory."""
-        if self._prefixes is None or job.keep < FEWEST_TOKENS or known >= job.keep:
+        if self._prefixes is None or known >= job.keep:
             return None
         tokens = job.pending[: job.keep]
         state = self._prefixes.read(tokens)
@@ -39,7 +39,7 @@ class Keeping:
     def put_prompt_away(self, seat: Seat) -> None:
         """Write the state of a specialist's own prompt once it is computed and a sequence is spare to cut it out on."""
         job = seat.job
-        if self._prefixes is None or job is None or job.keep < FEWEST_TOKENS:
+        if self._prefixes is None or job is None:
             return
         tokens = self._states.tokens(seat.sequence)[: job.keep]
         if len(tokens) < job.keep or self._states.spare is None:

@@ -30,7 +30,7 @@ from models.engine.cells import common_prefix
 from models.engine.constrain import Constrainer, Matcher
 from models.engine.library import ContextSettings, Library
 from models.engine.lookup import MOST_PROPOSED, Lookup
-from models.engine.prefixes import PrefixFiles
+from models.engine.prefixes import FEWEST_TOKENS, PrefixFiles
 from models.engine.seats import Job
 from models.engine.template import FALLBACK, ChatTemplate
 from models.engine.text import TextStream
@@ -182,7 +182,7 @@ class Worker:
             id=number,
             prompt=prompt,
             own=own,
-            keep=own if self._prefixes is not None else 0,
+            keep=_kept(own, self._prefixes),
             asker=str(message["asker"]),
             conversation=Path(message["conversation"]) if message["conversation"] else None,
             max_tokens=int(message["max_tokens"]),
@@ -207,7 +207,7 @@ class Worker:
             id=number,
             prompt=prompt,
             own=own,
-            keep=own if self._prefixes is not None else 0,
+            keep=_kept(own, self._prefixes),
             labels=labels,
             end=self._turn_end,
             asker=str(message["asker"]),
@@ -258,6 +258,11 @@ class Worker:
 
     def _send(self, message: Frame) -> None:
         self._replies.write(framing.encode(message))
+
+
+def _kept(own: int, prefixes: PrefixFiles | None) -> int:
+    """Return how many tokens of a specialist's own prompt are to be kept on disk."""
+    return own if prefixes is not None and own >= FEWEST_TOKENS else 0
 
 
 def _scope(load: Frame) -> str:

@@ -9,7 +9,7 @@ import llama_cpp
 import pytest
 
 from models.engine import worker
-from models.engine.prefixes import PrefixFiles
+from models.engine.prefixes import FEWEST_TOKENS, PrefixFiles
 
 LOAD = {"digest": "ab" * 32, "reproducible": False, "kv_tokens": 2048, "threads": 2}
 TOKENS = list(range(100))
@@ -41,6 +41,12 @@ def test_state_of_another_library_is_not_found(kept: Path, monkeypatch: pytest.M
 def test_state_of_another_form_is_not_found(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "STATE_VERSION", worker.STATE_VERSION + 1)
     assert found(kept, LOAD) is None
+
+
+def test_short_prompt_of_a_specialist_is_not_kept_nor_looked_for(tmp_path: Path) -> None:
+    files = PrefixFiles(tmp_path, "model")
+    assert [worker._kept(own, files) for own in (0, FEWEST_TOKENS - 1, FEWEST_TOKENS, 300)] == [0, 0, FEWEST_TOKENS, 300]
+    assert worker._kept(300, None) == 0
 
 
 def test_state_of_other_tokens_is_not_found(kept: Path) -> None:
