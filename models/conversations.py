@@ -20,8 +20,6 @@ from models import state_folder
 
 MAX_FOLDER_BYTES = 256 * 1024 * 1024
 """Bytes of all files together, 10 to 20 conversations of a thousand tokens; the one used longest ago goes first."""
-FEWEST_TOKENS = 48
-"""Below this, computing is about as fast as reading."""
 SECRET = "secret"
 SECRET_BYTES = 32
 

@@ -106,7 +106,7 @@ def footprint(manifest: Manifest, weights: Path, settings: LlamaSettings) -> int
     """
     tokens = settings.state_tokens + settings.shelf_tokens
     token_bytes = gguf.state_token_bytes(weights)
-    reckoned = memory.reckon(weights.stat().st_size, token_bytes=token_bytes, tokens=tokens).total
+    reckoned = memory.Footprint(weights.stat().st_size, token_bytes * tokens).total
     if manifest.memory_bytes is None:
         return reckoned
     return max(reckoned, manifest.memory_bytes + token_bytes * (tokens - manifest.context_tokens))

@@ -220,9 +220,17 @@ class Scoring:
     keep: int = 0
     asker: str = ""
     conversation: None = None
+    followers: dict[tuple[int, ...], set[int]] = field(default_factory=dict)
+    """The trie: which tokens come after each beginning of a label."""
+    branches: list[tuple[int, ...]] = field(default_factory=list)
+    """The paths after which labels part, the empty path first; only there is a choice to weigh."""
 
     def begin(self) -> None:
         self.pending = list(self.prompt)
+        for label in self.labels:
+            for i, token in enumerate([*label, self.end]):
+                self.followers.setdefault(tuple(label[:i]), set()).add(token)
+        self.branches = sorted((path for path, after in self.followers.items() if len(after) > 1), key=len)
 
     @property
     def whole(self) -> list[int]:
@@ -230,30 +238,17 @@ class Scoring:
 
     @property
     def promised(self) -> int:
-        return len(self.pending) + sum(len(path) for path in self.branches())
-
-    def branches(self) -> list[tuple[int, ...]]:
-        """Return the paths after which labels part, the empty path first; only there is a choice to weigh."""
-        followers = self._followers()
-        return sorted((path for path, after in followers.items() if len(after) > 1), key=len)
+        return len(self.pending) + sum(map(len, self.branches))
 
     def doubtful(self, root: Row) -> list[tuple[int, ...]]:
         """Return the branches worth computing, given the logits after the prompt: not those that are as good as out."""
-        options = np.fromiter(self._followers()[()], dtype=np.int64)
+        options = np.fromiter(self.followers[()], dtype=np.int64)
         weights = np.exp(root[options].astype(np.float64) - float(root[options].max()))
         shares = dict(zip(options.tolist(), (weights / weights.sum()).tolist(), strict=True))
-        return [path for path in self.branches() if path and shares[path[0]] >= LEAST_SHARE]
-
-    def _followers(self) -> dict[tuple[int, ...], set[int]]:
-        followers: dict[tuple[int, ...], set[int]] = {}
-        for label in self.labels:
-            for i, token in enumerate([*label, self.end]):
-                followers.setdefault(tuple(label[:i]), set()).add(token)
-        return followers
+        return [path for path in self.branches if path and shares[path[0]] >= LEAST_SHARE]
 
     def probabilities(self, rows: dict[tuple[int, ...], Row]) -> list[float]:
         """Return one probability per label, summing to 1. `rows` holds the logits after each branch."""
-        followers = self._followers()
         result = []
         for label in self.labels:
             logprob = 0.0
@@ -261,9 +256,9 @@ class Scoring:
                 path = tuple(label[:i])
                 row = rows.get(path)
                 if row is None:
-                    logprob -= float(np.log(len(followers[path])))
+                    logprob -= float(np.log(len(self.followers[path])))
                     continue
-                options = np.fromiter(followers[path], dtype=np.int64)
+                options = np.fromiter(self.followers[path], dtype=np.int64)
                 values = row[options].astype(np.float64)
                 peak = values.max()
                 logprob += float(row[token]) - peak - float(np.log(np.exp(values - peak).sum()))

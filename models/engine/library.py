@@ -126,7 +126,7 @@ class Library:
     def _check_memory(self, weights: Path, available: int) -> None:
         """Raise OutOfMemory before the state is allocated, if all of it is more than was available (bytes)."""
         tokens = self.settings.kv_tokens + self.settings.shelf_tokens
-        needed = memory.reckon(weights.stat().st_size, token_bytes=gguf.state_token_bytes(weights), tokens=tokens)
+        needed = memory.Footprint(weights.stat().st_size, gguf.state_token_bytes(weights) * tokens)
         memory.check(needed, available, tokens=tokens)
 
     def _open(self, settings: ContextSettings) -> Any:

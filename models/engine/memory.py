@@ -33,11 +33,6 @@ class Footprint:
         return self.weights + int(self.weights * BUFFERS_SHARE) + self.state + WORKER_BYTES
 
 
-def reckon(weights: int, *, token_bytes: int, tokens: int) -> Footprint:
-    """Return what a model takes whose file has so many bytes, and so many for the state of one token."""
-    return Footprint(weights, token_bytes * tokens)
-
-
 def has_room(weights: Path, available: int) -> bool:
     """Return whether a model's weights are to be read into memory of their own, with so many bytes available."""
     return weights.is_file() and ROOM * weights.stat().st_size <= available

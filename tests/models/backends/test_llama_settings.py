@@ -96,7 +96,7 @@ def test_reproducible_mode_is_counted_with_the_state_of_all_its_sequences(tmp_pa
 def test_state_that_is_put_by_is_counted(tmp_path: Path) -> None:
     settings, weights = chosen(manifest()), _weights(tmp_path)
     assert settings.shelf_tokens > 0
-    counted = footprint(manifest(), weights, settings) - memory.reckon(_size(weights), token_bytes=0, tokens=0).total
+    counted = footprint(manifest(), weights, settings) - memory.Footprint(_size(weights), 0).total
     assert counted == (settings.state_tokens + settings.shelf_tokens) * TOKEN_BYTES
 
 

@@ -157,8 +157,9 @@ def test_an_answer_that_was_already_complete_ends_at_once() -> None:
 
 def test_labels_are_weighed_where_they_part_and_nowhere_else() -> None:
     scoring = Scoring(1, [1, 2], [[10, 11, 12], [10, 11, 13], [20], [10]], END)
-    assert scoring.branches() == [(), (10,), (10, 11)]
-    rows = {path: np.zeros(VOCABULARY, dtype=np.float32) for path in scoring.branches()}
+    scoring.begin()
+    assert scoring.branches == [(), (10,), (10, 11)]
+    rows = {path: np.zeros(VOCABULARY, dtype=np.float32) for path in scoring.branches}
     rows[()][20] = np.log(3)  # three times as probable as 10
     assert scoring.probabilities(rows) == pytest.approx([0.0625, 0.0625, 0.75, 0.125])
 

@@ -13,14 +13,13 @@ MB = 10**6
 
 
 def test_a_model_takes_its_weights_its_state_and_a_process_to_compute_in() -> None:
-    found = memory.reckon(100 * MB, token_bytes=20_000, tokens=1000)
-    assert (found.weights, found.state) == (100 * MB, 20 * MB)
+    found = memory.Footprint(100 * MB, 20_000 * 1000)
     assert found.total == 115 * MB + 20 * MB + memory.WORKER_BYTES
 
 
 @pytest.mark.parametrize("tokens", [0, 1000, 5000])
 def test_what_is_free_may_be_used_and_not_a_byte_more(tokens: int) -> None:
-    found = memory.reckon(100 * MB, token_bytes=20_000, tokens=tokens)
+    found = memory.Footprint(100 * MB, 20_000 * tokens)
     memory.check(found, found.total, tokens=tokens)
     with pytest.raises(OutOfMemory):
         memory.check(found, found.total - 1, tokens=tokens)
@@ -28,7 +27,7 @@ def test_what_is_free_may_be_used_and_not_a_byte_more(tokens: int) -> None:
 
 def test_what_does_not_fit_is_refused_with_the_numbers() -> None:
     with pytest.raises(OutOfMemory) as caught:
-        memory.check(memory.reckon(491 * MB, token_bytes=12_000, tokens=100_000), 800 * MB, tokens=100_000)
+        memory.check(memory.Footprint(491 * MB, 12_000 * 100_000), 800 * MB, tokens=100_000)
     said = str(caught.value)
     assert "about 1,838 MB" in said and "491 MB for its weights" in said and "800 MB are free" in said
     assert "1,200 MB for 100,000 tokens of state" in said and "state_tokens" in said

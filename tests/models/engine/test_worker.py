@@ -45,7 +45,12 @@ def test_state_of_another_form_is_not_found(kept: Path, monkeypatch: pytest.Monk
 
 def test_short_prompt_of_a_specialist_is_not_kept_nor_looked_for(tmp_path: Path) -> None:
     files = PrefixFiles(tmp_path, "model")
-    assert [worker._kept(own, files) for own in (0, FEWEST_TOKENS - 1, FEWEST_TOKENS, 300)] == [0, 0, FEWEST_TOKENS, 300]
+    assert [worker._kept(own, files) for own in (0, FEWEST_TOKENS - 1, FEWEST_TOKENS, 300)] == [
+        0,
+        0,
+        FEWEST_TOKENS,
+        300,
+    ]
     assert worker._kept(300, None) == 0
 
 
