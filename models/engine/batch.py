@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -17,6 +17,7 @@ from pathlib import Path
 from models.conversations import ConversationFiles
 from models.engine.admission import Admission
 from models.engine.answering import Answer, Scoring
+from models.engine.breaking_off import BreakingOff
 from models.engine.keeping import Keeping, passed_on
 from models.engine.leading import follow
 from models.engine.library import Interrupted, NoRoom, Row
@@ -25,14 +26,12 @@ from models.engine.pace import Pace
 from models.engine.prefixes import PrefixFiles
 from models.engine.seats import Job, Seat, Take
 from models.engine.shelf import Shelf
+from models.engine.short_prompts import before_long_ones
 from models.engine.states import Computes, Logits, States
 from models.engine.unforeseen import unforeseen
 from models.engine.weighing import Weighing
 from models.errors import BackendError, ContextOverflow, DeadlineExceeded, ModelsError
 from models.types import PROGRAMS, Usage
-
-LONG_STEP_ROWS = 32
-"""A step of fewer ends soon enough by itself; asking in between would cost more than a hundredth of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +89,7 @@ class Batch:
         self._cancelled = cancelled
         self._clock = 0
         self._shown = 0.0
+        self._breaking_off = BreakingOff(self._gone)
         self._pace = Pace()
         self._keeping = Keeping(self._states, prefixes, conversations)
         self._shelf = Shelf(settings.shelf_tokens)
@@ -147,8 +147,10 @@ class Batch:
             return
         began = time.monotonic()
         try:
-            logits = self._states.compute(rows, self._given_up(takes))
+            expected = self._pace.reading(len(rows))
+            logits = self._states.compute(rows, self._breaking_off.asks(takes, self._seats, seconds=expected))
         except Interrupted:
+            self._breaking_off.ended(takes, self._seats, early=True)
             return
         except NoRoom:
             self._make_room(takes)
@@ -158,6 +160,7 @@ class Batch:
                 self._states.wipe(take.seat.sequence)
                 self._fail(take.seat, error)
             return
+        self._breaking_off.ended(takes, self._seats, early=False)
         spent = time.monotonic() - began
         self._learn(takes, spent)
         for take in takes:
@@ -248,19 +251,22 @@ class Batch:
             return True
         return self._admission.seat(job, free)
 
+    def _gone(self, job: Job) -> bool:
+        return self._cancelled(job.id) or _late(job, time.monotonic())
+
     # One step
 
     def _plan(self) -> tuple[list[Row], list[Take]]:
         """Return the rows of the next decode call, and what of them is whose."""
         ready = [s for s in self._seats if s.job is not None and s.leader is None and (s.job.pending or s.weighing)]
-        ready.sort(key=lambda seat: (not _single(seat), seat.used_at))
-        takes = self._shared_out(ready)
+        ready.sort(key=lambda seat: (not _single(seat), seat.used_at, len(seat.job.pending) if seat.job else 0))
+        takes = self._shared_out(before_long_ones(ready, self._settings.rows))
         self._propose(takes)
         for take in takes:
             take.rows = take.rows or self._rows(take)
         return [row for take in takes for row in take.rows], takes
 
-    def _shared_out(self, ready: list[Seat]) -> list[Take]:
+    def _shared_out(self, ready: Sequence[Seat]) -> list[Take]:
         """Share the rows of a step out: one to each answer, what is left to prompts and labels, by turns."""
         room = self._settings.rows
         beside = self._pace.rows(room) if any(map(_single, ready)) else room
@@ -282,19 +288,6 @@ class Batch:
             return Take(seat, min(most, len(seat.job.pending)))
         rows = seat.weighing.rows(most)
         return Take(seat, len(rows), rows=rows)
-
-    def _given_up(self, takes: list[Take]) -> Callable[[], bool] | None:
-        """Return what tells while a step runs that nobody wants it any more; None where that is not asked.
-
-        A step of prompts may take seconds. It is broken off only when all in it are given up and nobody waits for
-        their prompts, so that nobody loses anything; steps of answers are short.
-        """
-        jobs = [take.seat.job for take in takes if take.seat.job is not None]
-        followed = any(take.seat is seat.leader for take in takes for seat in self._seats)
-        short = sum(take.count for take in takes) < LONG_STEP_ROWS
-        if short or followed or any(take.single for take in takes):
-            return None
-        return lambda: all(self._cancelled(job.id) or _late(job, time.monotonic()) for job in jobs)
 
     def _propose(self, takes: list[Take]) -> None:
         """Add proposed tokens to a step without prompts; those are worth more."""

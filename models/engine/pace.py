@@ -50,6 +50,10 @@ class Pace:
         wanted = int((allowed - self._step_s) / self._row_s)
         return max(min(most, wanted), min(most, FEWEST_ROWS))
 
+    def reading(self, rows: int) -> float | None:
+        """Return about how long a step of so many rows of prompts takes; None until one has shown it."""
+        return None if self._row_s is None else rows * self._row_s
+
     def seconds(self, rows: int) -> float | None:
         """Return about how long a step of so many rows takes; None until a step has shown it.
 

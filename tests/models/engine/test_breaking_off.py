@@ -11,7 +11,9 @@ import pytest
 from models.backend import GenerateCall, Message, whole
 from models.backends.llama import LlamaModel
 from models.backends.llama_settings import LlamaSettings
+from models.engine.breaking_off import BreakingOff
 from models.engine.library import ContextSettings, Interrupted, Library, Row
+from models.engine.seats import Seat, Take
 from models.errors import DeadlineExceeded
 from models.store import Store
 from models.types import ModelId
@@ -54,14 +56,51 @@ def test_what_was_broken_off_left_no_state_behind() -> None:
     assert bench.answer(1) == expected(LONG[:100], 5)
 
 
-def test_step_in_which_somebody_else_is_served_runs_through() -> None:
+@pytest.mark.parametrize("gone", [1, 2])
+def test_step_of_several_is_broken_off_for_one_that_is_given_up_and_is_in_it_or_waits_for_its_turn(gone: int) -> None:
     cancelled: set[int] = set()
     bench = Bench(kv=2000, slots=4, rows=512, cancelled=cancelled)
-    bench.ask(1, [1] * 40, 4)
-    bench.ask(2, [2] * 40, 4)
-    cancelled.add(1)
+    bench.ask(1, [1] * 300, 4)
+    bench.ask(2, [2] * 300, 4)
+    cancelled.add(gone)
     bench.batch.step()
-    assert bench.library.rows == 80
+    assert bench.library.rows == bench.library.asks_at
+    bench.batch.cancel(gone)
+    bench.run()
+    assert bench.answer(3 - gone) == expected([3 - gone] * 300, 4)
+
+
+def test_who_asks_and_leaves_again_and_again_takes_every_second_step_at_most() -> None:
+    cancelled: set[int] = set()
+    bench = Bench(kv=2000, slots=2, rows=512, cancelled=cancelled)
+    bench.ask(0, [0] * 900, 4)
+    for number in range(1, 40):
+        bench.ask(number, [number] * 200, 4)
+        cancelled.add(number)
+        bench.batch.step()
+        bench.batch.cancel(number)
+    assert 0 in bench.done
+
+
+@pytest.mark.parametrize(
+    ("gone", "after_s", "broken_off"),
+    [
+        ({1}, 0.49, True),
+        ({1}, 0.51, False),
+        ({1, 2}, 0.99, True),
+        ({3}, 0.4, True),
+        ({3}, 0.6, False),
+        (set(), 0.1, False),
+    ],
+)
+def test_others_lose_at_most_half_of_what_the_step_takes(gone: set[int], after_s: float, broken_off: bool) -> None:
+    now = [0.0]
+    breaking_off = BreakingOff(lambda job: job.id in gone, now=lambda: now[0])
+    bench = Bench(kv=2000)
+    seats = [Seat(number, bench.ask(number, [number] * 50, 4)) for number in range(1, 4)]
+    asked = breaking_off.asks([Take(seat, 50) for seat in seats[:2]], seats, seconds=1.0)
+    now[0] = after_s
+    assert asked is not None and asked() == broken_off
 
 
 def test_prompt_that_others_wait_for_is_computed_although_its_asker_has_left() -> None:

@@ -27,6 +27,33 @@ def test_a_short_prompt_does_not_wait_for_long_ones_that_came_before() -> None:
     assert all(bench.answer(number) == expected([number] * 800, 4) for number in range(3))
 
 
+def test_a_short_prompt_has_the_step_after_that_of_long_ones_for_itself() -> None:
+    bench = Bench(kv=4000, slots=4, rows=512)
+    for number in range(2):
+        bench.ask(number, [number] * 1200, 4)
+    bench.batch.step()
+    bench.ask(9, [50, 51, 52], 4)
+    bench.batch.step()
+    assert bench.library.calls == [512, 3] and bench.progress == [9]
+
+
+def test_prompts_of_like_length_that_come_together_are_read_in_one_step() -> None:
+    bench = Bench(kv=4000, slots=4, rows=512)
+    for number in range(4):
+        bench.ask(number, [number] * (40 + 16 * number), 4)
+    bench.batch.step()
+    assert bench.library.calls == [sum(40 + 16 * number for number in range(4))]
+
+
+def test_a_long_prompt_comes_forward_although_short_ones_never_end() -> None:
+    bench = Bench(kv=4000, slots=2, rows=256)
+    bench.ask(0, [1] * 2000, 1)
+    for number in range(1, 40):
+        bench.ask(number, [number, 2, 3], 1)
+        bench.batch.step()
+    assert 0 in bench.done
+
+
 def test_long_prompts_come_forward_in_turns() -> None:
     bench = Bench(kv=4000, slots=4, rows=16)
     for number in range(4):
