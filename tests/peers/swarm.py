@@ -35,7 +35,8 @@ from peers.station import Facts
 from tests.conftest import GUARD
 from tests.socket_guard import playing
 
-CONTENT = (b"\xa4kind\xa7subtask", b"\xa4kind\xa5delta", b"\xa4kind\xa4done", b"do not tell anybody", b" three")
+MESSAGES = (b"\xa4kind\xa7subtask", b"\xa4kind\xa5delta", b"\xa4kind\xa4done")
+CONTENT = (*MESSAGES, b"do not tell anybody", b" three")
 """What says something of a task, on whichever connection it is written: as long as a node runs here, the socket guard
 lets it pass only while a release is live."""
 

@@ -28,6 +28,8 @@ from runtime.node import Node, open_node
 from runtime.own_state import own_state
 from runtime.paired import PairedDevices
 from runtime.peering import peering
+from tests.conftest import GUARD
+from tests.peers.swarm import MESSAGES
 from tests.runtime.wire import Wire, wire_to
 
 MODEL = "smollm2-135m"
@@ -118,20 +120,23 @@ async def device(
     """
     pool = ScriptedPool({MODEL: model} if model else {})
     switch = asyncio.Event()
-    async with open_node(paths.ensure_home(home / name), pool=pool) as node:
-        up: asyncio.Future[Address] = asyncio.get_running_loop().create_future()
-        serving = asyncio.create_task(_serve(node, up, switch))
-        place = await up
-        state = await asyncio.to_thread(own_state, node.home, node.settings)
-        async with PeerClient(state.identity, state.peers) as client, wire_to(place.port) as wire:
-            around = Neighbourhood()
-            if not linked:
-                node.others = PairedDevices(state, client, around)
-            try:
-                yield Device(name, node, state, Address("127.0.0.1", wire.port), around, model, wire, switch, serving)
-            finally:
-                switch.set()
-                await serving
+    with GUARD.content(*MESSAGES):
+        async with open_node(paths.ensure_home(home / name), pool=pool) as node:
+            up: asyncio.Future[Address] = asyncio.get_running_loop().create_future()
+            serving = asyncio.create_task(_serve(node, up, switch))
+            place = await up
+            state = await asyncio.to_thread(own_state, node.home, node.settings)
+            async with PeerClient(state.identity, state.peers) as client, wire_to(place.port) as wire:
+                around = Neighbourhood()
+                if not linked:
+                    node.others = PairedDevices(state, client, around)
+                try:
+                    yield Device(
+                        name, node, state, Address("127.0.0.1", wire.port), around, model, wire, switch, serving
+                    )
+                finally:
+                    switch.set()
+                    await serving
 
 
 async def _serve(node: Node, up: asyncio.Future[Address], switch: asyncio.Event) -> None:
