@@ -12,7 +12,12 @@ logger = logging.getLogger(__name__)
 
 def unforeseen(error: Exception) -> BackendError:
     """Return what the asker is told. The log says where it happened, without words that may be the asker's."""
+    logger.error("a request failed: %s", place(error))
     kind = type(error).__name__
-    for frame in traceback.extract_tb(error.__traceback__)[-1:]:
-        logger.error("a request failed: %s at %s:%s", kind, frame.filename, frame.lineno)
     return BackendError(f"This request could not be computed ({kind}). Ask again, or ask for it in another form.")
+
+
+def place(error: Exception) -> str:
+    """Return what kind of error it is and where it was raised."""
+    at = traceback.extract_tb(error.__traceback__)[-1:]
+    return " ".join([type(error).__name__, *(f"at {frame.filename}:{frame.lineno}" for frame in at)])

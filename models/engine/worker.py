@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import logging
 import os
 import queue
 import signal
@@ -34,9 +35,11 @@ from models.engine.prefixes import FEWEST_TOKENS, PrefixFiles
 from models.engine.seats import Job
 from models.engine.template import FALLBACK, ChatTemplate
 from models.engine.text import TextStream
-from models.engine.unforeseen import unforeseen
+from models.engine.unforeseen import place, unforeseen
 from models.errors import InputError, ModelsError, OtherWeights, OutOfMemory, TemplateError
 from models.types import Usage
+
+logger = logging.getLogger(__name__)
 
 Frame = dict[str, Any]
 
@@ -319,8 +322,13 @@ def main(serving: type[Worker] = Worker) -> None:
         _write(replies, {"op": "failed", "code": refusal.code, "message": str(refusal)})
         return
     gc.freeze()  # what is loaded stays: looking through it for garbage would stop every answer for a moment
-    with contextlib.suppress(BrokenPipeError):
+    try:
         worker.serve(inbox)
+    except BrokenPipeError:
+        return
+    except Exception as error:  # of which requests it was, and what of their state holds, nobody knows
+        logger.critical("a fault in its loop, %s", place(error))
+        os._exit(1)  # Python would abort: the other thread still reads, and it can't be ended
 
 
 if __name__ == "__main__":

@@ -45,6 +45,16 @@ NEVER_ANSWERS = """
 say(op="loaded")
 while framing.read(requests): pass
 """
+HAS_A_FAULT = """
+from models.engine import worker
+class Faulty(worker.Worker):
+    def __init__(self, replies, load, cancelled):
+        worker._write(replies, {"op": "loaded"})
+    def serve(self, inbox):
+        inbox.get()
+        raise KeyError("what was asked")
+worker.main(Faulty)
+"""
 NEVER_LOADS = "time.sleep(60)"
 
 
@@ -91,6 +101,15 @@ async def test_how_a_worker_ended_is_told_as_it_was() -> None:
     for _ in range(8):
         with pytest.raises(WorkerDied, match=r"\(status 7: what went wrong\)"):
             await asked(model)
+    await model.close()
+
+
+async def test_fault_in_the_workers_own_loop_is_told_in_a_sentence_and_without_what_was_asked() -> None:
+    model = LlamaModel(ModelId("m"), Path("none"), (), LlamaSettings(), command=(sys.executable, "-c", HAS_A_FAULT))
+    for _ in range(2):
+        with pytest.raises(WorkerDied, match=r"\(status 1: .*KeyError at .*:\d+\)") as caught:
+            await asked(model)
+        assert "what was asked" not in str(caught.value)
     await model.close()
 
 
