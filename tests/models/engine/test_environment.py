@@ -23,5 +23,6 @@ def test_what_the_owner_set_goes_before(monkeypatch: pytest.MonkeyPatch) -> None
 def test_memory_is_in_huge_pages_unless_the_owner_tuned_it_himself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
     assert "hugetlb=1" in environment(threads=1)["GLIBC_TUNABLES"]
+    assert "mmap_threshold=" in environment(threads=1)["GLIBC_TUNABLES"], "what states held is given back"
     monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.arena_max=1")
     assert environment(threads=1)["GLIBC_TUNABLES"] == "glibc.malloc.arena_max=1"
