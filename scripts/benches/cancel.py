@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import aclosing
-from itertools import count
+from itertools import count, cycle
 from statistics import median
 from typing import Literal
 
@@ -32,8 +32,8 @@ BESIDE_STATE_TOKENS = 4096
 THIRD_TOKENS = 300
 """Of the prompt that has the model while the two arrive: longer than that takes."""
 READ_TOO_SOON = "a prompt was read to its end before it could be cancelled; this needs a longer one here"
-READING_S = 0.2
-"""Of a prompt that takes several seconds."""
+READING_S = (0.2, 0.4, 0.6, 0.8, 1.0)
+"""Of a prompt that takes several seconds, in turn: some of these are early in a step, and some late."""
 MOST_S = 0.1
 """From cancelling to the free place."""
 NOTE = (
@@ -66,11 +66,14 @@ async def run(setup: Setup) -> Report:
     async with setup.loaded(slots=1) as model:
         writing = [await _added(model, texts.story(number), "written") for number in range(2 * rounds)]
         long = [f"{texts.filler(LONG_PROMPT_TOKENS, number)} What is this about?" for number in range(rounds)]
-        reading = [await _added(model, words, "read") for words in long]
+        reading = [await _added(model, words, "read", read_s) for words, read_s in zip(long, cycle(READING_S))]
     async with setup.loaded(slots=3, kv_tokens=BESIDE_STATE_TOKENS) as model:
         seeds = count(0, 3)
         beside = {
-            what: [await _beside(model, tokens, next(seeds)) for _ in range(rounds)] for what, tokens in BESIDE.items()
+            what: [
+                await _beside(model, tokens, next(seeds), read_s) for _, read_s in zip(range(rounds), cycle(READING_S))
+            ]
+            for what, tokens in BESIDE.items()
         }
     slowest = max(map(max, (writing, reading, *beside.values())))
     rows = (
@@ -84,14 +87,14 @@ async def run(setup: Setup) -> Report:
     return Report("cancel", ABOUT, rows, SIDES, settings, (NOTE,))
 
 
-async def _added(model: LlamaModel, words: str, until: Literal["read", "written"]) -> float:
+async def _added(model: LlamaModel, words: str, until: Literal["read", "written"], read_s: float = 0.0) -> float:
     """Return what a cancel adds to the first token of one who waits for the only place, against finding it free.
 
-    `until`: cancelled while its prompt is being read, or when its answer has begun.
+    `until`: cancelled while its prompt is being read, for so many seconds, or when its answer has begun.
     """
     begun = asyncio.Event()
     last = asyncio.create_task(_told(model, words, begun))
-    await (begun.wait() if until == "written" else asyncio.sleep(READING_S))
+    await (begun.wait() if until == "written" else asyncio.sleep(read_s))
     waiting = asyncio.create_task(whole(model.generate(SHORT)))
     await asyncio.sleep(WAITING_S)
     began = time.perf_counter()
@@ -106,7 +109,7 @@ async def _added(model: LlamaModel, words: str, until: Literal["read", "written"
     return after_cancel - (time.perf_counter() - began)
 
 
-async def _beside(model: LlamaModel, tokens: int, seed: int) -> float:
+async def _beside(model: LlamaModel, tokens: int, seed: int, read_s: float) -> float:
     """Return the seconds from cancelling a prompt to its free place, while another one of so many tokens is read too.
 
     A third one has the model until both are there, so that the next step shares its rows out between them.
@@ -117,7 +120,7 @@ async def _beside(model: LlamaModel, tokens: int, seed: int) -> float:
     other = asyncio.create_task(_told(model, texts.filler(tokens, seed + 1), asyncio.Event()))
     last = asyncio.create_task(_told(model, texts.filler(LONG_PROMPT_TOKENS, seed + 2), begun))
     await third
-    await asyncio.sleep(READING_S)
+    await asyncio.sleep(read_s)
     began = time.perf_counter()
     last.cancel()
     await asyncio.wait([last])
