@@ -18,11 +18,17 @@ def before_long_ones(ready: Sequence[Seat], rows: int) -> Sequence[Seat]:
 
     Beside answers, steps are short anyway.
     """
-    short = [seat for seat in ready if seat.weighing is None and _left(seat) <= SHORT_ROWS]
-    if not short or short[0] is not ready[0] or any(_left(seat) == 1 for seat in short):
+    short = [seat for seat in ready if _short(seat)]
+    if not short or short[0] is not ready[0] or any(_left(seat) == 1 for seat in ready):
         return ready
     both = min(rows, sum(map(_left, ready)))
     return short if SMALL_SHARE * sum(map(_left, short)) <= both else ready
+
+
+def _short(seat: Seat) -> bool:
+    """True for a prompt that never had more to read; not for the rest of a long one."""
+    job = seat.job
+    return job is not None and seat.weighing is None and max(len(job.prompt) - job.cached, _left(seat)) <= SHORT_ROWS
 
 
 def _left(seat: Seat) -> int:

@@ -45,6 +45,15 @@ def test_prompts_of_like_length_that_come_together_are_read_in_one_step() -> Non
     assert bench.library.calls == [sum(40 + 16 * number for number in range(4))]
 
 
+def test_the_rest_of_a_long_prompt_is_not_taken_for_a_short_one() -> None:
+    bench = Bench(kv=4000, slots=2, rows=256)
+    for number, length in enumerate((300, 800)):
+        bench.ask(number, [number] * length, 4)
+    for _ in range(3):
+        bench.batch.step()
+    assert bench.library.calls == [256, 256, 256]
+
+
 def test_a_long_prompt_comes_forward_although_short_ones_never_end() -> None:
     bench = Bench(kv=4000, slots=2, rows=256)
     bench.ask(0, [1] * 2000, 1)
