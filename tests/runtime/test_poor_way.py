@@ -23,7 +23,7 @@ from tests.runtime.test_moving import in_order, text_of
 
 DELAY_S, LOST_SHARE = 0.05, 0.2
 """One way, and of the pieces; a lost one comes 0.3 s later, and all behind it."""
-TOKEN_S = 0.1
+TOKEN_S = 0.15
 """So slow that what comes late, and all at once, is not the whole answer."""
 LOSSES: dict[str, Callable[[Proxy], None]] = {
     "cut": Proxy.cut,
@@ -93,7 +93,7 @@ async def test_an_answer_goes_on_elsewhere_over_such_ways_and_no_word_is_lost_or
                     answer = item
                     break
                 pieces.append(item)
-                if len(pieces) == 7:
+                if len(pieces) == 3:
                     first = made.writing
                     LOSSES[loss](made.ways[first])
         (other,) = made.writers.keys() - {first}
