@@ -9,6 +9,7 @@ import random
 import socket
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import aiohttp
@@ -210,7 +211,7 @@ def _large(chance: random.Random) -> bytes:
     return codec.frames(Hello().pack()) + codec.frames(message)
 
 
-async def _post(hostile: Hostile, bodies: list, side_by_side: int) -> None:  # type: ignore[type-arg]
+async def _post(hostile: Hostile, bodies: Sequence[Callable[[], bytes]], side_by_side: int) -> None:
     left = iter(bodies)
     async with hostile.session() as http:
 

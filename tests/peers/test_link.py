@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from peers.grants import Limits, guest_device, own_device
 from peers.link_messages import Beat, HubCard, SkillCard
 from peers.liveness import Health
 from tests.peers.scripts import REQUEST, WORDS, ending_in, slowly, until, waiting_for
-from tests.peers.swarm import count_to_five, linked_pair, pair, running
+from tests.peers.swarm import Node, count_to_five, linked_pair, pair, running
 from tests.socket_guard import ForbiddenSend, SocketGuard
 
 
@@ -255,14 +255,22 @@ async def test_a_guest_is_told_nothing_of_other_devices_and_only_the_skills_it_m
         assert guest.links.station.hints.places(garage.id) == ()
 
 
+async def draining_under_work(
+    laptop: Node, kitchen: Node, go: asyncio.Event
+) -> tuple[AsyncIterator[Chunk | Result], asyncio.Task[bool]]:
+    """Have one device work for another until `go`, begin to drain it, and wait until the other one knows."""
+    kitchen.script = waiting_for(go)
+    stream = laptop.specialist(kitchen).run(REQUEST)
+    await anext(stream)
+    draining = asyncio.create_task(kitchen.links.drain(5.0, asyncio.Event()))
+    await until(lambda: (beat := laptop.around.neighbours[kitchen.id].beat) is not None and beat.draining)
+    return stream, draining
+
+
 async def test_a_draining_device_says_so_takes_nothing_new_and_ends_what_runs(tmp_path: Path) -> None:
     go = asyncio.Event()
     async with linked_pair(tmp_path) as (laptop, kitchen):
-        kitchen.script = waiting_for(go)
-        stream = laptop.specialist(kitchen).run(REQUEST)
-        await anext(stream)
-        draining = asyncio.create_task(kitchen.links.drain(5.0, asyncio.Event()))
-        await until(lambda: (beat := laptop.around.neighbours[kitchen.id].beat) is not None and beat.draining)
+        stream, draining = await draining_under_work(laptop, kitchen, go)
         with pytest.raises(PeerBusy, match="about to stop"):
             await last(laptop.specialist(kitchen).run(replace(REQUEST, seed=3)))
         go.set()
@@ -288,11 +296,7 @@ async def test_a_device_that_is_about_to_sleep_says_so_and_takes_work_again_when
 async def test_a_sleep_while_a_node_stops_does_not_have_it_take_work_again(tmp_path: Path) -> None:
     go = asyncio.Event()
     async with linked_pair(tmp_path) as (laptop, kitchen):
-        kitchen.script = waiting_for(go)
-        stream = laptop.specialist(kitchen).run(REQUEST)
-        await anext(stream)
-        draining = asyncio.create_task(kitchen.links.drain(5.0, asyncio.Event()))
-        await until(lambda: (beat := laptop.around.neighbours[kitchen.id].beat) is not None and beat.draining)
+        stream, draining = await draining_under_work(laptop, kitchen, go)
         await kitchen.links.pause()
         kitchen.links.resume()
         with pytest.raises(PeerBusy, match="about to stop"):

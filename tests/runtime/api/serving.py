@@ -11,7 +11,9 @@ from typing import Any
 
 import aiohttp
 
+from models.backend import GenerateCall
 from models.backends.scripted import ScriptedPool, ScriptedText
+from models.errors import WorkerDied
 from runtime import paths
 from runtime.api.gate import Gate
 from runtime.api.server import Server, serving
@@ -62,3 +64,14 @@ def events(data: bytes) -> list[Any]:
     blocks = data.split(b"\n\n")[:-2]
     assert all(block.startswith(b"data: ") and b"\n" not in block for block in blocks)
     return [json.loads(block.removeprefix(b"data: ")) for block in blocks]
+
+
+class DiesOnce(ScriptedText):
+    """Loses its worker after three tokens, the first time."""
+
+    async def generate(self, call: GenerateCall):  # type: ignore[no-untyped-def,override]
+        lost = not call.resume_tokens
+        async for item in super().generate(call):
+            if lost and getattr(item, "index", 0) >= 3:
+                raise WorkerDied("The process ended. Ask again.")
+            yield item

@@ -11,10 +11,9 @@ import pytest
 
 from models.backend import Constraint, GenerateCall
 from models.backends.scripted import ScriptedText
-from models.errors import WorkerDied
 from runtime.api.answering import DEFAULT_TOKENS
 from runtime.api.gate import Gate
-from tests.runtime.api.serving import MODEL, Door, door, events, fault
+from tests.runtime.api.serving import MODEL, DiesOnce, Door, door, events, fault
 
 
 async def test_a_whole_answer_has_the_documented_shape(tmp_path: Path) -> None:
@@ -253,19 +252,8 @@ async def test_a_defect_half_way_tells_the_client_nothing_of_the_inside_and_the_
     assert "ZeroDivisionError: the inside" in caplog.text
 
 
-class _DiesOnce(ScriptedText):
-    """Loses its worker after three tokens, the first time."""
-
-    async def generate(self, call: GenerateCall):  # type: ignore[no-untyped-def,override]
-        lost = not call.resume_tokens
-        async for item in super().generate(call):
-            if lost and getattr(item, "index", 0) >= 3:
-                raise WorkerDied("The process ended. Ask again.")
-            yield item
-
-
 async def test_a_lost_worker_is_not_the_clients_concern(tmp_path: Path) -> None:
-    model = _DiesOnce(lambda call: "one two three four five six seven")
+    model = DiesOnce(lambda call: "one two three four five six seven")
     async with door(tmp_path, model) as at:
         async with at.chat(stream=True, stream_options={"include_usage": True}) as response:
             *chunks, last = events(await response.read())

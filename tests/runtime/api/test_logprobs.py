@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from models.backend import GenerateCall, TokenDetail, TokenSignal
+from models.backend import TokenDetail, TokenSignal
 from models.backends.scripted import ScriptedText
-from models.errors import WorkerDied
 from runtime.api.logprobs import LEAST_LOGPROB, logprobs_object
-from tests.runtime.api.serving import door, events
+from tests.runtime.api.serving import DiesOnce, door, events
 
 FORM = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object"}}}
 
@@ -79,19 +78,8 @@ async def test_an_answer_of_the_node_itself_has_null(tmp_path: Path) -> None:
             assert (await response.json())["choices"][0]["logprobs"] is None
 
 
-class _DiesOnce(ScriptedText):
-    """Loses its worker half-way, the first time."""
-
-    async def generate(self, call: GenerateCall):  # type: ignore[no-untyped-def,override]
-        lost = not call.resume_tokens
-        async for item in super().generate(call):
-            if lost and getattr(item, "index", 0) >= 3:
-                raise WorkerDied("The process ended. Ask again.")
-            yield item
-
-
 async def test_a_worker_lost_half_way_loses_and_repeats_no_entry(tmp_path: Path) -> None:
-    model = _DiesOnce(lambda call: "one two three four five six")
+    model = DiesOnce(lambda call: "one two three four five six")
     async with door(tmp_path, model) as at, at.chat(logprobs=True) as response:
         choice = (await response.json())["choices"][0]
     assert len(model.calls) == 2
