@@ -124,7 +124,7 @@ class Admission:
         limit = len(job.pending) - 1  # the last token is computed again, for its logits
         for seat in self._seats:
             shared = min(limit, seat.past.open_to(job), common_prefix(self._states.tokens(seat.sequence), job.pending))
-            if shared > length:
+            if shared > length and self._states.goes_on(seat.sequence, shared):
                 best, length = seat.sequence, shared
         return best, length
 

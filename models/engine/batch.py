@@ -89,7 +89,7 @@ class Batch:
         self._cancelled = cancelled
         self._clock = 0
         self._shown = 0.0
-        self._breaking_off = BreakingOff(self._gone)
+        self._breaking_off = BreakingOff(self._gone, repeats=settings.shares_prefixes)
         self._pace = Pace()
         self._keeping = Keeping(self._states, prefixes, conversations)
         self._shelf = Shelf(settings.shelf_tokens)

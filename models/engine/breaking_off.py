@@ -22,8 +22,12 @@ and are read in steps of 128 begin to be answered one after the other, which too
 class BreakingOff:
     """Tells while a step runs whether it is to be broken off. `gone` says which requests are given up."""
 
-    def __init__(self, gone: Callable[[Job], bool], *, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, gone: Callable[[Job], bool], *, repeats: bool = True, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`repeats`: what was broken off can be computed again, because state can be cut where the step began."""
         self._gone = gone
+        self._repeats = repeats
         self._now = now
         self._lost: set[int] = set()
         """Requests that lost rows for another's sake and have not come forward since."""
@@ -39,7 +43,9 @@ class BreakingOff:
         led = {seat.leader.sequence for seat in seats if seat.leader is not None}
         free = [seat.job for seat in seats if seat.job is not None and seat.sequence not in led]
         followed = any(take.seat.sequence in led for take in takes)
-        spared = any(take.seat.job is not None and take.seat.job.id in self._lost for take in takes)
+        spared = not self._repeats or any(
+            take.seat.job is not None and take.seat.job.id in self._lost for take in takes
+        )
         until = self._now() + (float("inf") if seconds is None else seconds - SOON_S)
 
         def given_up() -> bool:

@@ -45,7 +45,7 @@ class Keeping:
         if len(tokens) < job.keep or self._states.spare is None:
             return
         job.keep = 0
-        if not self._prefixes.has(tokens):
+        if self._states.goes_on(seat.sequence, len(tokens)) and not self._prefixes.has(tokens):
             self._prefixes.write(tokens, self._states.saved(seat.sequence, len(tokens)))
 
     def put_conversations_away(self, seats: Iterable[Seat], shelf: Shelf) -> None:

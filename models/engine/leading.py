@@ -47,7 +47,7 @@ def _take_over(seat: Seat, leader: Seat, states: States) -> None:
     mine = [*states.tokens(seat.sequence), *seat.job.pending]
     common = common_prefix(states.tokens(leader.sequence), mine)
     usable = min(common, len(mine) - 1, leader.past.open_to(seat.job))
-    if usable > len(states.tokens(seat.sequence)):
+    if usable > len(states.tokens(seat.sequence)) and states.goes_on(leader.sequence, usable):
         states.cut(seat.sequence, 0)
         states.copy(leader.sequence, seat.sequence, usable)
         seat.job.pending = mine[usable:]

@@ -106,6 +106,7 @@ class Library:
         self._check_memory(Path(path), available)
         self._context = self._open(settings)
         self._memory = llama.llama_get_memory(self._context)
+        self._window = int(llama.llama_model_n_swa(self._model))
         self._batch = llama.llama_batch_init(settings.batch_rows, 0, 1)
         self._given_up: Callable[[], bool] = bool
         self._asks = llama.ggml_abort_callback(lambda _: self._given_up())
@@ -210,6 +211,14 @@ class Library:
         copied = self._put(target, self._taken(source))
         assert copied, "what fits one sequence fits another"
         self.cut(target, length)
+
+    def goes_on(self, sequence: int, length: int) -> bool:
+        """Return whether the state of the first `length` tokens is there as far as the next token looks back.
+
+        Layers that look back a window only have their older tokens overwritten, first come, when others need the place.
+        """
+        first = llama.llama_memory_seq_pos_min(self._memory, sequence)
+        return bool(0 <= first <= max(0, length - self._window))
 
     def cut(self, sequence: int, length: int) -> None:
         """Forget a sequence's state from place `length` on."""

@@ -18,6 +18,7 @@ class Computes(Protocol):
     """What the batch needs of the library; a scripted one stands in for it in tests."""
 
     def decode(self, rows: list[Row], given_up: Callable[[], bool] | None = None) -> list[Logits]: ...
+    def goes_on(self, sequence: int, length: int) -> bool: ...
     def copy(self, source: int, target: int, length: int) -> None: ...
     def cut(self, sequence: int, length: int) -> None: ...
     def state(self, sequence: int) -> bytes: ...
@@ -57,6 +58,10 @@ class States:
     def alone(self, sequence: int) -> int:
         """Return how many tokens only this sequence holds: what forgetting it would free."""
         return self._cells.alone(sequence)
+
+    def goes_on(self, sequence: int, length: int) -> bool:
+        """Return whether a request may go on from the first `length` tokens: a model may have let go of old ones."""
+        return self._library.goes_on(sequence, length)
 
     def compute(self, rows: list[Row], given_up: Callable[[], bool] | None = None) -> list[Logits]:
         """Compute rows; return the logits of those that want them, which hold until the next call.

@@ -67,6 +67,10 @@ class ScriptedLibrary:
         """Row of a step before which it is asked whether anybody wants it still."""
         self.lies = 0
         """How many times NoRoom is raised although there is room."""
+        self.holds_all = True
+        """False where it has let go of old tokens of every sequence."""
+        self.factor = 1.0
+        """Of all its logits."""
 
     def decode(self, rows: list[Row], given_up: Callable[[], bool] | None = None) -> list[NDArray[np.float32]]:
         """Return views of one buffer, which the next call overwrites."""
@@ -88,10 +92,14 @@ class ScriptedLibrary:
                 values = self._outputs[len(logits)]
                 values[:] = 0.0
                 values[self._following(state)] = 9.0
+                values *= self.factor
                 logits.append(values)
         distinct = {tuple(state[: i + 1]) for state in self.states for i in range(len(state))}
         assert len(distinct) <= self.capacity, "more state than there is room for"
         return logits
+
+    def goes_on(self, sequence: int, length: int) -> bool:
+        return self.holds_all and len(self.states[sequence]) >= length
 
     def copy(self, source: int, target: int, length: int) -> None:
         assert not self.states[target]

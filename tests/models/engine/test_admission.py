@@ -65,3 +65,14 @@ def test_request_is_not_kept_waiting_by_what_nobody_uses_or_what_it_shares() -> 
     assert any(seat.job is not None and seat.job.id == 3 for seat in bench.batch._seats)
     bench.run()
     assert bench.answer(3) == expected([*SAID, 9], 70)
+
+
+def test_state_that_a_model_holds_in_part_is_neither_taken_over_nor_written(tmp_path: Path) -> None:
+    bench = Bench(kv=600, folder=tmp_path)
+    bench.library.holds_all = False
+    for number in (1, 2, 3):
+        bench.ask(number, [*OWN, *SAID, number], 4, own=60, keep=60)
+    bench.run()
+    assert not list(tmp_path.glob("*.state"))
+    assert all(bench.done[number][1].cached_tokens == 0 for number in (1, 2, 3))
+    assert all(bench.answer(number) == expected([*OWN, *SAID, number], 4) for number in (1, 2, 3))
