@@ -34,6 +34,8 @@ LOADED_SHARE = 1.15
 """Memory of a loaded model over the size of its files, where nothing was measured."""
 WAIT_S = 30.0
 """Seconds to wait for a model in use to be put away."""
+TURN_SHARE = 0.1
+"""Of these, after which new requests for the models in use wait as well, so that one of them can be put away."""
 
 Opener = Callable[[Manifest, Store, int], Awaitable[Loaded]]
 """Loads a model: manifest, store, threads."""
@@ -55,18 +57,36 @@ class _Entry:
     used_at: int = 0
 
 
+@dataclass(slots=True, eq=False)
+class _Wait:
+    """One request that waits for room."""
+
+    model: ModelId
+    left_s: float
+    """Until it is its turn, then until it is told that there is none. Loads do not count."""
+
+
 @dataclass(slots=True)
 class _State:
     entries: dict[ModelId, _Entry] = field(default_factory=dict)
     moving: dict[ModelId, int] = field(default_factory=dict)
     """Bytes of the models that are just being loaded or put away."""
+    leaving: set[ModelId] = field(default_factory=set)
+    """Those of them that are put away."""
     clock: int = 0
     taking: int = 0
     """Requests that wait for a model."""
+    overdue: list[_Wait] = field(default_factory=list)
+    """Of these, those that have waited for room so long that it is their turn."""
 
     @property
     def bytes(self) -> int:
         return sum(entry.bytes for entry in self.entries.values()) + sum(self.moving.values())
+
+    @property
+    def gives_way(self) -> bool:
+        """True while those that are here take no more requests: it is another model's turn."""
+        return any(wait.model not in self.entries for wait in self.overdue)
 
     def idle(self) -> ModelId | None:
         """Return the model without a lease that was used longest ago."""
@@ -146,6 +166,9 @@ class ModelPool:
         for model in [entry.model for entry in self._state.entries.values()]:
             if isinstance(model, Remembers):
                 await model.forget(conversation)
+        leaving = set(self._state.leaving)
+        while leaving & self._state.leaving:  # each may still write what was said
+            await self._changed.wait()
 
     async def close(self) -> None:
         while self._state.moving:
@@ -189,18 +212,32 @@ class ModelPool:
 
     async def _entry(self, manifest: Manifest) -> _Entry:
         """Return the entry of a model, one lease added."""
+        wait = _Wait(manifest.model_id, WAIT_S * TURN_SHARE)
+        try:
+            entry = await self._awaited(manifest, wait)
+        finally:
+            if wait in self._state.overdue:
+                self._state.overdue.remove(wait)
+                self._tell()
+        self._state.clock += 1
+        entry.leases += 1
+        entry.used_at = self._state.clock
+        return entry
+
+    async def _awaited(self, manifest: Manifest, wait: _Wait) -> _Entry:
+        """Return the entry of a model, loaded if it is not here."""
         state, name = self._state, manifest.model_id
-        while (entry := state.entries.get(name)) is None:
-            if name in state.moving:
+        while (entry := state.entries.get(name)) is None or state.gives_way:
+            if entry is not None or name in state.moving:
                 await self._changed.wait()
                 continue
             need = self._need(self._as_run(manifest))
-            if await self._has_room(manifest, need):
-                entry = await self._load(manifest, need)
-                break
-        state.clock += 1
-        entry.leases += 1
-        entry.used_at = state.clock
+            if self._has_room(manifest, need):
+                return await self._load(manifest, need)
+            if (idle := state.idle()) is not None:
+                await self._put_away(idle)
+            else:
+                await self._released(manifest, wait)
         return entry
 
     async def _load(self, manifest: Manifest, need: int) -> _Entry:
@@ -210,30 +247,43 @@ class ModelPool:
             self._state.entries[manifest.model_id] = entry
             return entry
 
-    async def _has_room(self, manifest: Manifest, need: int) -> bool:
-        """Return whether a model fits; else make or await a little room, after which all has to be looked at again."""
+    async def _put_away(self, name: ModelId) -> None:
+        entry = self._state.entries.pop(name)
+        with self._on_the_move(name, entry.bytes):
+            self._state.leaving.add(name)
+            try:
+                await entry.model.close()
+            finally:
+                self._state.leaving.discard(name)
+
+    def _has_room(self, manifest: Manifest, need: int) -> bool:
+        """Return whether a model fits beside those that are here. Raises OutOfMemory where it never will."""
         if need > self._budget_bytes:
             raise OutOfMemory(
                 f"Model {manifest.id} needs about {need // 2**20} MB of memory and the budget is "
                 f"{self._budget_bytes // 2**20} MB. Raise memory_budget_mb in the settings, lower "
                 "context_tokens or state_tokens, or use a smaller model."
             )
-        if self._state.bytes + need <= self._budget_bytes:
-            return True
-        idle = self._state.idle()
-        if idle is None:
-            await self._released(manifest)
-        else:
-            entry = self._state.entries.pop(idle)
-            with self._on_the_move(idle, entry.bytes):
-                await entry.model.close()
-        return False
+        return self._state.bytes + need <= self._budget_bytes
 
-    async def _released(self, manifest: Manifest) -> None:
-        """Wait until a lease or a load ends; not for ever, because the one who waits may hold the others."""
+    async def _released(self, manifest: Manifest, wait: _Wait) -> None:
+        """Wait until a lease or a load ends.
+
+        Not for ever: the one who waits may hold the others, or these be asked again and again.
+        """
+        if self._state.moving:
+            await self._changed.wait()
+            return
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         try:
-            await asyncio.wait_for(self._changed.wait(), None if self._state.moving else WAIT_S)
+            await asyncio.wait_for(self._changed.wait(), wait.left_s)
+            wait.left_s -= loop.time() - began
         except TimeoutError as error:
+            if wait not in self._state.overdue:
+                self._state.overdue.append(wait)
+                wait.left_s = WAIT_S * (1 - TURN_SHARE)
+                return
             raise OutOfMemory(
                 f"Model {manifest.id} does not fit beside those in use ({', '.join(self._state.entries)}). "
                 "Raise memory_budget_mb in the settings, or ask again later."

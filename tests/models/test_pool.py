@@ -264,3 +264,85 @@ async def test_those_who_wait_for_a_model_or_a_place_in_it_are_counted(tmp_path:
 
 async def _made(model: Weight) -> Weight:
     return model
+
+
+async def test_who_waits_for_room_is_told_however_often_the_others_come_and_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pools, "WAIT_S", 0.05)
+    bench = Bench(tmp_path, 150)
+    async with contextlib.AsyncExitStack() as leases:
+        await leases.enter_async_context(bench.pool.text(["one"]))
+        waiting = asyncio.create_task(bench.use("two"))
+        for _ in range(40):
+            await bench.use("one")
+            await asyncio.sleep(0.01)
+        assert waiting.done() and isinstance(waiting.exception(), OutOfMemory)
+
+
+async def test_who_waits_for_room_has_a_turn_between_requests_that_overlap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pools, "TURN_SHARE", 0.0005)
+    bench, leave = Bench(tmp_path, 150), asyncio.Event()
+    served: list[str] = []
+
+    async def use(name: str, left: asyncio.Event) -> None:
+        async with bench.pool.text([name]):
+            served.append(name)
+            await left.wait()
+
+    first = asyncio.create_task(use("one", leave))
+    await until(lambda: served)
+    other = asyncio.create_task(use("two", leave))
+    await until(lambda: bench.pool._state.overdue)
+    later = asyncio.create_task(use("one", leave))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert served == ["one"]
+    leave.set()
+    await asyncio.gather(first, other, later)
+    assert served == ["one", "two", "one"]
+
+
+class Forgetful(Weight):
+    """A model that still writes when it is put away, until `gate` opens."""
+
+    def __init__(self, name: str, log: list[str], gate: asyncio.Event) -> None:
+        super().__init__(name, log)
+        self._gate = gate
+
+    async def forget(self, conversation: Path | None = None) -> None:
+        self._log.append("forgot")
+
+    async def close(self) -> None:
+        await self._gate.wait()
+        await super().close()
+
+
+async def test_forgetting_waits_for_a_model_that_is_being_put_away(tmp_path: Path) -> None:
+    """It may just be writing what is to be forgotten."""
+    bench, gate = Bench(tmp_path, 150), asyncio.Event()
+    pool = ModelPool(
+        bench.store,
+        budget_bytes=150 * MB,
+        threads=1,
+        openers={"scripted": lambda manifest, *_: _made(Forgetful(manifest.id, bench.log, gate))},
+    )
+    async with pool.text(["one"]):
+        pass
+
+    async def use_another() -> None:
+        async with pool.text(["two"]):
+            pass
+
+    using = asyncio.create_task(use_another())
+    await until(lambda: not pool.loaded())
+    forgetting = asyncio.create_task(pool.forget())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not forgetting.done()
+    gate.set()
+    await asyncio.gather(using, forgetting)
+    assert bench.log[0] == "-one"
+    await pool.close()
