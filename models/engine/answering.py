@@ -5,6 +5,7 @@ Knows nothing of the batch it runs in.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from models.engine.constrain import Matcher
 from models.engine.library import Vocabulary
 from models.engine.lookup import Lookup
 from models.engine.pace import Pace
-from models.engine.sampling import Row, SignalSum, choose, likeliest, pick
+from models.engine.sampling import Row, SignalSum, choose, likeliest, pick, require_number
 from models.engine.text import Piece, TextStream, joined
 
 LEAST_SHARE = 0.005
@@ -89,10 +90,10 @@ class Answer:
             if self.matcher is not None:
                 self.matcher.consume(token)
         self.before = self.text.shown
-        if self.matcher is not None:
-            self._force()
         if self.text.stopped:  # it broke off between the last piece and the word that it was the last
             self.ending = "stop"
+        elif self.matcher is not None:
+            self._force()
         if len(self.tokens) >= self.max_tokens and not self.ending:
             self.ending = "length"
         if self.lookup is not None:
@@ -145,7 +146,7 @@ class Answer:
         Returns how many of the proposed tokens were. Raises ConstraintError.
         """
         before, right = len(self.tokens), 0
-        proposed, self.proposed = self.proposed, []
+        proposed, self.proposed = self.proposed[: len(rows) - 1], []  # of a step that came to nothing none are computed
         while self.ending is None and not self.pending:
             self.feed(rows[right])
             same = common_prefix(self.pending, proposed[right:])
@@ -222,6 +223,8 @@ class Scoring:
     conversation: None = None
     followers: dict[tuple[int, ...], set[int]] = field(default_factory=dict)
     """The trie: which tokens come after each beginning of a label."""
+    at_once: int = sys.maxsize
+    """Most branches whose state there is a place for at the same time."""
     branches: list[tuple[int, ...]] = field(default_factory=list)
     """The paths after which labels part, the empty path first; only there is a choice to weigh."""
 
@@ -238,11 +241,12 @@ class Scoring:
 
     @property
     def promised(self) -> int:
-        return len(self.pending) + sum(map(len, self.branches))
+        return len(self.pending) + sum(map(len, self.branches[-self.at_once :]))  # the longest ones come last
 
     def doubtful(self, root: Row) -> list[tuple[int, ...]]:
         """Return the branches worth computing, given the logits after the prompt: not those that are as good as out."""
         options = np.fromiter(self.followers[()], dtype=np.int64)
+        require_number(root[options].max())
         weights = np.exp(root[options].astype(np.float64) - float(root[options].max()))
         shares = dict(zip(options.tolist(), (weights / weights.sum()).tolist(), strict=True))
         return [path for path in self.branches if path and shares[path[0]] >= LEAST_SHARE]
@@ -261,6 +265,7 @@ class Scoring:
                 options = np.fromiter(self.followers[path], dtype=np.int64)
                 values = row[options].astype(np.float64)
                 peak = values.max()
+                require_number(peak)
                 logprob += float(row[token]) - peak - float(np.log(np.exp(values - peak).sum()))
             result.append(float(np.exp(logprob)))
         total = sum(result)  # labels with equal tokens share their path's probability

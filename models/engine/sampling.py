@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.backend import Sampling, TokenSignal
+from models.errors import BackendError
 from models.types import Signals
 
 Row = NDArray[np.float32]
@@ -40,9 +41,10 @@ def choose(
 
     `row` has shape (vocabulary,); `allowed` marks the tokens that a constraint permits, same shape,
     with at least one True. `row` is not changed. Log-probability and margin are those before the
-    penalties: they say what the model believes, not what it was pushed to.
+    penalties: they say what the model believes, not what it was pushed to. Raises BackendError.
     """
     best = int(row.argmax())
+    require_number(row[best])
     shifted = row - row[best]
     weights = np.exp(shifted)
     total = float(weights.sum())  # summed in pairs: six digits hold
@@ -56,6 +58,12 @@ def choose(
     margin = _margin(shifted, best)
     token = _picked(shifted, sampling, so_far, best)
     return token, TokenSignal(float(shifted[token]) - log_total, margin, entropy, mass)
+
+
+def require_number(best: float | np.float32) -> None:
+    """Raise BackendError where the largest of some logits is none, as with damaged weights: any token would do then."""
+    if not math.isfinite(best):
+        raise BackendError("The model computes no numbers for this; its file may be damaged. Pull or add it again.")
 
 
 def pick(row: Row, sampling: Sampling, so_far: Sequence[int], allowed: NDArray[np.bool_] | None = None) -> int:

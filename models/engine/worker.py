@@ -56,6 +56,7 @@ class Worker:
         self._cancelled = cancelled
         rows = int(load["rows"])
         slots, scratch = int(load["slots"]), int(load["scratch"])
+        self._scratch = scratch
         self._library = Library(
             str(load["path"]),
             ContextSettings(
@@ -212,6 +213,7 @@ class Worker:
             own=own,
             keep=_kept(own, self._prefixes),
             labels=labels,
+            at_once=self._scratch,
             end=self._turn_end,
             asker=str(message["asker"]),
             deadline=_deadline(message),

@@ -123,3 +123,21 @@ def test_a_sampled_answer_draws_the_same_tokens() -> None:
 
     assert drawn(Lookup()) == drawn(None)
     assert len(set(drawn(None))) > 7
+
+
+def test_what_was_proposed_for_a_step_that_came_to_nothing_is_not_taken_for_computed() -> None:
+    """A prompt arrives before the step is tried again, and beside prompts nothing is proposed."""
+    bench = Bench(kv=400, says=repeating, shelf=0)
+    bench.batch._pace = cheap_rows()
+    prompt = [1, 4, 6, 5, 2, 0, 1, 4, 6]
+    bench.ask(1, [9] * 20, 1)
+    bench.run()
+    answer = bench.ask(2, prompt, 80, lookup=Lookup())
+    while not any(count > 1 for count in bench.library.calls[-1:]) or len(answer.tokens) < 20:
+        bench.batch.step()
+    bench.library.lies = 1
+    bench.batch.step()
+    assert answer.proposed, "nothing was proposed"
+    bench.ask(3, [8] * 30, 2)
+    bench.run()
+    assert not bench.failed and bench.answer(2) == expected(prompt, 80, repeating)

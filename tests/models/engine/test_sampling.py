@@ -7,6 +7,7 @@ import pytest
 
 from models.backend import Sampling
 from models.engine.sampling import SignalSum, choose, likeliest, uniform
+from models.errors import BackendError
 
 ROW = np.log(np.array([0.5, 0.3, 0.15, 0.05], dtype=np.float32))
 
@@ -74,3 +75,12 @@ def test_the_likeliest_tokens_come_best_first_as_the_choice_weighs_them() -> Non
     assert found[0][1] == choose(ROW, Sampling(), [])[1].logprob
     assert len(likeliest(ROW, 4)) == 4
     assert likeliest(ROW, 0) == []
+
+
+@pytest.mark.parametrize("odd", [math.nan, math.inf])
+def test_numbers_that_are_none_choose_nothing(odd: float) -> None:
+    row = ROW.copy()
+    row[2] = odd
+    for allowed in (None, np.array([True, True, False, False])):
+        with pytest.raises(BackendError, match="no numbers"):
+            choose(row, Sampling(), [], allowed)

@@ -116,3 +116,26 @@ def test_labels_that_part_at_once_take_one_step_more_than_the_prompt() -> None:
     bench.run()
     assert bench.library.calls == [3, 2]
     assert bench.weights(1) == pytest.approx(weighed([1, 2, 3], labels, doubting))
+
+
+def test_labels_take_the_room_of_those_that_are_weighed_at_once() -> None:
+    """Not that of all of them together, which no context may have."""
+    labels = [[*range(n), 60] for n in range(1, 30)]
+    bench = Bench(kv=100)
+    scoring = bench.weigh(1, [1, 2, 3], labels, at_once=2)
+    assert sum(map(len, scoring.branches)) > 100
+    bench.run()
+    alone = Bench(kv=1000)
+    alone.weigh(1, [1, 2, 3], labels)
+    alone.run()
+    assert bench.weights(1) == pytest.approx(alone.weights(1))
+
+
+def test_numbers_that_are_none_are_no_probabilities() -> None:
+    bench = Bench(says=lambda _: 1)
+    bench.library.factor = float("nan")
+    bench.weigh(1, [1, 2, 3], [[1], [2]])
+    bench.ask(2, [1, 2, 3], 4)
+    bench.run()
+    assert not bench.done
+    assert all("no numbers" in str(bench.failed[number]) for number in (1, 2))
