@@ -42,7 +42,8 @@ class ConversationFiles:
             with self._path(conversation).open("rb") as file:
                 file.seek(_SEAL_BYTES)
                 (count,) = _COUNT.unpack(file.read(_COUNT.size))
-                return list(struct.unpack(f">{count}I", file.read(4 * count)))
+                if 4 * count <= os.fstat(file.fileno()).st_size:  # else as much memory would be taken to read it into
+                    return list(struct.unpack(f">{count}I", file.read(4 * count)))
         return []
 
     def read(self, conversation: Path) -> tuple[list[int], bytes] | None:

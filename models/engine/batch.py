@@ -128,6 +128,9 @@ class Batch:
         """Let go of all state that requests have left behind; of one conversation, keep none of it on disk."""
         if conversation is not None:
             passed_on((*(seat.past for seat in self._seats), *(kept.past for kept in self._shelf.kept)), conversation)
+            for job in self._waiting:
+                if isinstance(job, Answer) and job.conversation == conversation:
+                    job.conversation = None
             return
         self._shelf.clear()
         for seat in self._seats:

@@ -24,9 +24,9 @@ class BrokenFrame(Exception):
 
 
 def encode(message: dict[str, Any]) -> bytes:
-    """Return a frame. Raises InputError for what no frame can carry."""
+    """Return a frame; half a character becomes a question mark. Raises InputError for what no frame can carry."""
     try:
-        body: bytes = msgpack.packb(message)
+        body: bytes = msgpack.packb(message, unicode_errors="replace")
     except ValueError as error:  # msgpack follows about a thousand levels of lists and maps
         raise InputError("The request is nested too deeply. Make its schema or its input flatter.") from error
     except OverflowError as error:

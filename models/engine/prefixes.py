@@ -47,7 +47,9 @@ class PrefixFiles:
         return state
 
     def has(self, tokens: Sequence[int]) -> bool:
-        return self._path(tokens).exists()
+        with contextlib.suppress(OSError):  # a folder of another user may not be looked into
+            return self._path(tokens).exists()
+        return False
 
     def write(self, tokens: Sequence[int], state: bytes) -> None:
         """Keep a state. A disk that refuses costs only the time to compute it again."""

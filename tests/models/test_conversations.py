@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -113,3 +114,18 @@ def test_a_folder_that_can_not_be_written_costs_only_the_time(tmp_path: Path) ->
     files = ConversationFiles("model")
     files.write(tmp_path / "file" / "a", TOKENS, b"state")
     assert files.tokens(tmp_path / "file" / "a") == []
+
+
+def test_a_file_that_states_more_tokens_than_it_has_takes_no_memory_for_them(folder: Path) -> None:
+    files = ConversationFiles("model")
+    files.write(folder / "a", TOKENS, b"state")
+    (file,) = folder.glob("*.state")
+    content = bytearray(file.read_bytes())
+    content[32:36] = b"\xff" * 4
+    file.write_bytes(content)
+    tracemalloc.start()
+    try:
+        assert files.tokens(folder / "a") == []
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()

@@ -152,3 +152,15 @@ def test_programs_share_among_themselves_and_learn_nothing_of_the_owners_request
     assert cached(bench, 2) == 60
     asked(bench, 3, [*OWN, *SAID, 8], own=60, asker=PROGRAMS)
     assert cached(bench, 3) == 140
+
+
+def test_turn_that_still_waits_is_forgotten_too(tmp_path: Path) -> None:
+    talk = tmp_path / "a"
+    bench = Bench(kv=600, slots=1, talks=ConversationFiles("model"))
+    bench.ask(1, [3] * 100, 20)
+    bench.batch.step()
+    bench.ask(2, [*OWN, *SAID], 4, conversation=talk)
+    bench.batch.forget(talk)
+    bench.run()
+    bench.batch.keep_conversations()
+    assert bench.answer(2) == expected([*OWN, *SAID], 4) and not list(tmp_path.glob("*.state"))

@@ -61,3 +61,8 @@ def test_a_request_nested_too_deeply_is_refused_in_a_sentence() -> None:
 def test_a_number_of_more_than_64_bits_is_refused_in_a_sentence() -> None:
     with pytest.raises(InputError, match="64 bits"):
         framing.encode({"schema": {"maximum": 10**30}})
+
+
+def test_half_a_character_is_sent_as_a_question_mark() -> None:
+    """As an argument of a command may hold it that was typed in another encoding."""
+    assert framing.read(io.BytesIO(framing.encode({"text": "caf\udce9 \U0001f600"}))) == {"text": "caf? \U0001f600"}

@@ -56,3 +56,11 @@ def test_state_that_can_not_be_put_away_fails_its_request_alone(tmp_path: Path) 
     bench.ask(3, [*own, 8], 4, own=100)
     bench.run()
     assert bench.answer(3) == expected([*own, 8], 4)
+
+
+def test_folder_that_can_not_be_looked_into_costs_only_the_time(tmp_path: Path) -> None:
+    bench = Bench(kv=400, folder=tmp_path / ("x" * 300))  # no system has such names, and says so when it is asked
+    own = [n % 50 for n in range(100)]
+    bench.ask(1, [*own, 7], 4, own=100, keep=100)
+    bench.run()
+    assert not bench.failed and bench.answer(1) == expected([*own, 7], 4)
