@@ -149,7 +149,7 @@ def _answered(answer: Answer, *, as_object: bool) -> Ended:
     found = f"\nWhat I found: {refusal.found}" if refusal.found else ""
     return Ended(
         "" if as_object else f"Not sure: {refusal.reason}{found}",
-        "stop",
+        "length" if refusal.code is RefusalCode.TRUNCATED else "stop",
         result.usage,
         fingerprint,
         refusal=refusal.reason,

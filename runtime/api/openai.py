@@ -91,6 +91,12 @@ class ChatBody(_Wire):
     n: int | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=MOST_ALTERNATIVES)] | None = None
+    tools: list[Any] | None = None
+    tool_choice: Any = None
+    functions: list[Any] | None = None
+    function_call: Any = None
+    logit_bias: dict[str, Any] | None = None
+    modalities: list[str] | None = None
 
     @property
     def wanted_tokens(self) -> int | None:
@@ -120,6 +126,13 @@ def read_body(data: bytes) -> ChatBody:
         raise _misread(error) from error
     if body.n not in (None, 1):
         raise wrong("Only one choice is made per request. Leave `n` out, or ask again.", param="n")
+    for field, choice in (("tools", "tool_choice"), ("functions", "function_call")):
+        if getattr(body, field) and getattr(body, choice) != "none":
+            raise wrong(f"No functions are called here. Leave `{field}` out, or ask for a JSON answer.", param=field)
+    if body.logit_bias:
+        raise wrong("`logit_bias` is not supported. Leave it out.", param="logit_bias")
+    if set(body.modalities or ()) - {"text"}:
+        raise wrong("Answers are text only. Leave `modalities` out.", param="modalities")
     if body.top_logprobs and not body.logprobs:
         raise wrong("`top_logprobs` needs `logprobs`: true beside it. Add that, or leave it out.", param="top_logprobs")
     return body
@@ -129,13 +142,27 @@ def _misread(error: ValidationError) -> Refused:
     first = error.errors()[0]
     if first["type"] == "json_invalid":
         return wrong(f"The body is not valid JSON ({first['msg'].removeprefix('Invalid JSON: ')}).")
-    place = ".".join(str(part) for part in first["loc"])
+    place = ".".join(str(part) for part in _fields(first["loc"]))
     if not place:
         return wrong("The body must be a JSON object with `model` and `messages`.")
     if "content" in first["loc"]:
         place = place.partition(".content")[0] + ".content"
         return wrong(f"`{place}` must be a text, or a list of parts of type `text`.", param=place)
+    if place == "stop":
+        what = f"a text of at most {MAX_STOP_CHARS} characters, or a list of at most {MAX_STOPS} of them"
+        return wrong(f"`stop` must be {what}.", param=place)
     return wrong(f"`{place}`: {first['msg']}.", param=place)
+
+
+def _fields(loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """Return where a wrong value stands in the body: without the names that alternatives have in the types here."""
+    match loc:
+        case ("stop", *_):
+            return ("stop",)
+        case ("response_format", _, *rest):
+            return ("response_format", *rest)
+        case _:
+            return loc
 
 
 def call_of(body: ChatBody, *, max_tokens: int, seed: int) -> GenerateCall:

@@ -15,6 +15,8 @@ from runtime.api.answering import DEFAULT_TOKENS
 from runtime.api.gate import Gate
 from tests.runtime.api.serving import MODEL, DiesOnce, Door, door, events, fault
 
+TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
+
 
 async def test_a_whole_answer_has_the_documented_shape(tmp_path: Path) -> None:
     async with door(tmp_path, ScriptedText(["Good day to you."])) as at, at.chat(max_tokens=9) as response:
@@ -187,7 +189,17 @@ async def _until_free(model: ScriptedText) -> None:
         ({"logprobs": True, "top_logprobs": -1}, "top_logprobs"),
         ({"logprobs": True, "top_logprobs": "3"}, "top_logprobs"),
         ({"response_format": {"type": "xml"}}, "response_format"),
-        ({"response_format": {"type": "json_schema"}}, "response_format.json_schema.json_schema"),
+        ({"response_format": {"type": "json_schema"}}, "response_format.json_schema"),
+        ({"response_format": {"type": "json_schema", "json_schema": {}}}, "response_format.json_schema.schema"),
+        ({"stop": 5}, "stop"),
+        ({"stop": ["a", 5]}, "stop"),
+        ({"stop": "x" * 257}, "stop"),
+        ({"stop": ["x"] * 17}, "stop"),
+        ({"tools": [TOOL]}, "tools"),
+        ({"tools": [TOOL], "tool_choice": "required"}, "tools"),
+        ({"functions": [TOOL["function"]]}, "functions"),
+        ({"logit_bias": {"11": -100}}, "logit_bias"),
+        ({"modalities": ["text", "audio"]}, "modalities"),
         ({"model": 4}, "model"),
         ({"model": None}, "model"),
     ],
@@ -196,6 +208,20 @@ async def test_a_wrong_field_is_named(tmp_path: Path, fields: dict[str, object],
     async with door(tmp_path, ScriptedText(["x"])) as at, at.chat(**fields) as response:
         status, error = await fault(response)
     assert (status, error["type"], error["param"]) == (400, "invalid_request_error", param)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"tools": [TOOL], "tool_choice": "none"},
+        {"tools": [], "functions": None, "logit_bias": {}, "modalities": ["text"]},
+    ],
+)
+async def test_what_asks_for_nothing_more_than_a_text_is_no_reason_to_refuse(
+    tmp_path: Path, fields: dict[str, object]
+) -> None:
+    async with door(tmp_path, ScriptedText(["x"])) as at, at.chat(**fields) as response:
+        assert response.status == 200
 
 
 async def test_a_schema_that_nothing_satisfies_is_refused(tmp_path: Path) -> None:

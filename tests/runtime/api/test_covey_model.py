@@ -75,6 +75,18 @@ async def test_an_answer_under_a_schema_is_json_and_nothing_else(tmp_path: Path)
     assert json.loads(text) == {"name": "Ann"}
 
 
+async def test_json_that_did_not_end_says_that_its_length_was_the_reason(tmp_path: Path) -> None:
+    """Half an object is no answer; clients tell by the reason that more tokens would help."""
+    form = {"type": "json_schema", "json_schema": {"name": "person", "schema": {"type": "object"}}}
+    messages = [{"role": "user", "content": "Ann lives in Paris."}]
+    model = ScriptedText(lambda call: '{"name": "Ann Catherine of the long names", "more": "and more of them"}')
+    async with door(tmp_path, model) as at:
+        async with at.chat(model="covey", messages=messages, response_format=form, max_tokens=4) as response:
+            (choice,) = (await response.json())["choices"]
+    assert choice["message"]["content"] is None and choice["message"]["refusal"]
+    assert choice["finish_reason"] == "length"
+
+
 class _Withdraws:
     """A node that takes back what it has said and says something else."""
 
