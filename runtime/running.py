@@ -104,6 +104,8 @@ class RunningNode:
         attended = f"{ATTENDED}: yes\r\n" if asker_here() else ""
         async with aclosing(self._lines("/covey/ask", _portable(ask), attended)) as lines:
             async for line in lines:
+                if not line.endswith(b"\n"):
+                    break  # half a line, and nothing comes after it
                 item = from_line(line)
                 if isinstance(item, Exception):
                     raise item
@@ -154,16 +156,20 @@ class RunningNode:
                 yield line
 
     async def _said(self, path: str, body: bytes, headers: str = "") -> AsyncGenerator[bytes, None]:
-        async with self._connection() as (reader, writer):
-            head = f"POST {path} HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\n{headers}"
-            writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-            await writer.drain()
-            status = await self._begun(reader)
-            if b" 200 " not in status:
-                raise NodeError(_reason(await reader.read()))
-            while line := await reader.readline():
-                if line.strip():
-                    yield line
+        """Yield the lines of the answer. Raises NodeError, also where the node ends meanwhile."""
+        try:
+            async with self._connection() as (reader, writer):
+                head = f"POST {path} HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\n{headers}"
+                writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+                await writer.drain()
+                status = await self._begun(reader)
+                if status and b" 200 " not in status:
+                    raise NodeError(_reason(await reader.read()))
+                while line := await reader.readline():
+                    if line.strip():
+                        yield line
+        except OSError as error:  # it was killed, or ended between two questions
+            raise NodeError(GONE) from error
 
     async def _begun(self, reader: asyncio.StreamReader) -> bytes:
         """Return the status line once the node has begun to answer. Raises NodeError."""

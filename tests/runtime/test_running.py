@@ -121,10 +121,14 @@ async def test_a_folder_with_a_very_long_path_works_too(tmp_path: Path) -> None:
         assert await RunningNode(at.node.home).answers()
 
 
-async def test_a_node_that_ends_half_way_is_one_sentence(tmp_path: Path) -> None:
+LINE = to_line(Chunk(0, "half"))
+
+
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.0 200 OK\r\n\r\n" + LINE, b"HTTP/1.0 200 OK\r\n\r\n" + LINE[:-5]])
+async def test_a_node_that_ends_half_way_is_one_sentence(tmp_path: Path, said: bytes) -> None:
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readline()
-        writer.write(b"HTTP/1.0 200 OK\r\n\r\n" + to_line(Chunk(0, "half")))
+        writer.write(said)
         writer.close()
         await writer.wait_closed()
 
@@ -132,6 +136,23 @@ async def test_a_node_that_ends_half_way_is_one_sentence(tmp_path: Path) -> None
         async with await asyncio.start_unix_server(hang_up, address):
             with pytest.raises(NodeError, match="Ask again"):
                 await RunningNode(tmp_path).ask(TALK)
+
+
+async def test_a_node_that_ends_before_it_has_read_the_request_is_the_same_sentence(tmp_path: Path) -> None:
+    """The system then says that the connection was reset, or that the pipe is broken."""
+
+    async def killed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.abort()
+
+    with socket_address(tmp_path) as address:
+        async with await asyncio.start_unix_server(killed, address):
+            with pytest.raises(NodeError, match="Ask again"):
+                await RunningNode(tmp_path).ask(replace(TALK, text="long " * 10**6))
+
+
+async def test_a_node_that_ends_between_two_questions_is_the_same_sentence(tmp_path: Path) -> None:
+    with pytest.raises(NodeError, match="Ask again"):
+        await RunningNode(tmp_path).ask(TALK)
 
 
 def test_a_second_node_in_one_folder_is_refused_and_leaves_the_first_alone(tmp_path: Path) -> None:
