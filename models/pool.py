@@ -21,7 +21,7 @@ from typing import Any
 
 from models.backend import Classifier, Encoder, Loaded, Remembers, Reranker, Seated, Tagger, TextModel
 from models.backends.llama_settings import DEFAULT_CHOICE, OwnersChoice, chosen, footprint, layout_for
-from models.errors import BadArtifact, NotInstalled, OutOfMemory, StoreError, TemplateError
+from models.errors import BadArtifact, ManifestError, NotInstalled, OutOfMemory, StoreError, TemplateError
 from models.manifest import Manifest
 from models.specialist import AtHand
 from models.store import Store, missing
@@ -199,6 +199,11 @@ class ModelPool:
         if not manifests:
             if not models:
                 raise NotInstalled("This specialist names no model; add one to its `models`.")
+            if other := next((here[name] for name in models if name in here), None):
+                raise ManifestError(
+                    f"{other.id} is a model of kind {other.kind!r}, and kind {kind!r} is needed; name one of that kind in "
+                    "the specialist's `models` (`covey models list` shows the kinds)."
+                )
             raise missing(models[-1])
         refusal: Exception | None = None
         for manifest in manifests:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from models.errors import NotInstalled
+from models.errors import InputError, NotInstalled
 from models.pool import ModelPool
 from models.store import Store
 from models.types import Json
@@ -49,7 +49,11 @@ async def _measured(names: Sequence[str]) -> list[Measured]:
     settings = load(paths.settings_file(home))
     store = Store(paths.models_dir(home))
     here = sorted((m for m in store.installed().values() if m.kind == "text"), key=lambda m: m.size_bytes)
-    chosen = [store.get(name).id for name in names] or [manifest.id for manifest in here]
+    asked = [store.get(name) for name in names]
+    for manifest in asked:
+        if manifest.kind != "text":
+            raise InputError(f"{manifest.id} does not write text; measure one of the models that do.")
+    chosen = list(dict.fromkeys(manifest.id for manifest in asked or here))
     if not chosen:
         raise NotInstalled("There is no text model on this device yet. Run `covey models pull`, then measure again.")
     found: list[Measured] = []

@@ -11,7 +11,7 @@ import pytest
 
 from models import manifest as manifests
 from models import pool as pools
-from models.errors import BadArtifact, NotInstalled, OutOfMemory, UnknownModel
+from models.errors import BadArtifact, ManifestError, NotInstalled, OutOfMemory, UnknownModel
 from models.manifest import Manifest
 from models.pool import ModelPool
 from models.store import Store
@@ -74,6 +74,13 @@ class Bench:
     async def use(self, *names: str) -> str:
         async with self.pool.text(names) as model:
             return model.id
+
+
+async def test_model_of_another_kind_is_not_said_to_be_missing(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, 300)
+    with pytest.raises(ManifestError, match="one is a model of kind 'text', and kind 'encoder' is needed"):
+        async with bench.pool.encoder(("one",)):
+            pass
 
 
 async def until(true: Callable[[], object]) -> None:

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from models.backends.scripted import ScriptedText
+from models.manifest import Artifact, Manifest
+from models.store import Store
+from runtime import paths
 from runtime.cli.bench import as_text
 from runtime.cli.main import main
 from runtime.measure import Measured, measure, together, verdict
@@ -69,3 +72,13 @@ def test_what_was_not_measured_is_a_dash_and_it_is_said_why() -> None:
 def test_without_a_model_it_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "--json"]) == 1
     assert "covey models pull" in json.loads(capsys.readouterr().out)["error"]["message"]
+
+
+def test_a_model_that_writes_no_text_is_said_to_be_that(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = Store(paths.models_dir(paths.ensure_home(paths.home())))
+    (tmp_path / "m.onnx").write_bytes(b"weights")
+    digest = store.add_blob(tmp_path / "m.onnx")
+    artifact = Artifact("model", "m.onnx", 7, digest)
+    store.install(Manifest("mails", "labels", "classifier", "onnx", (artifact,), "MIT", labels=("a", "b")))
+    assert main(["bench", "mails"]) == 2
+    assert "mails does not write text" in capsys.readouterr().err
