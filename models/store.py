@@ -127,6 +127,13 @@ class Store:
 
     def tuned(self, manifest: Manifest) -> Tuned | None:
         """Return what `covey models tune` keeps for these very weights; None where it keeps nothing usable."""
+        found = self._recorded_tuning(manifest)
+        if found is not None and found.artifact is not None and not self.has_artifact(found.artifact):
+            return None
+        return found
+
+    def _recorded_tuning(self, manifest: Manifest) -> Tuned | None:
+        """Return the record, whether or not the weights that were made are here."""
         path = self.tunings / f"{manifest.id}.json"
         if not path.is_file():
             return None
@@ -136,8 +143,7 @@ class Store:
         except (ManifestError, StoreError) as error:
             logger.warning("%s", error)
             return None
-        whole = found.artifact is None or self.has_artifact(found.artifact)
-        return found if whole and found.source_sha256 == manifest.artifact("model").sha256 else None
+        return found if found.source_sha256 == manifest.artifact("model").sha256 else None
 
     def keep_tuned(self, tuned: Tuned) -> None:
         """Record a tuning whose weights are in the store. Raises StoreError."""
@@ -179,19 +185,27 @@ class Store:
         manifest = self.recorded(model_id)
         if manifest is None:
             raise missing(model_id)
-        tuned = self.tuned(manifest)
+        tuned = self._recorded_tuning(manifest)
         made = (tuned.artifact,) if tuned is not None and tuned.artifact is not None else ()
-        return [problem for artifact in (*manifest.artifacts, *made) if (problem := self._problem(artifact))]
+        return [problem for artifact in (*manifest.artifacts, *made) if (problem := self.problem(artifact))]
+
+    def problem(self, artifact: Artifact) -> str:
+        """Read a file again and return what is wrong with it; empty when its bytes are the promised ones."""
+        if self._blob(artifact) is None:
+            return f"{artifact.file} is missing or cut short"
+        with self.guard(), (self.blobs / str(artifact.sha256)).open("rb") as file:
+            same = hashlib.file_digest(file, "sha256").hexdigest() == artifact.sha256
+        return "" if same else f"{artifact.file} is damaged: its bytes are not the promised ones"
 
     def discard_damaged(self, model_id: str) -> None:
         """Delete those files of a model whose bytes are not the promised ones, so that a pull fetches them again."""
         manifest = self.recorded(model_id)
         with self.guard():
             for artifact in manifest.artifacts if manifest else ():
-                if artifact.sha256 and self._problem(artifact):
+                if artifact.sha256 and self.problem(artifact):
                     (self.blobs / artifact.sha256).unlink(missing_ok=True)
-        tuned = self.tuned(manifest) if manifest else None
-        if tuned is not None and tuned.artifact is not None and self._problem(tuned.artifact):
+        tuned = self._recorded_tuning(manifest) if manifest else None
+        if tuned is not None and tuned.artifact is not None and self.problem(tuned.artifact):
             self.forget_tuned(model_id)
 
     def free_bytes(self) -> int:
@@ -228,13 +242,6 @@ class Store:
         except OSError:
             return None
         return path if artifact.size_bytes in (None, size) else None
-
-    def _problem(self, artifact: Artifact) -> str:
-        if self._blob(artifact) is None:
-            return f"{artifact.file} is missing or cut short"
-        with self.guard(), (self.blobs / str(artifact.sha256)).open("rb") as file:
-            same = hashlib.file_digest(file, "sha256").hexdigest() == artifact.sha256
-        return "" if same else f"{artifact.file} is damaged: its bytes are not the promised ones"
 
     def _in_use(self) -> set[Digest]:
         digests: set[Digest] = set()

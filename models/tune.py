@@ -108,4 +108,7 @@ def verdict(trial: Trial, tuned: Tuned) -> str:
         return "kept"
     if not allowed(trial, tuned.before, tuned.bound):
         return "costs too much quality"
-    return "slower than the one kept"
+    kept = next((other.speed for other in tuned.trials if other.layout == tuned.layout), None)
+    if trial.speed is None or kept is None or seconds(trial.speed) >= seconds(kept):
+        return "slower than the one kept"
+    return "hardly faster" if seconds(trial.speed) >= seconds(kept) * (1 - WORTHWHILE) else "gain not confirmed"

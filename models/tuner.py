@@ -16,12 +16,14 @@ from pathlib import Path
 
 from models import gguf, tune
 from models.engine.measurer import Measurer, Measures
-from models.errors import BackendError, InputError, StoreError, StoreFull
+from models.errors import BackendError, BadArtifact, InputError, StoreError, StoreFull
 from models.lock import exclusive
 from models.manifest import Manifest
 from models.store import SPARE_BYTES, Store
 from models.tuned import AS_SHIPPED, Speed, Trial, Tuned
 
+FULL_BYTES = 4 * 1024 * 1024
+"""Free bytes below which a layout that could not be made was not made for want of room."""
 _FOLDER = "tune-"
 LIBRARY = "llama-cpp-python"
 
@@ -52,6 +54,8 @@ def tune_model(
         raise InputError(f"{manifest.id} is not a model that writes text; only those are tuned.")
     path = store.path(manifest, "model")
     header = gguf.read(path)
+    if problem := store.problem(manifest.artifact("model")):  # what is made of it would stay when it is mended
+        raise BadArtifact(f"{problem}; run `covey models pull {manifest.id}`, then tune it.")
     with _workplace(store) as folder:
         work = _Work(manifest.id, folder, store, wish, measures or Measurer(), said)
         shipped = work.shipped(path)
@@ -103,6 +107,10 @@ class _Work:
             gguf.read(target)
             perplexity, speeds = self.measures.measure(target, settings, perplexity=True)
         except BackendError as error:
+            if self.store.free_bytes() < FULL_BYTES:  # the library only says that it could not write
+                raise StoreFull(
+                    f"The disk of {self.store.root} became full while {layout} was tried; free some space and tune again."
+                ) from error
             target.unlink(missing_ok=True)
             return Trial(layout, 0, None, None, f"could not be measured ({str(error).rstrip('.')})")
         return Trial(layout, target.stat().st_size, perplexity, speeds[0])

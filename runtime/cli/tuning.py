@@ -48,6 +48,8 @@ def tune(
         print(_words(row, store))
     if any(row["status"] in ("tuned", "undone") for row in rows):
         print("This holds from the next time that the model is loaded; restart a node that is up.")
+    if rows and not undo and config.load(paths.settings_file(paths.home())).reproducible:
+        print("With reproducible = true in settings.toml weights are used as shipped, whatever was tuned.")
 
 
 def _undo(manifest: Manifest, store: Store) -> dict[str, Json]:

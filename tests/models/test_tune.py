@@ -13,7 +13,7 @@ from models.add import add_files
 from models.backends.llama_settings import chosen, footprint
 from models.backends.scripted import ScriptedText
 from models.catalog import catalog
-from models.errors import BackendError, InputError, StoreError, StoreFull, WorkerDied
+from models.errors import BackendError, BadArtifact, InputError, StoreError, StoreFull, WorkerDied
 from models.lock import exclusive
 from models.manifest import Manifest
 from models.pool import ModelPool
@@ -171,6 +171,21 @@ def test_low_disk_is_a_sentence_before_anything_is_made(store: Store) -> None:
     assert list(store.partial.iterdir()) == []
 
 
+class DiskThatFills(Store):
+    """A store on a disk that has room at first, and none once a layout was begun."""
+
+    def free_bytes(self) -> int:
+        return 0 if list(self.partial.glob("tune-*/*.gguf")) else 10**12
+
+
+def test_disk_that_becomes_full_is_a_sentence_and_nothing_is_kept(store: Store) -> None:
+    """The library only says that it could not write; a record that nothing is faster would stand for good."""
+    failing = ScriptedMeasures(failing={"q6_k": BackendError("llama.cpp can't write this model as q6_k.")})
+    with pytest.raises(StoreFull, match="became full while q6_k was tried; free some space"):
+        run(DiskThatFills(store.root), failing)
+    assert list(store.partial.iterdir()) == [] and store.tuned(store.get("mine")) is None
+
+
 def test_two_runs_at_once_are_refused(store: Store) -> None:
     with (
         exclusive(store.root, lambda: None, name="tune"),
@@ -208,6 +223,41 @@ def test_damaged_weights_are_found_and_a_pull_drops_them(store: Store) -> None:
     assert "damaged" in store.verify("mine")[0]
     store.discard_damaged("mine")
     assert store.tuned(store.get("mine")) is None and store.verify("mine") == []
+
+
+def test_weights_that_were_cut_short_are_found_and_a_pull_drops_them(store: Store) -> None:
+    """The model runs as shipped meanwhile; who asks learns why."""
+    tuned = run(store, ScriptedMeasures())
+    (store.blobs / str(tuned.sha256)).write_bytes(b"short")
+    assert store.tuned(store.get("mine")) is None
+    assert store.verify("mine") == ["mine.q6_k.gguf is missing or cut short"]
+    store.discard_damaged("mine")
+    assert store.verify("mine") == [] and len(list(store.blobs.iterdir())) == 1
+
+
+def test_damaged_model_is_not_tuned(store: Store) -> None:
+    """Its header is sound. What was made of it would stay in use when the model itself is mended."""
+    blob = store.path(store.get("mine"), "model")
+    data = blob.read_bytes()
+    blob.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    measures = ScriptedMeasures()
+    with pytest.raises(BadArtifact, match=r"damaged.*run `covey models pull mine`"):
+        run(store, measures)
+    assert measures.asked == []
+
+
+@pytest.mark.parametrize(
+    ("prompt", "decode", "again", "words"),
+    [
+        (250.0, 118.0, 1.0, "slower than the one kept"),
+        (262.0, 121.0, 1.0, "hardly faster"),
+        (480.0, 122.0, 2.0, "gain not confirmed"),
+    ],
+)
+def test_layout_that_is_not_kept_says_why(store: Store, prompt: float, decode: float, again: float, words: str) -> None:
+    figures = {**LAYOUTS, "q6_k": (36.3, prompt, decode)}
+    tuned = run(store, ScriptedMeasures(figures=figures, shipped_again=again), "q6_k")
+    assert tuned.layout == AS_SHIPPED and tune.verdict(tuned.trials[1], tuned) == words
 
 
 def test_removing_a_model_frees_its_tuned_weights(store: Store) -> None:

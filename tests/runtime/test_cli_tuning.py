@@ -42,6 +42,16 @@ def test_tuned_model_says_so_and_shows_before_and_after(tuned: Store, capsys: py
     assert "After:       480 prompt and 122.0 answer tokens a second (q6_k, 2 threads" in shown
 
 
+def test_reproducible_mode_is_said_to_use_the_weights_as_shipped(
+    tuned: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["models", "tune", "mine"]) == 0
+    assert "reproducible" not in capsys.readouterr().out
+    paths.settings_file(paths.home()).write_text("reproducible = true\n")
+    assert main(["models", "tune", "mine"]) == 0
+    assert "With reproducible = true in settings.toml weights are used as shipped" in capsys.readouterr().out
+
+
 def test_undo_goes_back_to_what_was_shipped(tuned: Store, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "tune", "mine", "--undo", "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)["models"]
