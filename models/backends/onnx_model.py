@@ -11,6 +11,7 @@ against 1022 in batches of 16, 168 against 171 texts of 100 tokens, 21 against 9
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,8 +34,12 @@ MAX_WINDOWS = 64
 """Windows of one text, each up to 0.1 s of work; more is a document that wants to be indexed in chunks."""
 MAX_TEXT_CHARS = 1_000_000
 """Checked before tokenizing, which takes about a second for this much."""
+NOTHING = 0
+"""Token that stands for a text of none, where the tokenizer puts no mark at its ends: padding, in such vocabularies."""
 SLICE_TEXTS = 8
 """Texts that a thread takes at once: small enough that cancelling or another caller waits at most about 0.1 s."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
+"""Half a character, as JSON from elsewhere may have: no tokenizer takes it."""
 CPU_OVERHEAD = 2.5
 """Resident bytes for each byte of an int8 file, working memory included (measured: 34 MB file, 85 MB)."""
 
@@ -98,20 +103,23 @@ class OnnxModel:
         return [done[index] for index in range(len(items))]
 
     def _run(self, encoding: Encoding) -> Vectors:
-        ids = np.array([encoding.ids], dtype=np.int64)
+        ids = np.array([encoding.ids or [NOTHING]], dtype=np.int64)
         feed = {
             "input_ids": ids,
             "attention_mask": np.ones_like(ids),
-            "token_type_ids": np.array([encoding.type_ids], dtype=np.int64),
+            "token_type_ids": np.array([encoding.type_ids or [0]], dtype=np.int64),
         }
         with _mapped(self._manifest.id):
             output = self._session.run(None, {name: feed[name] for name in self._inputs})[0]
-        return np.asarray(output[0], dtype=np.float32)
+        row: Vectors = np.asarray(output[0], dtype=np.float32)
+        if not np.isfinite(row).all():  # no JSON can carry it, and no comparison with it means anything
+            raise BackendError(f"{self._manifest.id} gives no numbers for this text (NaN); use another model for it.")
+        return row
 
     def _plain(self, text: str) -> Encoding:
         if len(text) > MAX_TEXT_CHARS:
             raise InputError(f"A text of {len(text)} characters is too long (at most {MAX_TEXT_CHARS}); split it.")
-        return self._tokenizer.encode(text, add_special_tokens=False)
+        return self._tokenizer.encode(_SURROGATE.sub("\ufffd", text), add_special_tokens=False)
 
     def _tokenize(self, texts: Sequence[str]) -> tuple[list[Encoding], list[int]]:
         """Return the windows of all texts, each ready to run, and for each window the place of its text."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from pathlib import Path
 
@@ -144,6 +145,29 @@ def test_damaged_tokenizer_is_named(tmp_path: Path) -> None:
 def test_missing_file_says_pull(tmp_path: Path) -> None:
     with pytest.raises(BadArtifact, match="covey models pull tiny"):
         asyncio.run(load(manifest(), tmp_path / "none.onnx", write_tokenizer(tmp_path / "tokenizer.json"), 1))
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_text_of_no_tokens_has_a_vector_too(tmp_path: Path, pooling: str) -> None:
+    """Some tokenizers put no mark at the ends of a text."""
+    model, tokenizer = write_encoder(tmp_path / "model.onnx"), write_tokenizer(tmp_path / "tokenizer.json")
+    tokenizer.write_text(json.dumps({**json.loads(tokenizer.read_text()), "post_processor": None}))
+    vectors = asyncio.run(_encode(OnnxEncoder(manifest(pooling=pooling), model, tokenizer, 1), ["", "w1"]))
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-6)
+
+
+def test_half_a_character_is_read_as_an_unknown_one(encoder: OnnxEncoder) -> None:
+    vectors = asyncio.run(_encode(encoder, ["w1 \ud800", "w1 \ufffd"]))
+    assert (vectors[0] == vectors[1]).all()
+
+
+def test_vectors_that_are_no_numbers_go_to_nobody(tmp_path: Path) -> None:
+    """JSON can't carry them, and who compares them gets nonsense without a word."""
+    files = write_encoder(tmp_path / "model.onnx", lost="w5"), write_tokenizer(tmp_path / "tokenizer.json")
+    encoder = OnnxEncoder(manifest(), *files, 1)
+    assert asyncio.run(_encode(encoder, ["w4"])).shape == (1, DIMENSIONS)
+    with pytest.raises(BackendError, match="tiny gives no numbers for this text"):
+        asyncio.run(_encode(encoder, ["w4", "w5 w1"]))
 
 
 def test_manifest_that_promises_other_dimensions_is_refused(tmp_path: Path) -> None:

@@ -30,9 +30,14 @@ def write_tokenizer(path: Path) -> Path:
     return path
 
 
-def write_encoder(path: Path) -> Path:
-    """Write a model whose `last_hidden_state` is row `i % 4` of the unit matrix (times i) for token i."""
+def write_encoder(path: Path, *, lost: str = "") -> Path:
+    """Write a model whose `last_hidden_state` is row `i % 4` of the unit matrix (times i) for token i.
+
+    For the token `lost` it is no number.
+    """
     rows = [[float(i) if i % DIMENSIONS == d else 0.5 for d in range(DIMENSIONS)] for i in range(len(WORDS))]
+    if lost:
+        rows[WORDS.index(lost)] = [float("nan")] * DIMENSIONS
     node = _node("Gather", ["table", "input_ids"], ["last_hidden_state"])
     table = _tensor("table", (len(WORDS), DIMENSIONS), [x for row in rows for x in row])
     path.write_bytes(_model([node], [table], "last_hidden_state"))
