@@ -98,8 +98,8 @@ def read(folder: Path) -> Checkpoint:
 
 
 def _kind(config: dict[str, Any], folder: Path) -> tuple[Kind, str]:
-    named = config.get("architectures") or [""]
-    architecture = str(named[0])
+    named, labels = config.get("architectures"), config.get("id2label")
+    architecture = str(named[0]) if isinstance(named, list) and named else ""
     if config.get("model_type") not in MODEL_TYPES:
         raise BadArtifact(
             f"{folder.name} is a {str(config.get('model_type'))[:40]!r} model ({architecture[:60] or 'nameless'}), "
@@ -111,7 +111,7 @@ def _kind(config: dict[str, Any], folder: Path) -> tuple[Kind, str]:
     if architecture.endswith("ForSequenceClassification"):
         if config.get("problem_type") == "multi_label_classification":
             raise BadArtifact(f"{folder.name} gives a text several labels at once, which is not supported; use one.")
-        return ("reranker" if len(config.get("id2label") or {0: "", 1: ""}) == 1 else "classifier"), architecture
+        return ("reranker" if isinstance(labels, dict) and len(labels) == 1 else "classifier"), architecture
     embeds = (folder / "modules.json").is_file()  # a sentence-transformers folder
     if embeds or (architecture.endswith("Model") and "For" not in architecture):
         return "encoder", architecture

@@ -10,10 +10,12 @@ import asyncio
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -42,6 +44,9 @@ MAX_ROWS = 500
 FILES_FLOATS = 3
 """Room needed while converting, in copies of the weights as 32-bit numbers: two are written, and one int8 file."""
 LAST_WORDS = 300
+FULL_BYTES = 4 * 1024 * 1024
+"""Free bytes below which a conversion that failed has failed for want of room."""
+_FOLDER = "convert-"
 
 Row = tuple[str, str]
 """A text and its right label."""
@@ -74,28 +79,36 @@ def add_checkpoint(
     answers = _answers(found, rows[:MAX_ROWS])
     _check_extra()
     texts = [text for text, _ in rows[:MAX_ROWS]] or list(sample.sentences())
+    with _workplace(store) as work:
+        _check_room(found, store)
+        said(f"converting {folder.name} ({found.parameters / 1e6:,.0f} million parameters)")
+        before, after = _converted(found, texts, work)
+        manifest = _manifest(model_id, found, work)
+        asyncio.run(_try(manifest, work))
+        fidelity = compare(found.kind, before, after, answers)
+        for artifact in manifest.artifacts:
+            store.adopt(work / artifact.file, artifact.sha256)
+        store.install(manifest)
+    return Converted(manifest, fidelity, bool(answers))
+
+
+@contextmanager
+def _workplace(store: Store) -> Iterator[Path]:
+    """Give a folder that is gone at the end, and clear away what a run that was killed has left."""
     with store.guard():
         store.partial.mkdir(parents=True, exist_ok=True)
-        with (
-            exclusive(store.root, lambda: None),
-            tempfile.TemporaryDirectory(prefix="convert-", dir=store.partial) as work,
-        ):
-            _check_room(found, store)
-            said(f"converting {folder.name} ({found.parameters / 1e6:,.0f} million parameters)")
-            before, after = _converted(found, texts, Path(work))
-            manifest = _manifest(model_id, found, Path(work))
-            asyncio.run(_try(manifest, Path(work)))
-            fidelity = compare(found.kind, before, after, answers)
-            for artifact in manifest.artifacts:
-                store.adopt(Path(work) / artifact.file, artifact.sha256)
-            store.install(manifest)
-    return Converted(manifest, fidelity, bool(answers))
+        with exclusive(store.root, lambda: None):
+            for left in store.partial.glob(f"{_FOLDER}*"):
+                shutil.rmtree(left, ignore_errors=True)
+            with tempfile.TemporaryDirectory(prefix=_FOLDER, dir=store.partial) as folder:
+                yield Path(folder)
 
 
 def _free_id(model_id: str, store: Store) -> str:
     if slug(model_id) != model_id:
         raise InputError(f"{model_id!r} can't be a model's name; use a-z, 0-9, '.' and '-', at most 64 of them.")
-    if model_id in catalog() or store.recorded(model_id) is not None:
+    before = store.recorded(model_id)
+    if model_id in catalog() or (before is not None and store.has(before)):
         raise InputError(f"A model {model_id!r} is known already; choose another name with --name.")
     return model_id
 
@@ -154,11 +167,13 @@ def _converted(found: Checkpoint, texts: Sequence[str], work: Path) -> tuple[np.
     offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     calm = {"OMP_WAIT_POLICY": "PASSIVE"}  # threads that spin take the processor from each other on a busy device
     paths = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    places = {"PYTHONPATH": paths, "TMPDIR": str(work)}  # the room was looked for where the store is
+    ours, held = os.pipe()  # it ends when nobody holds the other end any more
     try:
         done = subprocess.run(
             [sys.executable, "-m", "models.convert", str(work)],
-            env={**os.environ, **offline, **calm, "PYTHONPATH": paths},
-            stdin=subprocess.DEVNULL,
+            env={**os.environ, **offline, **calm, **places},
+            stdin=ours,
             capture_output=True,
             timeout=CONVERT_S,
             check=False,
@@ -167,7 +182,20 @@ def _converted(found: Checkpoint, texts: Sequence[str], work: Path) -> tuple[np.
         raise BackendError(
             f"Converting {found.folder.name} took more than {CONVERT_S:.0f} s; try a smaller one."
         ) from error
+    finally:
+        os.close(ours)
+        os.close(held)
+    return _outputs(found, work, done)
+
+
+def _outputs(found: Checkpoint, work: Path, done: subprocess.CompletedProcess[bytes]) -> tuple[np.ndarray, np.ndarray]:
+    """Return what the process left, or say why there is nothing."""
     reply = work / "reply.json"
+    if not (work / "outputs.npz").is_file() and shutil.disk_usage(work).free < FULL_BYTES:
+        raise StoreFull(
+            f"The disk of {work.parent} became full while {found.folder.name} was converted; free some space and "
+            "add it again."
+        )
     if not reply.is_file():
         words = (done.stderr.decode("utf-8", "replace").strip().splitlines() or ["nothing"])[-1][-LAST_WORDS:]
         raise BackendError(
@@ -175,7 +203,9 @@ def _converted(found: Checkpoint, texts: Sequence[str], work: Path) -> tuple[np.
             "close other programs for more memory and add it again."
         )
     if failed := json.loads(reply.read_text(encoding="utf-8"))["failed"]:
-        raise BadArtifact(f"{found.folder.name} can't be converted: {failed}. Get the whole checkpoint again.")
+        raise BadArtifact(
+            f"{found.folder.name} can't be converted: {failed}. Correct that, or get the whole checkpoint again."
+        )
     with np.load(work / "outputs.npz") as outputs:
         return outputs["before"], outputs["after"]
 

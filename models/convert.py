@@ -8,8 +8,10 @@ extra `export`. It is a process of its own because PyTorch takes a gigabyte and 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +60,7 @@ class Job:
 
 
 def main(work: Path) -> None:
+    threading.Thread(target=_end_with_caller, daemon=True).start()
     job = Job(**json.loads((work / JOB).read_text(encoding="utf-8")))
     failed = ""
     try:
@@ -67,6 +70,12 @@ def main(work: Path) -> None:
     except Exception as error:  # three libraries, each with errors of its own: the caller makes a sentence of it
         failed = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:200]}"
     (work / REPLY).write_text(json.dumps({"failed": failed}), encoding="utf-8")
+
+
+def _end_with_caller() -> None:
+    """End when the other end of the input is gone: whoever asked was killed, and nobody wants the result."""
+    os.read(0, 1)
+    os._exit(1)
 
 
 def _convert(job: Job, work: Path) -> None:
@@ -86,6 +95,9 @@ def _convert(job: Job, work: Path) -> None:
         _judged(session.run(None, dict(zip(job.inputs, feed, strict=True)))[0][0], job)
         for feed in _feeds(job, encodings)
     ]
+    for outputs, which in ((before, "it gives"), (after, "with weights of 8 bits it gives")):
+        if not all(np.isfinite(output).all() for output in outputs):
+            raise Refused(f"{which} no numbers (NaN) for some texts")
     np.savez(work / OUTPUTS, before=np.concatenate(before), after=np.concatenate(after))
 
 
@@ -95,7 +107,10 @@ def _tokenizer(folder: Path, target: Path) -> Tokenizer:
     else:
         made = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         made.backend_tokenizer.save(str(target))
-    tokenizer = Tokenizer.from_file(str(target))
+    try:
+        tokenizer = Tokenizer.from_file(str(target))
+    except Exception as error:  # the library raises no narrower one
+        raise Refused(f"its {TOKENIZER} is damaged or none ({str(error).rstrip('.')})") from error
     tokenizer.no_padding()
     return tokenizer
 
@@ -109,11 +124,21 @@ def _model(job: Job) -> Any:
         attn_implementation="eager",
         dtype=torch.float32,
         output_loading_info=True,
+        ignore_mismatched_sizes=True,
     )
+    for name, has, wanted in sorted(about["mismatched_keys"]):
+        raise Refused(f"its weights have {name} of {_sides(has)} numbers where config.json asks for {_sides(wanted)}")
     missing = [name for name in about["missing_keys"] if job.kind != "encoder" or not name.startswith(UNUSED)]
     if missing:
         raise Refused(f"its weights lack {sorted(missing)[0]} and {len(missing) - 1} others")
+    for name, weights in model.named_parameters():
+        if not torch.isfinite(weights).all():
+            raise Refused(f"{name} holds what is no number (NaN or infinite), as after a training that went wrong")
     return model.eval()
+
+
+def _sides(shape: Sequence[int]) -> str:
+    return " × ".join(map(str, shape))
 
 
 class _Plain(torch.nn.Module):

@@ -201,8 +201,8 @@ class ModelPool:
                 raise NotInstalled("This specialist names no model; add one to its `models`.")
             if other := next((here[name] for name in models if name in here), None):
                 raise ManifestError(
-                    f"{other.id} is a model of kind {other.kind!r}, and kind {kind!r} is needed; name one of that kind in "
-                    "the specialist's `models` (`covey models list` shows the kinds)."
+                    f"{other.id} is a model of kind {other.kind!r}, and kind {kind!r} is needed; name one of that kind "
+                    "in the specialist's `models` (`covey models list` shows the kinds)."
                 )
             raise missing(models[-1])
         refusal: Exception | None = None

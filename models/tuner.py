@@ -109,7 +109,8 @@ class _Work:
         except BackendError as error:
             if self.store.free_bytes() < FULL_BYTES:  # the library only says that it could not write
                 raise StoreFull(
-                    f"The disk of {self.store.root} became full while {layout} was tried; free some space and tune again."
+                    f"The disk of {self.store.root} became full while {layout} was tried; free some space and "
+                    "tune again."
                 ) from error
             target.unlink(missing_ok=True)
             return Trial(layout, 0, None, None, f"could not be measured ({str(error).rstrip('.')})")

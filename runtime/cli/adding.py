@@ -6,10 +6,11 @@ import json
 import sys
 from pathlib import Path
 
-from models.conversion import Converted, add_checkpoint
+from models.conversion import Converted, Row, add_checkpoint
 from models.errors import InputError
 from models.store import Store
 from models.types import Json
+from runtime.errors import UsageError
 from runtime.training import examples
 
 RUNNERS = {"classifier": "classify", "tagger": "tag", "encoder": "embed", "reranker": "rerank"}
@@ -22,19 +23,37 @@ DECIDES = {
 }
 
 
-def add_folder(paths: list[Path], store: Store, *, name: str, rows: Path | None, as_json: bool) -> None:
-    """Install one checkpoint folder. Raises InputError and as `add_checkpoint`."""
+def add_folder(
+    paths: list[Path],
+    store: Store,
+    *,
+    name: str,
+    rows: Path | None,
+    columns: examples.Columns | None = None,
+    as_json: bool,
+) -> None:
+    """Install one checkpoint folder. Raises InputError, DocumentError, UsageError and as `add_checkpoint`."""
     if len(paths) != 1:
         raise InputError("A checkpoint folder is added by itself; give one folder, or files only.")
-    labelled = [(row.text, row.label) for row in examples.read(rows).rows] if rows else []
     converted = add_checkpoint(
         paths[0],
         store,
         name=name,
-        rows=labelled,
+        rows=labelled(rows, columns) if rows else [],
         said=lambda line: print(line, file=sys.stderr, flush=True),
     )
     print(json.dumps(_detail(converted)) if as_json else _words(converted))
+
+
+def labelled(file: Path, columns: examples.Columns | None = None) -> list[Row]:
+    """Return the rows of a file in an order that is the same each time and has nothing to do with that of the file.
+
+    Files are often sorted by label, and only so many of the rows are measured. Raises DocumentError, UsageError.
+    """
+    rows = sorted(examples.read(file, columns).rows, key=lambda row: row.digest)
+    if not rows:
+        raise UsageError(f"{file.name} has no row with a text and a label. Give some, or add it without --rows.")
+    return [(row.text, row.label) for row in rows]
 
 
 def _detail(converted: Converted) -> dict[str, Json]:

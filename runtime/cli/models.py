@@ -86,6 +86,8 @@ def add(
     rows: Annotated[
         Path | None, typer.Option(help="Texts with labels (CSV or JSONL), to measure a checkpoint with.")
     ] = None,
+    text_column: Annotated[str, typer.Option(help="Column of the rows with the texts.", show_default=False)] = "",
+    label_column: Annotated[str, typer.Option(help="Column of the rows with the labels.", show_default=False)] = "",
     as_json: AsJson = False,
 ) -> None:
     """Install models from files, without a network; a checkpoint folder is converted to int8 (extra `export`)."""
@@ -95,8 +97,10 @@ def add(
     paths.ensure_home(paths.home())
     if any(file.is_dir() for file in files):
         from runtime.cli.adding import add_folder  # heavy, first use only: numpy, onnxruntime
+        from runtime.training.examples import Columns
 
-        add_folder(files, store, name=name, rows=rows, as_json=as_json)
+        columns = Columns(text_column, label_column)
+        add_folder(files, store, name=name, rows=rows, columns=columns, as_json=as_json)
         return
     if rows is not None:
         raise InputError("--rows measures a checkpoint folder; files are added without it.")
