@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import logging
+import math
 import os
 import queue
 import signal
@@ -29,6 +30,7 @@ from models.engine.answering import Answer, Scoring
 from models.engine.batch import Batch, BatchSettings
 from models.engine.cells import common_prefix
 from models.engine.constrain import Constrainer, Matcher
+from models.engine.counting import PIECE_CHARS, Counting, about
 from models.engine.library import ContextSettings, Library
 from models.engine.lookup import MOST_PROPOSED, Lookup
 from models.engine.prefixes import FEWEST_TOKENS, PrefixFiles
@@ -36,13 +38,18 @@ from models.engine.seats import Job
 from models.engine.template import FALLBACK, ChatTemplate
 from models.engine.text import TextStream
 from models.engine.unforeseen import place, unforeseen
-from models.errors import InputError, ModelsError, OtherWeights, OutOfMemory, TemplateError
+from models.errors import ContextOverflow, InputError, ModelsError, OtherWeights, OutOfMemory, TemplateError
 from models.types import Usage
 
 logger = logging.getLogger(__name__)
 
 Frame = dict[str, Any]
 
+BETWEEN_STEPS_S = 0.02
+"""Seconds for which messages are read and texts counted between two steps, or as long as the last step took; what is
+left waits for the next time."""
+SURE_CHARS = 16
+"""A prompt of so many characters for each token of the context is far too long, unless most of it is white space."""
 STATE_VERSION = 3
 """Of what is kept of a state: files of an earlier one are not read."""
 
@@ -57,6 +64,7 @@ class Worker:
         rows = int(load["rows"])
         slots, scratch = int(load["slots"]), int(load["scratch"])
         self._scratch = scratch
+        self._limit = min(int(load["context_tokens"]), int(load["kv_tokens"]))
         self._library = Library(
             str(load["path"]),
             ContextSettings(
@@ -98,6 +106,8 @@ class Worker:
             conversations=self._open_conversations(load),
             cancelled=cancelled.__contains__,
         )
+        self._counting = Counting(self._count)
+        self._step_s = 0.0
         self._constrainer: Constrainer | None = None
         _write(replies, {"op": "loaded", "trained_context": self._library.trained_context})
 
@@ -111,19 +121,49 @@ class Worker:
 
     def serve(self, inbox: queue.SimpleQueue[Frame | None]) -> None:
         """Answer messages until the input ends."""
-        while True:
-            while not self._batch.busy or not inbox.empty():
-                if inbox.empty():
-                    self._batch.keep_conversations()
-                message = inbox.get()
-                if message is None:
-                    self._batch.keep_conversations()
-                    self._library.close()
-                    return
-                self._handle(message)
-                self._replies.flush()
+        while self._turn(inbox):
+            pass
+
+    def _turn(self, inbox: queue.SimpleQueue[Frame | None]) -> bool:
+        """Read messages, count texts and compute a step, each for a while. False once the input has ended."""
+        until = time.monotonic() + max(BETWEEN_STEPS_S, self._step_s)
+        if not self._receive(inbox, until if self._batch.busy else math.inf):
+            return False
+        for number in tuple(self._cancelled):  # their messages may wait behind others
+            self._batch.cancel(number)
+        self._count_on(until)
+        began = time.monotonic()
+        if self._batch.busy:
             self._batch.step()
-            self._replies.flush()  # what a step gave goes out at once: each time wakes the node
+        self._step_s = time.monotonic() - began
+        self._replies.flush()  # what a step gave goes out at once: each time wakes the node
+        return True
+
+    def _receive(self, inbox: queue.SimpleQueue[Frame | None], until: float) -> bool:
+        """Handle what has come; wait for it where nothing else is to be done. False once the input has ended."""
+        while not self._busy or (not inbox.empty() and time.monotonic() < until):
+            if inbox.empty():
+                self._batch.keep_conversations()
+            message = inbox.get()
+            if message is None:
+                self._batch.keep_conversations()
+                self._library.close()
+                return False
+            self._handle(message)
+            self._replies.flush()
+        return True
+
+    def _count_on(self, until: float) -> None:
+        """Count what is still to be counted, one piece at least."""
+        while self._counting.busy:
+            if (counted := self._counting.go_on()) is not None:
+                self._send({"op": "count", "id": counted[0], "tokens": counted[1]})
+            if time.monotonic() >= until:
+                return
+
+    @property
+    def _busy(self) -> bool:
+        return self._batch.busy or self._counting.busy
 
     def _handle(self, message: Frame) -> None:
         number = int(message.get("id", 0))
@@ -133,11 +173,13 @@ class Worker:
                     self._generate(number, message)
                 case "score":
                     self._score(number, message)
+                case "count" if len(message["text"]) > PIECE_CHARS:
+                    self._counting.begin(number, str(message["text"]))
                 case "count":
-                    count = len(self._vocabulary.tokens(str(message["text"]), control=False))
-                    self._send({"op": "count", "id": number, "tokens": count})
+                    self._send({"op": "count", "id": number, "tokens": self._count(str(message["text"]))})
                 case "cancel":
                     self._batch.cancel(number)
+                    self._counting.cancel(number)
                     self._cancelled.discard(number)
                 case "forget":
                     self._batch.forget(Path(message["conversation"]) if message["conversation"] else None)
@@ -148,6 +190,21 @@ class Worker:
             self._refuse(number, error)
         except Exception as error:  # whatever one request brings about, the others go on
             self._refuse(number, unforeseen(error))
+
+    def _count(self, text: str) -> int:
+        return len(self._vocabulary.tokens(text, control=False))
+
+    def _refuse_overlong(self, message: Frame) -> None:
+        """Raise ContextOverflow for what is far too long without reading all of it, which would keep others waiting."""
+        text = "\n".join([*(said for _, said in message["messages"]), str(message["prefill"])])
+        if len(text) <= SURE_CHARS * self._limit:
+            return
+        tokens = about(text, self._count, enough=2 * self._limit)
+        if tokens > 2 * self._limit:
+            raise ContextOverflow(
+                f"The prompt has about {tokens} tokens, more than the context of {self._limit} tokens. "
+                "Shorten the text."
+            )
 
     def _prompt(self, message: Frame) -> list[int]:
         """Return the tokens of a conversation. Raises TemplateError."""
@@ -180,6 +237,7 @@ class Worker:
         resumed = tuple(message["resume_tokens"])
         if any(not 0 <= token < self._vocabulary.size for token in resumed):  # the library would end the process
             raise OtherWeights("The answer was begun by another model than the one here, so it begins again.")
+        self._refuse_overlong(message)
         prompt = self._prompt(message)
         own = self._own(prompt, message)
         answer = Answer(
@@ -204,6 +262,7 @@ class Worker:
         self._batch.submit(answer)
 
     def _score(self, number: int, message: Frame) -> None:
+        self._refuse_overlong(message)
         labels = [self._vocabulary.tokens(label, control=False) for label in message["labels"]]
         prompt = self._prompt(message)
         own = self._own(prompt, message)

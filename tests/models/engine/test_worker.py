@@ -1,7 +1,10 @@
-"""What a kept state depends on: a file of another model, setting or version is never taken for this one's."""
+"""What a kept state depends on, and how the loop shares its time between messages and answers."""
 
 from __future__ import annotations
 
+import io
+import queue
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +12,10 @@ import llama_cpp
 import pytest
 
 from models.engine import worker
+from models.engine.counting import PIECE_CHARS, Counting
 from models.engine.prefixes import FEWEST_TOKENS, PrefixFiles
+from models.errors import ContextOverflow
+from tests.models.engine.scripted_library import Bench, expected
 
 LOAD = {"digest": "ab" * 32, "reproducible": False, "kv_tokens": 2048, "threads": 2}
 TOKENS = list(range(100))
@@ -57,3 +63,62 @@ def test_short_prompt_of_a_specialist_is_not_kept_nor_looked_for(tmp_path: Path)
 def test_state_of_other_tokens_is_not_found(kept: Path) -> None:
     files = PrefixFiles(kept, worker._scope(LOAD))
     assert files.read(TOKENS[:-1]) is None and files.read([*TOKENS, 1]) is None and files.read(TOKENS[::-1]) is None
+
+
+class Slow(worker.Worker):
+    """A worker without a model, that takes long for each message. A word is a token."""
+
+    def __init__(self, bench: Bench, cancelled: set[int]) -> None:
+        self.steps: list[int] = []
+        """How many steps there had been when each message was handled, and when a piece of a text was counted."""
+        self._bench = bench
+        self._batch = bench.batch
+        self._cancelled = cancelled
+        self._replies = io.BytesIO()
+        self._counting = Counting(self._count)
+        self._limit = 100
+        self._step_s = 0.0
+
+    def _count(self, text: str) -> int:
+        self.steps.append(len(self._bench.library.calls))
+        time.sleep(worker.BETWEEN_STEPS_S)
+        return len(text.split())
+
+
+def run(serving: Slow, messages: list[dict[str, Any]]) -> None:
+    inbox: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+    for message in messages:
+        inbox.put(message)
+    while serving._busy:
+        assert serving._turn(inbox)
+
+
+@pytest.mark.parametrize(
+    "texts", [["a word"] * 8, ["word " * (7 * PIECE_CHARS // 5)]], ids=["many messages", "a long text"]
+)
+def test_answers_go_on_between_messages_that_take_long(texts: list[str]) -> None:
+    bench = Bench()
+    bench.ask(1, [1, 2, 3], 60)
+    serving = Slow(bench, set())
+    run(serving, [{"op": "count", "id": 2 + n, "text": text} for n, text in enumerate(texts)])
+    assert serving.steps == list(range(8))
+    assert bench.answer(1) == expected([1, 2, 3], 60)
+
+
+def test_cancelled_request_leaves_although_its_message_waits_behind_others() -> None:
+    bench, cancelled = Bench(), set[int]()
+    serving = Slow(bench, cancelled)
+    answer = bench.ask(1, [1, 2, 3], 60)
+    bench.batch.step()
+    cancelled.add(1)
+    run(serving, [{"op": "count", "id": 2 + n, "text": "a word"} for n in range(8)])
+    assert not bench.done and len(answer.tokens) == 1
+
+
+def test_far_too_long_a_prompt_is_refused_with_the_numbers_before_it_is_read_to_its_end() -> None:
+    serving = Slow(Bench(), set())
+    message = {"messages": [["user", "word " * 100_000]], "prefill": ""}
+    with pytest.raises(ContextOverflow, match=r"about 100\d\d\d tokens, more than the context of 100 tokens"):
+        serving._refuse_overlong(message)
+    assert len(serving.steps) == 1
+    serving._refuse_overlong({"messages": [["user", " " * 100_000 + "word"]], "prefill": ""})
