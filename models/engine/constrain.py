@@ -50,9 +50,12 @@ def to_grammar(constraint: Constraint) -> str:
                 if not isinstance(value, dict | bool):
                     raise ConstraintError("A JSON Schema must be an object. Correct the schema and ask again.")
                 _bounded(json.dumps(value))
-                if isinstance(value, dict):
-                    refuse_circles(value)
-                return str(llguidance.LLMatcher.grammar_from_json_schema(json.dumps(value), overrides=_JSON_OPTIONS))
+                if value is False:
+                    raise ConstraintError("No output can satisfy this schema. Correct the schema and ask again.")
+                schema = {} if value is True else value
+                refuse_circles(schema)
+                mine = {**schema, "x-guidance": _JSON_OPTIONS}  # options that a schema brings would go before ours
+                return str(llguidance.LLMatcher.grammar_from_json_schema(json.dumps(mine)))
             case "regex":
                 return str(llguidance.LLMatcher.grammar_from_regex(_bounded(str(value))))
             case "choice":

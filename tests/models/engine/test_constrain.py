@@ -10,6 +10,7 @@ import pytest
 from models.backend import Constraint
 from models.engine.constrain import Constrainer, Matcher
 from models.engine.library import ContextSettings, Library
+from models.errors import ConstraintError
 from models.store import Store
 
 pytestmark = [
@@ -75,3 +76,16 @@ def test_json_is_written_in_one_way(library: Library) -> None:
 )
 def test_nothing_else_is_taken(library: Library, constraint: Constraint, right: list[str], wrong: list[str]) -> None:
     assert taken(library, constraint, [*right, *wrong]) == right
+
+
+def test_options_that_a_schema_brings_change_nothing(library: Library) -> None:
+    schema = {**RECORD, "x-guidance": {"whitespace_flexible": True, "whitespace_pattern": "[ ]*"}}
+    texts = ['{"a": 1, "b": [1, 2]}', '{   "a"  :1, "b": [ ]}', '{"a": 1,    "b": [1]   }']
+    assert taken(library, Constraint("json_schema", schema), texts) == texts[:1]
+
+
+def test_a_schema_of_one_word_lets_everything_or_nothing_through(library: Library) -> None:
+    texts = ['{"a": [1, null]}', '"word"', "word"]
+    assert taken(library, Constraint("json_schema", True), texts) == texts[:2]
+    with pytest.raises(ConstraintError, match="No output"):
+        taken(library, Constraint("json_schema", False), texts)
