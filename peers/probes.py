@@ -41,6 +41,8 @@ from peers.wire import read
 
 DIAL_S = 4.5
 """Linux needs three seconds to find that nobody has an address."""
+DOUBT_S = 8.5
+"""From a first packet: Linux then knows whether a neighbour that it remembers is there (arp(7): 5 s, 3 questions)."""
 CHECK_S = 12.0
 """For an answer to a check: the other side dials back in the meantime."""
 LISTEN_S = 2.0
@@ -112,13 +114,16 @@ async def knock(address: Address, node: NodeId, own: NodeId) -> Dial:
 
 async def dial(address: Address, node: NodeId, own: NodeId, found: Sequence[Interface]) -> Attempt:
     """Dial an address and return all that it tells."""
-    began = time.monotonic()
+    near, began = _is_near(address.host, found), time.monotonic()
     ended = await knock(address, node, own)
+    if ended is Dial.SILENT and near and await _has_left(address.host, began + DOUBT_S):
+        began = time.monotonic()
+        ended = await knock(address, node, own)
     seconds = time.monotonic() - began
     return Attempt(
         address,
         ended,
-        near=_is_near(address.host, found),
+        near=near,
         tunnel=_tunnel(address.host, found),
         present=ended is not Dial.NO_HOST and _is_present(address.host),
         seconds=seconds,
@@ -260,6 +265,15 @@ def _tunnel(host: str, found: Sequence[Interface]) -> str:
             if one.is_tunnel and local in {address.partition("%")[0] for address in one.addresses}:
                 return one.name
     return ""
+
+
+async def _has_left(host: str, until: float) -> bool:
+    """Return whether the device that the system remembers at an address proves to be gone before a time (monotonic)."""
+    while is_there := _is_present(host):
+        if time.monotonic() > until or sys.platform != "linux":
+            break
+        await asyncio.sleep(0.2)
+    return not is_there
 
 
 def _is_present(host: str) -> bool:
