@@ -28,7 +28,11 @@ from runtime.node import Node, open_node
 from runtime.own_state import own_state
 from runtime.paired import PairedDevices
 from runtime.peering import peering
+from runtime.task import TaskId
+from runtime.trace.spans import Span
+from runtime.trace.store import TraceStore
 from tests.conftest import GUARD
+from tests.peers.scripts import until
 from tests.peers.swarm import MESSAGES
 from tests.runtime.wire import Wire, wire_to
 
@@ -153,3 +157,11 @@ def writer(text: str = STORY, *, name: str = MODEL, token_s: float = 0.0) -> Scr
 
 def story(**fields: object) -> Ask:
     return Ask("Tell me a story.", capability="generate", **fields)  # type: ignore[arg-type]
+
+
+async def done_for_others(node: Node) -> tuple[TaskId, list[Span]]:
+    """Return the only task that a node did for another device, and its spans: they are written once it has answered."""
+    (task,) = node.journal.tasks(1)
+    store = TraceStore(node.journal)
+    await until(lambda: store.load(task))
+    return task, store.load(task)

@@ -32,8 +32,8 @@ from runtime.node import Node, open_node
 from runtime.own_state import own_state
 from runtime.peering import PeerPortInUse, peering
 from runtime.reach import reach
-from runtime.trace.store import TraceStore
 from tests.peers.fake_multicast import Air
+from tests.runtime.devices import done_for_others
 from tests.runtime.household import device, pair
 
 MODEL = "smollm2-135m"
@@ -68,8 +68,7 @@ async def test_a_paired_device_has_its_work_done_by_this_nodes_specialists(tmp_p
 async def test_of_others_work_figures_are_kept_and_no_content(tmp_path: Path) -> None:
     async with kitchen_and_laptop(tmp_path, ScriptedText(["A lighthouse."], name=MODEL)) as (node, laptop, kitchen):
         await _ask(laptop, kitchen, Request("generate", {"prompt": PROMPT}, traceparent="00-" + "a" * 32 + "-01"))
-        (task,) = node.journal.tasks(1)
-        spans = TraceStore(node.journal).load(task)
+        task, spans = await done_for_others(node)
         assert {"laptop", MODEL} <= {str(value) for span in spans for value in span.attributes.values()}
         assert node.journal.state(task).status.value == "completed"
     with sqlite3.connect(paths.journal_file(tmp_path / "kitchen")) as database:

@@ -30,7 +30,7 @@ from tests.hub.fake_hub import Fault, running
 from tests.hub.household import request
 from tests.peers.scripts import until
 from tests.runtime import household
-from tests.runtime.devices import device, writer
+from tests.runtime.devices import device, done_for_others, writer
 from tests.runtime.lending import LENDS, QUESTION, UNSURE, lending, subtask_in
 
 MAIL = "Write to ada.lovelace@example.org and thank her."
@@ -86,8 +86,7 @@ async def test_the_lending_device_keeps_figures_and_no_word(tmp_path: Path) -> N
         await house.ask()
         kitchen = house.kitchen
         assert all(kitchen.state.ledger.bytes_of(entry) is None for entry in house.released(kitchen))
-        (task,) = kitchen.node.journal.tasks(1)
-        spans = TraceStore(kitchen.node.journal).load(task)
+        _, spans = await done_for_others(kitchen.node)
         said = {key: value for span in spans for key, value in span.attributes.items()}
         assert (said["covey.asker"], said["covey.node"]) == ("laptop", "far")
         assert said["covey.bytes_out"] == len(house.hub.bodies[0]) and float(str(said["covey.money"])) > 0
@@ -106,9 +105,9 @@ async def test_the_trace_says_which_device_which_hub_and_what_it_cost(tmp_path: 
         shown = "\n".join(lines(answer.task_id, spans, entries, request=None, answer=None))
         assert "tried next: far@kitchen" in shown and "generate@far@kitchen (model big) on far@kitchen (hub)" in shown
         assert f"{answer.bytes_out} bytes were sent there" in shown and "it cost 0.000060" in shown
-        there = house.kitchen.node.journal
-        (task,) = there.tasks(1)
-        shown = "\n".join(lines(task, TraceStore(there).load(task), there.events(task), request=None, answer=None))
+        there = house.kitchen.node
+        task, spans = await done_for_others(there)
+        shown = "\n".join(lines(task, spans, there.journal.events(task), request=None, answer=None))
         assert "generate@far (model big) on far (hub), for laptop" in shown and "it cost 0.000060" in shown
 
 
