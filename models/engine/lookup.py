@@ -21,7 +21,9 @@ WEIGHT = 0.15
 LEAST_GAIN = 1.2
 """A step with proposals must promise this many times the tokens a second of one without."""
 RETRY_ANSWERS = 24
-"""After so many tokens without a proposal a short one is tried again: the text may have changed its kind."""
+"""After so many tokens without a proposal a short one is tried again, if it could pay: the text may have changed."""
+SURE = 0.95
+"""What is tried again is taken to be right so often."""
 
 
 class Lookup:
@@ -53,7 +55,7 @@ class Lookup:
             if place is not None:
                 count = worthwhile(self._rates[size], pace, most=min(most, MOST_PROPOSED), beside=beside)
                 if not count and self._since >= RETRY_ANSWERS:
-                    count = min(1, most)
+                    count = worthwhile(SURE, pace, most=min(most, 1), beside=beside)
                 self._since = 0 if count else self._since + 1
                 return size, self._tokens[place : place + count]
         return 0, []

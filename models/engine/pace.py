@@ -17,6 +17,8 @@ WEIGHT = 0.2
 EQUAL_ROWS = 8
 KNOWN_ROWS = 32
 """Steps without prompt rows are remembered by their number of rows up to here."""
+FORGET_STEPS = 5000
+"""A number of rows that as many steps and more have not had is forgotten: the device may have been busy that time."""
 
 
 class Pace:
@@ -26,12 +28,13 @@ class Pace:
         self._step_s: float | None = None
         self._row_s: float | None = None
         self._by_rows: dict[int, float] = {}
+        self._lately: set[int] = set()
+        self._steps = 0
 
     def observe(self, *, answers: int, prompt_rows: int, seconds: float, proposed: int = 0) -> None:
         """Learn from one step that held `answers` rows of answers, `proposed` ones, and `prompt_rows` of prompts."""
         if not prompt_rows and answers + proposed <= KNOWN_ROWS:
-            rows = answers + proposed
-            self._by_rows[rows] = _average(self._by_rows.get(rows), seconds)
+            self._remember(answers + proposed, seconds)
         if proposed:
             return
         if answers and not prompt_rows:
@@ -41,6 +44,14 @@ class Pace:
             extra = seconds - beside if answers else seconds
             share = 1 - (1 - WEIGHT) ** (prompt_rows / EQUAL_ROWS)
             self._row_s = _average(self._row_s, max(extra, 0.0) / prompt_rows, share)
+
+    def _remember(self, rows: int, seconds: float) -> None:
+        self._by_rows[rows] = _average(self._by_rows.get(rows), seconds)
+        self._lately.add(rows)
+        self._steps += 1
+        if self._steps % FORGET_STEPS == 0:
+            self._by_rows = {number: took for number, took in self._by_rows.items() if number in self._lately}
+            self._lately.clear()
 
     def rows(self, most: int) -> int:
         """Return how many prompt rows the next step may hold beside answers, at most `most`."""

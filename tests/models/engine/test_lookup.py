@@ -44,6 +44,13 @@ def test_a_proposal_that_keeps_failing_is_given_up_and_tried_again_later() -> No
     assert 1 <= sum(later) <= 4
 
 
+def test_where_a_further_row_takes_as_long_as_a_step_nothing_is_tried_again() -> None:
+    lookup, pace = Lookup([5] * 9), Pace()
+    for rows in range(1, 5):
+        pace.observe(answers=rows, prompt_rows=0, seconds=rows)
+    assert not any(lookup.proposal(pace, most=MOST_PROPOSED, beside=0)[1] for _ in range(200))
+
+
 @pytest.mark.parametrize(
     ("row_s", "rate", "beside", "some"),
     [

@@ -2,7 +2,7 @@
 
 import pytest
 
-from models.engine.pace import FEWEST_ROWS, FIRST_GUESS_ROWS, LONGEST_STEP, Pace
+from models.engine.pace import FEWEST_ROWS, FIRST_GUESS_ROWS, FORGET_STEPS, LONGEST_STEP, Pace
 
 
 def test_rows_fill_the_time_that_a_step_may_take() -> None:
@@ -41,3 +41,12 @@ def test_a_long_prompt_says_more_of_what_a_row_takes_than_the_first_few_rows_of_
     pace.observe(answers=1, prompt_rows=0, seconds=0.01)
     pace.observe(answers=0, prompt_rows=300, seconds=0.3)
     assert pace.rows(512) > 22
+
+
+def test_what_a_number_of_rows_took_long_ago_is_forgotten() -> None:
+    """A first step of two rows while the device was busy must not rule them out for as long as the process lives."""
+    pace = Pace()
+    pace.observe(answers=2, prompt_rows=0, seconds=10.0)
+    for _ in range(2 * FORGET_STEPS):
+        pace.observe(answers=1, prompt_rows=0, seconds=1.0)
+    assert (pace.seconds(1), pace.seconds(2)) == (1.0, 2.0)
