@@ -15,15 +15,25 @@ LARGEST_BOUND = 1.0
 
 PROMPT_TOKENS = 300
 ANSWER_TOKENS = 60
-"""Tokens of a usual request: an instruction with a paragraph or two, and a few sentences for an answer."""
+"""Tokens of a usual request: an instruction with a paragraph or two, and a few sentences for an answer. Half of these
+are taken to be written alone, half beside seven other answers."""
 WORTHWHILE = 0.03
 """Share of a request's time that a change must save: less is within what measurements differ by."""
 
 ROWS = (512, 256, 128)
 """Steps of a prompt that are tried, the default first."""
 
-LAYOUTS: Mapping[str, float] = {"q8_0": 8.5, "q6_k": 6.6, "q4_k_m": 4.9, "iq4_nl": 4.6, "q4_0": 4.6}
-"""Layouts that are tried, with the bits that a weight takes (all tensors together, roughly)."""
+LAYOUTS: Mapping[str, float] = {
+    "bf16": 16.1,
+    "f16": 16.1,
+    "q8_0": 8.5,
+    "q6_k": 6.6,
+    "q4_k_m": 4.9,
+    "iq4_nl": 4.6,
+    "q4_0": 4.6,
+}
+"""Layouts that are tried, with the bits that a weight takes (all tensors together, roughly). Those of 16 bits lose
+next to nothing of any file; a processor that multiplies them by itself need not unpack them for every row of a step."""
 _SAME_AS: Mapping[str, str] = {"q4_k": "q4_k_m"}
 """Tensor type, as a file names it, to the layout that is mostly of it."""
 
@@ -39,8 +49,8 @@ def layouts_to_try(tensor_types: Mapping[str, int]) -> tuple[str, ...]:
 
 
 def size_bound(layout: str, parameters: int) -> int:
-    """Return the bytes that must be free before the layout is made."""
-    return int(parameters * LAYOUTS[layout] / 8 * SIZE_MARGIN)
+    """Return the most bytes that the layout takes."""
+    return int(parameters * min(LAYOUTS[layout] * SIZE_MARGIN, max(LAYOUTS.values())) / 8)
 
 
 def thread_counts(most: int) -> tuple[int, ...]:
@@ -50,7 +60,9 @@ def thread_counts(most: int) -> tuple[int, ...]:
 
 def seconds(speed: Speed) -> float:
     """Return what a usual request takes."""
-    return PROMPT_TOKENS / speed.prompt_tokens_s + ANSWER_TOKENS / speed.decode_tokens_s
+    alone_s = 1 / speed.decode_tokens_s
+    beside_s = 1 / speed.together_tokens_s if speed.together_tokens_s else alone_s
+    return PROMPT_TOKENS / speed.prompt_tokens_s + ANSWER_TOKENS * (alone_s + beside_s) / 2
 
 
 def fastest(speeds: Sequence[Speed]) -> Speed:

@@ -29,6 +29,9 @@ class Speed:
     """Most tokens computed in one step."""
     prompt_tokens_s: float
     decode_tokens_s: float
+    """Of one answer alone."""
+    together_tokens_s: float | None = None
+    """Of eight answers at once, all together; None in records of before it was measured."""
 
 
 @dataclass(frozen=True, slots=True, config=_STRICT)

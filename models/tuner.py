@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -41,6 +41,8 @@ class Wish:
     """Share by which perplexity may grow."""
     layouts: tuple[str, ...] | None = None
     """Layouts to try; None: all that are worth it for this file."""
+    most_bytes: int | None = None
+    """Most that the weights may take in memory; None: no bound."""
 
 
 def tune_model(
@@ -58,9 +60,11 @@ def tune_model(
         raise BadArtifact(f"{problem}; run `covey models pull {manifest.id}`, then tune it.")
     with _workplace(store) as folder:
         work = _Work(manifest.id, folder, store, wish, measures or Measurer(), said)
+        layouts = wish.layouts or tune.layouts_to_try(header.tensor_types)
+        work.check_room(layouts, header.parameters)
         shipped = work.shipped(path)
         trials, best = [shipped], path
-        for layout in wish.layouts or tune.layouts_to_try(header.tensor_types):
+        for layout in layouts:
             made = folder / f"{layout}.gguf"
             trials.append(work.trial(layout, path, made, header.parameters, shipped))
             if tune.choose(trials, wish.bound).layout == layout:
@@ -98,7 +102,8 @@ class _Work:
 
     def trial(self, layout: str, source: Path, target: Path, parameters: int, shipped: Trial) -> Trial:
         """Make one layout and measure it; a layout that can't be made or run is a failed trial."""
-        self._check_room(layout, parameters)
+        if why := self._too_large(layout, parameters):
+            return Trial(layout, 0, None, None, why)
         self.said(f"{self.name}: measuring {layout}")
         assert shipped.speed is not None
         settings = [(shipped.speed.threads, tune.ROWS[0])]
@@ -129,14 +134,23 @@ class _Work:
         settings = [(chosen.speed.threads, rows) for rows in tune.ROWS]
         return tune.fastest(self.measures.measure(path, settings, perplexity=False)[1])
 
-    def _check_room(self, layout: str, parameters: int) -> None:
-        free = self.store.free_bytes()
-        needed = tune.size_bound(layout, parameters) + SPARE_BYTES
+    def check_room(self, layouts: Sequence[str], parameters: int) -> None:
+        """Raise StoreFull where there is room for none of the layouts."""
+        free, needed = self.store.free_bytes(), min(tune.size_bound(one, parameters) for one in layouts) + SPARE_BYTES
         if needed > free:
             raise StoreFull(
-                f"The disk of {self.store.root} has {free // 10**6:,} MB free and trying {layout} takes "
+                f"The disk of {self.store.root} has {free // 10**6:,} MB free and trying the smallest layout takes "
                 f"{needed // 10**6:,} MB; free some space and tune again."
             )
+
+    def _too_large(self, layout: str, parameters: int) -> str:
+        """Return why there is no room for a layout; empty where there is."""
+        size, free = tune.size_bound(layout, parameters), self.store.free_bytes()
+        if size + SPARE_BYTES > free:
+            return f"not tried: takes {size // 10**6:,} MB of disk and {free // 10**6:,} MB are free"
+        if self.wish.most_bytes is not None and size > self.wish.most_bytes:
+            return f"not tried: takes {size // 10**6:,} MB of memory, more than a model should here"
+        return ""
 
 
 @contextmanager

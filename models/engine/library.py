@@ -286,6 +286,8 @@ class Vocabulary:
 
 
 _LAYOUTS = {
+    "bf16": llama.LLAMA_FTYPE_MOSTLY_BF16,
+    "f16": llama.LLAMA_FTYPE_MOSTLY_F16,
     "q8_0": llama.LLAMA_FTYPE_MOSTLY_Q8_0,
     "q6_k": llama.LLAMA_FTYPE_MOSTLY_Q6_K,
     "q4_k_m": llama.LLAMA_FTYPE_MOSTLY_Q4_K_M,

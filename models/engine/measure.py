@@ -29,6 +29,8 @@ OUTPUT_ROWS = 64
 """Rows of logits at a time: 40 MB for a vocabulary of 150,000."""
 PROMPT_TOKENS = 512
 DECODE_TOKENS = 24
+WIDTH = 8
+"""Answers at once, for what they write together."""
 REPEATS = 3
 """The fastest of so many counts: what other programs take away is not the model's doing."""
 REPEATS_S = 15.0
@@ -75,8 +77,8 @@ def _measure(message: Frame) -> Frame:
     library = Library(
         message["path"],
         ContextSettings(
-            kv_tokens=PROMPT_TOKENS + DECODE_TOKENS,
-            sequences=1,
+            kv_tokens=PROMPT_TOKENS + DECODE_TOKENS * WIDTH,
+            sequences=WIDTH,
             threads=max(threads for threads, _ in settings),
             batch_rows=most_rows,
             outputs=OUTPUT_ROWS,
@@ -117,27 +119,46 @@ def _surprise(row: np.ndarray[Any, np.dtype[np.float64]], token: int) -> float:
     return float(np.log(np.exp(row - peak).sum()) + peak - row[token])
 
 
-def _speed(library: Library, tokens: list[int], rows: int) -> tuple[float, float]:
-    """Return (prompt tokens, answer tokens) a second."""
+def _speed(library: Library, tokens: list[int], rows: int) -> tuple[float, float, float]:
+    """Return (prompt tokens, tokens of one answer, tokens of eight answers together) a second."""
     prompt = tokens[:PROMPT_TOKENS]
-    read = wrote = float("inf")
+    best = [float("inf")] * 3
     started = time.perf_counter()
     for _ in range(REPEATS):
-        library.cut(0, 0)
-        began = time.perf_counter()
-        for start in range(0, len(prompt), rows):
-            chunk = prompt[start : start + rows]
-            last = len(prompt) - 1 - start
-            library.decode([Row(token, start + i, 0, i == last) for i, token in enumerate(chunk)])
-        read = min(read, time.perf_counter() - began)
-        began = time.perf_counter()
-        for i in range(DECODE_TOKENS):
-            library.decode([Row(tokens[PROMPT_TOKENS + i], len(prompt) + i, 0, True)])
-        wrote = min(wrote, time.perf_counter() - began)
+        took = (_read(library, prompt, rows), _write(library, tokens, 1), _write(library, tokens, WIDTH))
+        best = [min(pair) for pair in zip(best, took, strict=True)]
         if time.perf_counter() - started > REPEATS_S:
             break
-    library.cut(0, 0)
-    return len(prompt) / read, DECODE_TOKENS / wrote
+    _forget(library)
+    return len(prompt) / best[0], DECODE_TOKENS / best[1], DECODE_TOKENS * WIDTH / best[2]
+
+
+def _read(library: Library, prompt: list[int], rows: int) -> float:
+    """Return the seconds that the prompt takes from an empty state."""
+    _forget(library)
+    began = time.perf_counter()
+    for start in range(0, len(prompt), rows):
+        chunk = prompt[start : start + rows]
+        last = len(prompt) - 1 - start
+        library.decode([Row(token, start + i, 0, i == last) for i, token in enumerate(chunk)])
+    return time.perf_counter() - began
+
+
+def _write(library: Library, tokens: list[int], width: int) -> float:
+    """Return the seconds that some tokens of so many answers at once take, each after the prompt that was read."""
+    length = min(len(tokens), PROMPT_TOKENS)
+    library.cut(0, length)
+    for sequence in range(1, width):
+        library.copy(0, sequence, length)
+    began = time.perf_counter()
+    for i in range(DECODE_TOKENS):
+        library.decode([Row(tokens[PROMPT_TOKENS + i], length + i, sequence, True) for sequence in range(width)])
+    return time.perf_counter() - began
+
+
+def _forget(library: Library) -> None:
+    for sequence in range(WIDTH):
+        library.cut(sequence, 0)
 
 
 if __name__ == "__main__":

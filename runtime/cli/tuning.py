@@ -19,6 +19,8 @@ from models.tuned import Trial, Tuned
 from models.types import Json
 from runtime import config, paths
 
+MEMORY_SHARE = 0.25
+"""Of what models may take on this device, for the weights of one: others are to have room beside it."""
 BUSY_LOAD = 0.5
 """Programs that want to run, for each processor; with more the figures say little about the device."""
 
@@ -65,8 +67,10 @@ def _tune(manifest: Manifest, store: Store, bound: float) -> dict[str, Json]:
     from models.tuner import Wish, tune_model  # heavy, first use only: the file lock
 
     _warn_if_busy()
-    threads = config.load(paths.settings_file(paths.home())).threads or psutil.cpu_count(logical=False) or 1
-    wish = Wish(threads=threads, bound=bound)
+    settings = config.load(paths.settings_file(paths.home()))
+    threads = settings.threads or psutil.cpu_count(logical=False) or 1
+    budget = settings.memory_budget_bytes(psutil.virtual_memory().total)
+    wish = Wish(threads=threads, bound=bound, most_bytes=int(budget * MEMORY_SHARE))
     tuned = tune_model(manifest, store, wish, said=lambda line: print(line, file=sys.stderr, flush=True))
     return {"id": manifest.id, "status": "tuned", **_detail(tuned)}
 
@@ -98,6 +102,7 @@ def _figures(trial: Trial, tuned: Tuned) -> dict[str, Json]:
         "perplexity_growth": growth(trial, tuned.before),
         "prompt_tokens_s": speed.prompt_tokens_s if speed else None,
         "decode_tokens_s": speed.decode_tokens_s if speed else None,
+        "together_tokens_s": speed.together_tokens_s if speed else None,
     }
 
 
@@ -117,7 +122,10 @@ def _words(row: dict[str, Json], store: Store) -> str:
 
 def table(tuned: Tuned) -> str:
     """Return every layout with its figures, and what is used from now on."""
-    lines = [f"{tuned.id}", f"{'layout':<12} {'size':>8} {'perplexity':>16} {'prompt':>10} {'answer':>10}"]
+    lines = [
+        f"{tuned.id}",
+        f"{'layout':<12} {'size':>8} {'perplexity':>16} {'prompt':>10} {'answer':>10} {'8 at once':>10}",
+    ]
     lines += [f"{_line(trial, tuned)}  {verdict(trial, tuned)}" for trial in tuned.trials]
     lines += [
         f"Before:      {_speeds(tuned.before)}",
@@ -128,12 +136,17 @@ def table(tuned: Tuned) -> str:
 
 def _line(trial: Trial, tuned: Tuned) -> str:
     if trial.speed is None or trial.perplexity is None:
-        return f"{trial.layout:<12} {'':>8} {'':>16} {'':>10} {'':>10}"
+        return f"{trial.layout:<12} {'':>8} {'':>16} {'':>10} {'':>10} {'':>10}"
     perplexity = f"{trial.perplexity:.2f} ({growth(trial, tuned.before) or 0:+.1%})"
-    speeds = f"{trial.speed.prompt_tokens_s:>8.0f}/s {trial.speed.decode_tokens_s:>8.1f}/s"
+    speed = trial.speed
+    together = f"{speed.together_tokens_s:>8.0f}/s" if speed.together_tokens_s else f"{'':>10}"
+    speeds = f"{speed.prompt_tokens_s:>8.0f}/s {speed.decode_tokens_s:>8.1f}/s {together}"
     return f"{trial.layout:<12} {trial.size_bytes / 1e6:>5.0f} MB {perplexity:>16} {speeds}"
 
 
 def _speeds(trial: Trial) -> str:
     assert trial.speed is not None
-    return f"{trial.speed.prompt_tokens_s:.0f} prompt and {trial.speed.decode_tokens_s:.1f} answer tokens a second"
+    said = f"{trial.speed.prompt_tokens_s:.0f} prompt and {trial.speed.decode_tokens_s:.1f} answer tokens a second"
+    return said + (
+        f", {trial.speed.together_tokens_s:.0f} with 8 answers at once" if trial.speed.together_tokens_s else ""
+    )

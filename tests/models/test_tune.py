@@ -17,12 +17,14 @@ from models.errors import BackendError, BadArtifact, InputError, StoreError, Sto
 from models.lock import exclusive
 from models.manifest import Manifest
 from models.pool import ModelPool
-from models.store import Store
+from models.store import SPARE_BYTES, Store
 from models.tuned import AS_SHIPPED, Speed, Trial, Tuned, as_run, from_json, to_json
 from models.tuner import Wish, tune_model
 from tests.models import tiny_gguf
 
 SHIPPED = Speed(2, 512, 260, 120)
+PARAMETERS = 64
+"""Of the tiny file."""
 LAYOUTS = {"as shipped": (36.2, 260.0, 120.0), "q6_k": (36.9, 480.0, 122.0), "q4_0": (46.0, 573.0, 186.0)}
 """Perplexity, prompt and answer tokens a second, as once measured for a model of 135 million weights."""
 
@@ -92,6 +94,14 @@ def test_fastest_layout_within_the_bound_is_chosen(
 ) -> None:
     trials = [trial(AS_SHIPPED, 36.2, 260, 120), *(trial(*other) for other in others)]
     assert tune.choose(trials, bound).layout == chosen
+
+
+def test_what_many_answers_at_once_gain_counts_as_much_as_what_one_alone_loses() -> None:
+    shipped = Trial(AS_SHIPPED, 1, 36.2, Speed(2, 512, 500, 150, 250))
+    wide = Trial("bf16", 1, 36.2, Speed(2, 512, 500, 140, 500))
+    assert tune.choose([shipped, wide], 0.02) is wide
+    alone = [replace(one, speed=replace(one.speed, together_tokens_s=None)) for one in (shipped, wide) if one.speed]
+    assert tune.choose(alone, 0.02) is alone[0]
 
 
 def test_layout_that_the_file_has_already_is_not_tried() -> None:
@@ -184,6 +194,27 @@ def test_disk_that_becomes_full_is_a_sentence_and_nothing_is_kept(store: Store) 
     with pytest.raises(StoreFull, match="became full while q6_k was tried; free some space"):
         run(DiskThatFills(store.root), failing)
     assert list(store.partial.iterdir()) == [] and store.tuned(store.get("mine")) is None
+
+
+class TightDisk(Store):
+    """A store on a disk with room for some layouts of a large model, and not for others."""
+
+    def free_bytes(self) -> int:
+        return SPARE_BYTES + tune.size_bound("q8_0", PARAMETERS)
+
+
+def test_layout_for_which_there_is_no_room_on_the_disk_is_passed_over(store: Store) -> None:
+    tuned = run(TightDisk(store.root), ScriptedMeasures(), "bf16", "q6_k")
+    assert tuned.layout == "q6_k"
+    assert tune.verdict(tuned.trials[1], tuned).startswith("not tried: takes")
+
+
+def test_layout_that_takes_more_memory_than_a_model_should_is_passed_over(store: Store) -> None:
+    most = tune.size_bound("q8_0", PARAMETERS)
+    wish = Wish(2, layouts=("bf16", "q6_k"), most_bytes=most)
+    tuned = tune_model(store.get("mine"), store, wish, measures=ScriptedMeasures())
+    assert tuned.layout == "q6_k"
+    assert "of memory" in tune.verdict(tuned.trials[1], tuned)
 
 
 def test_two_runs_at_once_are_refused(store: Store) -> None:
