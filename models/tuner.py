@@ -55,9 +55,9 @@ def tune_model(
     if manifest.backend != "llama":
         raise InputError(f"{manifest.id} is not a model that writes text; only those are tuned.")
     path = store.path(manifest, "model")
-    header = gguf.read(path)
     if problem := store.problem(manifest.artifact("model")):  # what is made of it would stay when it is mended
         raise BadArtifact(f"{problem}; run `covey models pull {manifest.id}`, then tune it.")
+    header = gguf.read(path)
     with _workplace(store) as folder:
         work = _Work(manifest.id, folder, store, wish, measures or Measurer(), said)
         layouts = wish.layouts or tune.layouts_to_try(header.tensor_types)

@@ -54,10 +54,18 @@ async def measure(name: str, loading: AbstractAsyncContextManager[TextModel]) ->
 
 async def prompt_rate(model: TextModel) -> float:
     """Return the prompt tokens a second of a prompt that nothing of is known yet."""
-    text = " ".join(f"word{number % 97}" for number in range(PROMPT_WORDS))
+    text = await _prompt(model)
     began = time.perf_counter()
     usage = (await whole(model.generate(GenerateCall((Message("user", text),), 1)))).usage
     return (usage.prompt_tokens - usage.cached_tokens) / (time.perf_counter() - began)
+
+
+async def _prompt(model: TextModel) -> str:
+    """Return a text that takes no more than half of the context, which the owner may have made small."""
+    words = [f"word{number % 97}" for number in range(PROMPT_WORDS)]
+    while len(words) > 1 and await model.count_tokens(" ".join(words)) > model.context_tokens // 2:
+        words = words[: len(words) // 2]
+    return " ".join(words)
 
 
 async def decode_rate(model: TextModel, streams: int) -> float:

@@ -30,6 +30,7 @@ from models.backends.llama_settings import DEFAULT_CHOICE, LlamaSettings, Owners
 from models.engine import framing
 from models.errors import (
     BackendError,
+    BadArtifact,
     ConstraintError,
     ContextOverflow,
     InputError,
@@ -287,6 +288,10 @@ async def open_model(
     tuned = store.tuned(manifest)
     running = as_run(manifest, layout_for(choice, tuned))
     path = store.path(running, "model")
-    await asyncio.to_thread(gguf.read, path)  # a damaged file is refused before llama.cpp sees it
+    try:
+        await asyncio.to_thread(gguf.read, path)  # a damaged file is refused before llama.cpp sees it
+    except BadArtifact as error:  # it speaks of a file that the owner knows by the model's name only
+        reason = str(error).partition("; ")[0].replace(path.name, running.artifact("model").file)
+        raise BadArtifact(f"{reason}; run `covey models pull {manifest.id}` to replace it.") from error
     settings = replace(chosen(manifest, choice, threads=threads, tuned=tuned), prefix_folder=store.root / "prefixes")
     return await LlamaModel.load(manifest.model_id, path, running.digests, settings)

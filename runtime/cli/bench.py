@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from models.errors import InputError, NotInstalled
+from models.errors import InputError, ModelsError, NotInstalled
 from models.pool import ModelPool
 from models.store import Store
 from models.types import Json
@@ -24,7 +24,7 @@ LEGEND = (
     "A token is about three quarters of a word."
 )
 DASH = "-"
-NOT_MEASURED = f"{DASH}: not measured, as a model has {MODEL_S:.0f} s."
+NOT_MEASURED = f"{DASH}: not measured. A model has {MODEL_S:.0f} s, and answers at once need room beside each other."
 
 app = typer.Typer()
 
@@ -37,12 +37,16 @@ def bench(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> int:
     """Measure load, speed and memory of each text model, and say what this device is good for."""
-    found = run(_measured(names or []))
-    print(json.dumps(as_object(found)) if as_json else as_text(found))
-    return 0
+    found, failed = run(_measured(names or []))
+    if as_json:
+        print(json.dumps({**as_object(found), "failed": dict(failed)}))
+    else:
+        print(as_text(found))
+    return 1 if failed and names else 0
 
 
-async def _measured(names: Sequence[str]) -> list[Measured]:
+async def _measured(names: Sequence[str]) -> tuple[list[Measured], dict[str, str]]:
+    """Return the figures, and of models that can't be measured why. Raises ModelsError where none can."""
     import psutil  # heavy, first use only
 
     home = paths.ensure_home(paths.home())
@@ -57,6 +61,7 @@ async def _measured(names: Sequence[str]) -> list[Measured]:
     if not chosen:
         raise NotInstalled("There is no text model on this device yet. Run `covey models pull`, then measure again.")
     found: list[Measured] = []
+    failed: dict[str, ModelsError] = {}
     for name in chosen:
         aside(f"measuring {name}")
         pool = ModelPool(
@@ -67,9 +72,14 @@ async def _measured(names: Sequence[str]) -> list[Measured]:
         )
         try:
             found.append(await measure(name, pool.text((name,))))
+        except ModelsError as error:  # what was measured of the others is worth telling
+            failed[name] = error
+            aside(f"{name} could not be measured: {error}")
         finally:
             await pool.close()
-    return found
+    if not found:
+        raise next(iter(failed.values()))
+    return found, {name: str(error) for name, error in failed.items()}
 
 
 def as_text(found: Sequence[Measured]) -> str:

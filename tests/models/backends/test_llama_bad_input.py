@@ -14,12 +14,14 @@ from typing import Any
 
 import pytest
 
+from models.add import add_files
 from models.backend import Constraint, Finish, GenerateCall, Message, whole
-from models.backends.llama import LlamaModel
+from models.backends.llama import LlamaModel, open_model
 from models.backends.llama_settings import LlamaSettings
 from models.errors import BadArtifact, ConstraintError, InputError, OutOfMemory
 from models.store import Store
 from models.types import ModelId
+from tests.models import tiny_gguf
 
 REAL = [pytest.mark.real, pytest.mark.timeout(120)]
 TREE = {
@@ -217,3 +219,17 @@ class TestLoading:
         while model.process_id is None:  # noqa: ASYNC110  # another process starts
             await asyncio.sleep(0.01)
         return loading, model
+
+
+async def test_damaged_weights_are_named_with_the_next_step(tmp_path: Path) -> None:
+    """The file in the store is called by its digest, which says nothing to its owner."""
+    path = tmp_path / "mine.gguf"
+    path.write_bytes(tiny_gguf.gguf())
+    store = Store(tmp_path / "models")
+    add_files([path], store)
+    manifest = store.get("mine")
+    store.path(manifest, "model").write_bytes(bytes(path.stat().st_size))
+    with pytest.raises(
+        BadArtifact, match=r"^mine\.gguf is not a GGUF file; run `covey models pull mine` to replace it"
+    ):
+        await open_model(manifest, store, 1)
