@@ -46,7 +46,7 @@ async def run(setup: Setup) -> Report:
             rates = {choice: (await _bare(setup, depth, choice))[1] for choice in CHOICES}
             options = max(rates, key=rates.__getitem__)
         for number in range(rounds):
-            heard = await _whole(client, numbers)
+            heard = await whole(client, numbers)
             depths.append(heard.prompt_tokens)
             bare_prompt, bare_decode = await _bare(setup, heard.prompt_tokens, options)
             prompt[0].append(heard.prompt_rate)
@@ -68,7 +68,7 @@ async def run(setup: Setup) -> Report:
     )
 
 
-async def _whole(client: Client, numbers: Iterator[int]) -> Heard:
+async def whole(client: Client, numbers: Iterator[int]) -> Heard:
     """Ask until an answer has its full length: a rate over the few tokens of a short one says nothing."""
     number = next(numbers)
     await client.ask(chat(texts.system(PROMPT_TOKENS, number), texts.story(number)), WARM_TOKENS)

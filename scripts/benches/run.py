@@ -6,6 +6,7 @@
     long_prompt    a 2,000-token prompt beside 4 running answers, against llama-server
     cancel         from hanging up to the next request's first token, against llama-server
     speculation    extracts and summaries with tokens looked up in the prompt, against one at a time
+    tuned          a model as `covey models tune` leaves it, against the weights as shipped and llama-server
     restart        first token after a restart, with the prompt's state on disk and without
     labels         20 labels weighed by trie, against one written under a constraint
     signals        decode speed with signals for each token, against without
@@ -47,7 +48,7 @@ from scripts.benches.figures import Report, as_text
 from scripts.benches.servers import NotStarted
 from scripts.benches.setup import MODEL, Setup, say
 
-AGAINST_REFERENCE = ("one_stream", "eight", "shared_prefix", "long_prompt", "cancel")
+AGAINST_REFERENCE = ("one_stream", "eight", "shared_prefix", "long_prompt", "cancel", "tuned")
 NAMES = (
     *AGAINST_REFERENCE,
     "restart",

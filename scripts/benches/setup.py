@@ -14,6 +14,7 @@ import psutil
 from models.backends.llama import LlamaModel
 from models.backends.llama_settings import LlamaSettings
 from models.store import Store
+from models.tuned import as_run
 from models.types import ModelId
 from runtime import paths
 from scripts.benches.figures import Report
@@ -38,9 +39,10 @@ class Setup:
 
     @property
     def model_file(self) -> Path:
-        """The weights. Raises NotInstalled."""
+        """The weights, as tuned where they are. Raises NotInstalled."""
         store = Store(paths.models_dir(self.home))
-        return store.path(store.get(self.model), "model")
+        manifest = store.get(self.model)
+        return store.path(as_run(manifest, store.tuned(manifest)), "model")
 
     @property
     def threads(self) -> int:

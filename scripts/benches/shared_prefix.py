@@ -26,16 +26,8 @@ async def run(setup: Setup) -> Report:
     rounds = setup.count(2, 10)
     seeds = iter(range(1, 10**6))
 
-    async def asked(url: str, system: str, first: int) -> Round:
-        async with Client(url, setup.model) as client:
-            jobs = [
-                partial(client.ask, chat(system, texts.question(first + n)), ANSWER_TOKENS) for n in range(REQUESTS)
-            ]
-            heard, seconds = await at_once(jobs, WIDTH)
-        return sum(one.tokens for one in heard) / seconds, percentile([one.first_s for one in heard], 0.95)
-
     async def cold_rate(url: str) -> float:
-        return (await asked(url, texts.system(PREFIX_TOKENS, next(seeds)), 0))[0]
+        return (await asked(setup, url, texts.system(PREFIX_TOKENS, next(seeds)), 0))[0]
 
     options, tried = await reference.best(setup, cold_rate)
     cold: tuple[list[Round], list[Round]] = ([], [])
@@ -46,13 +38,21 @@ async def run(setup: Setup) -> Report:
             server = reference.started(setup, options) if side else servers.covey(setup.home)
             async with server as running:
                 await servers.warm(running.url, setup.model)
-                cold[side].append(await asked(running.url, system, 0))
-                warm[side].append(await asked(running.url, system, REQUESTS))
+                cold[side].append(await asked(setup, running.url, system, 0))
+                warm[side].append(await asked(setup, running.url, system, REQUESTS))
         say(f"round {number + 1} of {rounds}: cold {cold[0][-1][0]:.0f} against {cold[1][-1][0]:.0f} tok/s")
     settings: dict[str, object] = {"rounds": rounds, "reference_options": " ".join(options), "tried": tried}
     return Report(
         "shared_prefix", ABOUT, (*_rows("cold", cold, COLD, COLD_FIRST), *_rows("warm", warm, WARM)), SIDES, settings
     )
+
+
+async def asked(setup: Setup, url: str, system: str, first: int) -> Round:
+    """Ask all the questions from number `first` on, after this system prompt."""
+    async with Client(url, setup.model) as client:
+        jobs = [partial(client.ask, chat(system, texts.question(first + n)), ANSWER_TOKENS) for n in range(REQUESTS)]
+        heard, seconds = await at_once(jobs, WIDTH)
+    return sum(one.tokens for one in heard) / seconds, percentile([one.first_s for one in heard], 0.95)
 
 
 def _rows(
