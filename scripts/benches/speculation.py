@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from scripts.benches import papers
 from scripts.benches.client import at_once
 from scripts.benches.figures import Report, Row, alone, cell, compared
 from scripts.benches.setup import Setup, say
+from scripts.benches.tuned import tuned_home
 
 ABOUT = "answers that repeat their prompt: tokens looked up in it and checked together, against one at a time"
 SIDES = ("looked up", "one at a time")
@@ -32,19 +34,28 @@ async def run(setup: Setup) -> Report:
     rounds = setup.count(4, 24)
     rows: list[Row] = []
     same: list[float] = []
+    with tuned_home(setup) as (home, chose):
+        for weights, where in (("as shipped", setup), ("tuned", replace(setup, home=home))):
+            rows += await _both(where, weights, rounds, same)
+    rows.append(alone("the same answer", "share", [sum(same) / len(same)], "higher"))
+    settings: dict[str, object] = {"rounds": rounds, "answers": len(same), "model": setup.model, "tuned": chose}
+    return Report("speculation", ABOUT, tuple(rows), SIDES, settings, NOTES)
+
+
+async def _both(setup: Setup, weights: str, rounds: int, same: list[float]) -> list[Row]:
+    """Measure extracts and summaries with these weights; adds to `same` which answers were equal."""
+    rows: list[Row] = []
     async with setup.loaded() as quick, setup.loaded(lookup=False) as plain:
         sides = (Timed(quick), Timed(plain))
         for kind in ("extract", "summarize"):
             specialists = [_specialist(kind, side) for side in sides]
-            alone_rates = await _in_turn(sides, specialists, kind, rounds, 1, same)
-            rows.append(compared(f"{kind}, one at a time", "tok/s", alone_rates))
-            say(f"{kind}: {cell(rows[-1].ratio)} times as fast")
-            several = await _in_turn(sides, specialists, kind, max(2, rounds // WIDTH), WIDTH, same)
-            rows.append(compared(f"{kind}, {WIDTH} at a time", "tok/s", several))
-            say(f"{kind}, {WIDTH} at a time: {cell(rows[-1].ratio)} times as fast")
-    rows.append(alone("the same answer", "share", [sum(same) / len(same)], "higher"))
-    settings: dict[str, object] = {"rounds": rounds, "answers": len(same), "model": setup.model}
-    return Report("speculation", ABOUT, tuple(rows), SIDES, settings, NOTES)
+            for width in (1, WIDTH):
+                count = max(2, rounds // width)
+                rates = await _in_turn(sides, specialists, kind, count, width, same)
+                several = "one at a time" if width == 1 else f"{width} at a time"
+                rows.append(compared(f"weights {weights}, {kind}, {several}", "tok/s", rates))
+                say(f"{rows[-1].what}: {cell(rows[-1].ratio)} times as fast")
+    return rows
 
 
 async def _in_turn(
