@@ -18,8 +18,14 @@ UNFINISHED_S = 3600.0
 
 
 def put(path: Path, *parts: bytes, most_bytes: int) -> None:
-    """Write a file, readable by the owner only; those used longest ago make room for it. Raises OSError."""
-    _make_room(path.parent, sum(map(len, parts)), most_bytes)
+    """Write a file, readable by the owner only; those used longest ago make room for it. Raises OSError.
+
+    One that is beyond the bound alone is not written: it would drive out all others, each time anew.
+    """
+    size = sum(map(len, parts))
+    if size > most_bytes:
+        return
+    _make_room(path.parent, size, most_bytes)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{UNFINISHED}{path.stem}-")  # mode 0600
     try:
         with open(handle, "wb") as file:

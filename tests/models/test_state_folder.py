@@ -30,6 +30,12 @@ def test_the_one_used_longest_ago_makes_room(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.state", "c.state"]
 
 
+def test_what_is_beyond_the_bound_alone_is_not_written_and_drives_nothing_out(tmp_path: Path) -> None:
+    put(tmp_path / "a.state", bytes(400), most_bytes=1000)
+    put(tmp_path / "b.state", bytes(600), bytes(401), most_bytes=1000)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.state"]
+
+
 def test_what_a_killed_process_had_begun_goes_and_what_another_is_writing_stays(tmp_path: Path) -> None:
     old, new = unfinished(tmp_path, age_s=UNFINISHED_S + 9), unfinished(tmp_path, ".new-def")
     PrefixFiles(tmp_path, "model").write(TOKENS, b"state")
