@@ -129,7 +129,7 @@ class LlamaModel:
         worker = await self._serving()
         async with worker.request(message) as inbox:
             while True:
-                reply = await inbox.get()
+                reply = await worker.reply(inbox)
                 match reply["op"]:
                     case "delta":
                         yield _delta(reply)
@@ -169,7 +169,7 @@ class LlamaModel:
         }
         worker = await self._serving()
         async with worker.request(message) as inbox:
-            reply = await inbox.get()
+            reply = await worker.reply(inbox)
             if reply["op"] != "scores":
                 raise await _failure(worker, reply)
             return [float(p) for p in reply["probabilities"]]
@@ -178,16 +178,16 @@ class LlamaModel:
         """See `models.backend.TextModel.count_tokens`."""
         worker = await self._serving()
         async with worker.request({"op": "count", "text": text}) as inbox:
-            reply = await inbox.get()
+            reply = await worker.reply(inbox)
             if reply["op"] != "count":
                 raise await _failure(worker, reply)
             return int(reply["tokens"])
 
     async def forget(self, conversation: Path | None = None) -> None:
         """See `models.backend.Remembers`."""
-        if self._worker is not None and self._worker.serves:
-            async with self._worker.request({"op": "forget", "conversation": str(conversation or "")}) as inbox:
-                await inbox.get()  # or it died, and remembers nothing
+        if (worker := self._worker) is not None and worker.serves:
+            async with worker.request({"op": "forget", "conversation": str(conversation or "")}) as inbox:
+                await worker.reply(inbox)  # or it died, and remembers nothing
 
     async def close(self) -> None:
         """End the worker."""

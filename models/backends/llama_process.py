@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 COMMAND = (sys.executable, "-m", "models.engine.worker")
 CLOSE_S = 2.0
 """Seconds a worker has to end by itself before it is killed."""
+SILENT_S = 600.0
+"""Seconds without a word from a worker that owes one, after which it is taken to hang. The longest step known, of
+512 rows of a large model on a small board, takes 100 to 250."""
 STDERR_BYTES_KEPT = 4096
 """Bytes of the worker's last words kept for the error message."""
 
@@ -37,6 +40,7 @@ _FIELDS: Mapping[str, frozenset[str]] = {
     "scores": frozenset({"probabilities"}),
     "count": frozenset({"tokens"}),
     "forgotten": frozenset(),
+    "cancelled": frozenset(),
     "error": frozenset({"code", "message"}),
 }
 """Kinds of replies, and what each must have beside the request's number."""
@@ -84,6 +88,9 @@ class WorkerProcess:
         self._stdin, self._stdout = process.stdin, process.stdout
         self._inboxes: dict[int, Inbox] = {}
         self._numbers = count(1)
+        self._owed: dict[int, float] = {}
+        """Requests whose end has not come, not even that of a cancelled one, and when each was sent."""
+        self._heard = 0.0
         self._last_words = asyncio.create_task(_tail(process.stderr))
         self._reader: asyncio.Task[None] | None = None
 
@@ -102,8 +109,14 @@ class WorkerProcess:
 
     @property
     def serves(self) -> bool:
-        """True from the end of loading until it has died or nobody listens to it any more."""
-        return self._reader is not None and not self._reader.done() and self._process.returncode is None
+        """True from the end of loading until it has died, hangs, or nobody listens to it any more."""
+        alive = self._reader is not None and not self._reader.done() and self._process.returncode is None
+        return alive and not self._hangs
+
+    @property
+    def _hangs(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        return bool(self._owed) and now - max(self._heard, min(self._owed.values())) >= SILENT_S
 
     @property
     def pid(self) -> int:
@@ -135,6 +148,7 @@ class WorkerProcess:
         """Send a message and hand out its replies; leaving early cancels it in the worker. Raises WorkerDied."""
         number = next(self._numbers)
         inbox = self._inboxes[number] = Inbox()
+        self._owed[number] = asyncio.get_running_loop().time()
         try:
             await self._send({**message, "id": number})
             yield inbox
@@ -142,6 +156,19 @@ class WorkerProcess:
             if self._inboxes.pop(number, None) is not None:
                 with contextlib.suppress(WorkerDied, asyncio.CancelledError):
                     await self._send({"op": "cancel", "id": number})
+
+    async def reply(self, inbox: Inbox) -> Frame:
+        """Return the next reply to a request; a worker that hangs is ended, and that is the reply."""
+        while True:
+            try:
+                async with asyncio.timeout(SILENT_S):
+                    return await inbox.get()
+            except TimeoutError:
+                if self._hangs:
+                    logger.warning(
+                        "the worker of %s has not said a word for %.0f s and is ended", self._model, SILENT_S
+                    )
+                    self._stop()
 
     async def close(self) -> None:
         """End it: by the end of its input, else by force."""
@@ -187,6 +214,9 @@ class WorkerProcess:
         try:
             while (reply := await framing.receive(self._stdout)) is not None:
                 _check(reply)
+                self._heard = asyncio.get_running_loop().time()
+                if reply["op"] != "delta":
+                    self._owed.pop(reply["id"], None)
                 inbox = self._inboxes.get(reply["id"])
                 if inbox is None:
                     continue

@@ -181,6 +181,7 @@ class Worker:
                     self._batch.cancel(number)
                     self._counting.cancel(number)
                     self._cancelled.discard(number)
+                    self._send({"op": "cancelled", "id": number})
                 case "forget":
                     self._batch.forget(Path(message["conversation"]) if message["conversation"] else None)
                     self._send({"op": "forgotten", "id": number})

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from models.backends import llama_process
 from models.backends.llama import LlamaModel
 from models.backends.llama_process import Inbox
 from models.backends.llama_settings import LlamaSettings
@@ -131,6 +132,42 @@ async def test_start_that_is_given_up_is_made_anew_by_the_next_request() -> None
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
         assert waiting.cancelled() and model.process_id is None
+
+
+HANGS_AFTER_CANCELS = """
+say(op="loaded")
+while (message := framing.read(requests)):
+    if message["op"] == "cancel":
+        say(op="cancelled", id=message["id"])
+"""
+
+
+async def test_worker_that_hangs_is_ended_and_the_next_request_starts_another(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(llama_process, "SILENT_S", 0.2)
+    model = stand_in(NEVER_ANSWERS)
+    pids = set()
+    for _ in range(2):
+        with pytest.raises(WorkerDied):
+            await asked(model)
+        pids.add(model.process_id)
+    await model.close()
+    assert len(pids) == 2 and "not said a word" in caplog.text
+
+
+async def test_worker_that_owes_nothing_may_be_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that was cancelled is heard of once more, and then never again."""
+    model = stand_in(HANGS_AFTER_CANCELS)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(model.count_tokens("x"), 2)
+    worker = model._worker
+    assert worker is not None
+    while worker._owed:  # noqa: ASYNC110  # another process answers
+        await asyncio.sleep(0.01)
+    monkeypatch.setattr(llama_process, "SILENT_S", 0.0)
+    assert worker.serves
+    await model.close()
 
 
 def delta(index: int, text: str, *tokens: int) -> dict[str, Any]:
