@@ -36,6 +36,8 @@ WAIT_S = 30.0
 """Seconds to wait for a model in use to be put away."""
 TURN_SHARE = 0.1
 """Of these, after which new requests for the models in use wait as well, so that one of them can be put away."""
+HOLD_SHARE = 0.3
+"""Of these, for which each of them does: an answer that takes longer is not to keep the others waiting too."""
 
 Opener = Callable[[Manifest, Store, int], Awaitable[Loaded]]
 """Loads a model: manifest, store, threads."""
@@ -64,6 +66,8 @@ class _Wait:
     model: ModelId
     left_s: float
     """Until it is its turn, then until it is told that there is none. Loads do not count."""
+    held_s: float
+    """For which it may still be held back for another one's turn."""
 
 
 @dataclass(slots=True)
@@ -217,7 +221,7 @@ class ModelPool:
 
     async def _entry(self, manifest: Manifest) -> _Entry:
         """Return the entry of a model, one lease added."""
-        wait = _Wait(manifest.model_id, WAIT_S * TURN_SHARE)
+        wait = _Wait(manifest.model_id, WAIT_S * TURN_SHARE, WAIT_S * HOLD_SHARE)
         try:
             entry = await self._awaited(manifest, wait)
         finally:
@@ -232,8 +236,11 @@ class ModelPool:
     async def _awaited(self, manifest: Manifest, wait: _Wait) -> _Entry:
         """Return the entry of a model, loaded if it is not here."""
         state, name = self._state, manifest.model_id
-        while (entry := state.entries.get(name)) is None or state.gives_way:
-            if entry is not None or name in state.moving:
+        while (entry := state.entries.get(name)) is None or (state.gives_way and wait.held_s > 0):
+            if entry is not None:
+                await self._held(wait)
+                continue
+            if name in state.moving:
                 await self._changed.wait()
                 continue
             need = self._need(self._as_run(manifest))
@@ -244,6 +251,15 @@ class ModelPool:
             else:
                 await self._released(manifest, wait)
         return entry
+
+    async def _held(self, wait: _Wait) -> None:
+        """Wait for a change while it is another model's turn."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait.held_s):
+                await self._changed.wait()
+        wait.held_s -= loop.time() - began
 
     async def _load(self, manifest: Manifest, need: int) -> _Entry:
         """Open a model; its room is taken from the start."""

@@ -281,10 +281,11 @@ async def test_who_waits_for_room_is_told_however_often_the_others_come_and_go(
     async with contextlib.AsyncExitStack() as leases:
         await leases.enter_async_context(bench.pool.text(["one"]))
         waiting = asyncio.create_task(bench.use("two"))
-        for _ in range(40):
-            await bench.use("one")
-            await asyncio.sleep(0.01)
-        assert waiting.done() and isinstance(waiting.exception(), OutOfMemory)
+        async with asyncio.timeout(5):
+            while not waiting.done():
+                await bench.use("one")
+                await asyncio.sleep(0)
+        assert isinstance(waiting.exception(), OutOfMemory)
 
 
 async def test_who_waits_for_room_has_a_turn_between_requests_that_overlap(
@@ -310,6 +311,20 @@ async def test_who_waits_for_room_has_a_turn_between_requests_that_overlap(
     leave.set()
     await asyncio.gather(first, other, later)
     assert served == ["one", "two", "one"]
+
+
+async def test_a_long_answer_does_not_keep_others_waiting_for_another_models_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pools, "TURN_SHARE", 0.0005)
+    monkeypatch.setattr(pools, "HOLD_SHARE", 0.001)
+    bench = Bench(tmp_path, 150)
+    async with bench.pool.text(["one"]):
+        waiting = asyncio.create_task(bench.use("two"))
+        await until(lambda: bench.pool._state.overdue)
+        assert await bench.use("one") == "one"
+        assert not waiting.done()
+    assert await waiting == "two"
 
 
 class Forgetful(Weight):
