@@ -136,7 +136,7 @@ class Batch:
         for seat in self._seats:
             if seat.job is None:
                 seat.past.conversation = None
-                self._states.cut(seat.sequence, seat.past.own)
+                self._cut_to_own(seat)
 
     def step(self) -> None:
         """Admit what fits, compute one batch of rows, hand out what came of it."""
@@ -336,7 +336,11 @@ class Batch:
         seat.job = seat.leader = seat.leader_job = seat.weighing = None
         seat.used_at = self._clock
         if seat.past.asker not in ("", PROGRAMS):
-            self._states.cut(seat.sequence, seat.past.own)
+            self._cut_to_own(seat)
+
+    def _cut_to_own(self, seat: Seat) -> None:
+        """Forget what was said, of a state that can't be cut all."""
+        self._states.cut(seat.sequence, seat.past.own if self._settings.shares_prefixes else 0)
 
     def _fail(self, seat: Seat, error: ModelsError) -> None:
         job = seat.job

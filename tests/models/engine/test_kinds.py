@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,8 +42,8 @@ class Bench:
             cancelled=self.gone.__contains__,
         )
 
-    def ask(self, number: int, prompt: list[int], most: int) -> Answer:
-        answer = Answer(number, prompt, most, Sampling(), Words(), TextStream())
+    def ask(self, number: int, prompt: list[int], most: int, **more: Any) -> Answer:
+        answer = Answer(number, prompt, most, Sampling(), Words(), TextStream(), **more)
         answer.begin(())
         self.batch.submit(answer)
         return answer
@@ -149,6 +150,18 @@ def test_place_of_a_request_that_left_a_recurrent_model_serves_the_next(
     bench.run()
     assert not bench.failed
     assert [bench.answer(n) for n in range(2, 6)] == [alone(recurrent, words(50, n), 3) for n in range(2, 6)]
+
+
+@pytest.mark.parametrize("asker", ["", "guest"])
+def test_nothing_that_was_said_stays_in_a_recurrent_model_that_is_told_to_forget(recurrent: Path, asker: str) -> None:
+    """Its state can't be cut down to what is the specialist's own."""
+    bench = Bench(recurrent)
+    bench.ask(1, words(90, 3), 4, own=60, asker=asker)
+    bench.run()
+    if not asker:
+        bench.batch.forget()
+    empty = Library(str(recurrent), bench.library.settings)
+    assert len(bench.library.state(0)) == len(empty.state(0))
 
 
 @pytest.mark.parametrize("kind", ["windowed", "recurrent"])
