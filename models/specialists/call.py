@@ -17,7 +17,7 @@ from models.backend import Message, TextModel
 from models.errors import ConstraintError, InputError
 from models.grammar import constraint
 from models.passages import lexical_scores, terms
-from models.specialists.records import digits_of, stripped
+from models.specialists.records import digits_of, read, stripped
 from models.specialists.runner import Runner
 from models.specialists.turn import LEAST_ANSWER_TOKENS, Turn, certainty, prompt_tokens, text_in
 from models.types import Chunk, Json, RefusalCode, Request, Result
@@ -128,7 +128,7 @@ class Call(Runner):
         finish = await turn.ask(model, call)
         if finish.reason == "length":
             return turn.truncated(finish)
-        written = json.loads(finish.text)
+        written = read(finish.text)
         arguments = spoken_for({name: stripped(value) for name, value in written.items()}, function.parameters, prompt)
         if (problem := schema.problem(arguments, function.parameters)) is not None:
             reason = (

@@ -20,7 +20,7 @@ from models.specialist import SpecialistSpec
 from models.specialists.cues import Cues, cues_of, unspoken
 from models.specialists.examples import Worked, examples_in, nearest
 from models.specialists.fields import fields_in, instructed
-from models.specialists.records import digits_of, empty, merged, numbers, spans, stripped
+from models.specialists.records import digits_of, empty, merged, numbers, read, spans, stripped
 from models.specialists.runner import Runner
 from models.specialists.turn import LEAST_ANSWER_TOKENS, Turn, certainty, documents_in, prompt_tokens
 from models.types import Chunk, Evidence, Json, RefusalCode, Request, Result, Signals
@@ -79,7 +79,7 @@ class Extract(Runner):
             finish = await self._read(turn, model, task, part)
             if finish.reason == "length":
                 return turn.truncated(finish)
-            found.append((part, json.loads(finish.text), finish))
+            found.append((part, read(finish.text), finish))
         return _ended(turn, task, found)
 
     async def _read(self, turn: Turn, model: TextModel, task: Task, part: Passage) -> Finish:

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from models.passages import Passage
 from models.types import Evidence, Json
 
 _RUN = re.compile(r"\d(?:[\d.,' ]*\d)?")
 """A number with its grouping; at most a line long in practice."""
+
+
+def read(text: str) -> Any:
+    """Return the JSON that a model wrote. A number that is beyond all that can be held stays the words that it is."""
+    return json.loads(text, parse_float=_number)
+
+
+def _number(text: str) -> float | str:
+    number = float(text)
+    return number if math.isfinite(number) else text
 
 
 def stripped(value: Json) -> Json:

@@ -205,3 +205,13 @@ async def test_of_very_many_fields_only_the_present_ones_are_written() -> None:
     _, result = await told(over("extract", model), given)
     assert result.output == {"field3": "Tom"}
     assert model.calls[0].messages[2].content == '{"field3": "Ann"}'
+
+
+async def test_number_beyond_all_that_can_be_held_is_refused_and_its_copy_kept_as_it_stands() -> None:
+    """Python would make it infinite, which no JSON can hold."""
+    text = "The mass of the object is 1e999 kg."
+    wanted: Json = {"type": "object", "properties": {"mass": {"type": "number"}}, "required": ["mass"]}
+    _, result = await told(over("extract", ScriptedText(['{"mass": 1e999}'])), {"text": text, "schema": wanted})
+    assert result.refusal is not None and result.refusal.code is RefusalCode.NOT_SURE and "1e999" in result.text
+    _, copied = await told(over("extract", ScriptedText(['{"mass": 1e999}'])), {"text": text, "fields": ["mass"]})
+    assert copied.output == {"mass": "1e999"}
