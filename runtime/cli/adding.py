@@ -10,6 +10,7 @@ from models.conversion import Converted, Row, add_checkpoint
 from models.errors import InputError
 from models.store import Store
 from models.types import Json
+from runtime.cli.running import cleared_away
 from runtime.errors import UsageError
 from runtime.training import examples
 
@@ -35,13 +36,15 @@ def add_folder(
     """Install one checkpoint folder. Raises InputError, DocumentError, UsageError and as `add_checkpoint`."""
     if len(paths) != 1:
         raise InputError("A checkpoint folder is added by itself; give one folder, or files only.")
-    converted = add_checkpoint(
-        paths[0],
-        store,
-        name=name,
-        rows=labelled(rows, columns) if rows else [],
-        said=lambda line: print(line, file=sys.stderr, flush=True),
-    )
+    measured_with = labelled(rows, columns) if rows else []
+    with cleared_away():
+        converted = add_checkpoint(
+            paths[0],
+            store,
+            name=name,
+            rows=measured_with,
+            said=lambda line: print(line, file=sys.stderr, flush=True),
+        )
     print(json.dumps(_detail(converted)) if as_json else _words(converted))
 
 

@@ -4,12 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn, TypeVar
 
 T = TypeVar("T")
 TERMINATED = 128 + signal.SIGTERM
 """Exit code of a command that was asked to end, as shells count it."""
+_POLITE = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+@contextmanager
+def cleared_away() -> Iterator[None]:
+    """End the block at a polite kill or a closed terminal as at Ctrl-C, so that it clears away what it has begun.
+
+    For blocks that run no event loop. A signal that is ignored (`nohup`) stays so. Raises SystemExit.
+    """
+
+    def end(number: int, _frame: object) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.getsignal(number) for number in _POLITE}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:

@@ -18,6 +18,7 @@ from models.tune import DEFAULT_BOUND, LARGEST_BOUND, growth, settings_said, ver
 from models.tuned import Trial, Tuned
 from models.types import Json
 from runtime import config, paths
+from runtime.cli.running import cleared_away
 
 MEMORY_SHARE = 0.25
 """Of what models may take on this device, for the weights of one: others are to have room beside it."""
@@ -71,7 +72,8 @@ def _tune(manifest: Manifest, store: Store, bound: float) -> dict[str, Json]:
     threads = settings.threads or psutil.cpu_count(logical=False) or 1
     budget = settings.memory_budget_bytes(psutil.virtual_memory().total)
     wish = Wish(threads=threads, bound=bound, most_bytes=int(budget * MEMORY_SHARE))
-    tuned = tune_model(manifest, store, wish, said=lambda line: print(line, file=sys.stderr, flush=True))
+    with cleared_away():
+        tuned = tune_model(manifest, store, wish, said=lambda line: print(line, file=sys.stderr, flush=True))
     return {"id": manifest.id, "status": "tuned", **_detail(tuned)}
 
 
