@@ -164,6 +164,16 @@ class Seated(Protocol):
 
 
 @runtime_checkable
+class Loseable(Protocol):
+    """A model that can end, and whose files may be gone when it is started again."""
+
+    @property
+    def lost(self) -> bool:
+        """True where it has ended and can't be started again: it has to be opened anew."""
+        ...
+
+
+@runtime_checkable
 class Remembers(Protocol):
     """A model that holds state of earlier requests."""
 

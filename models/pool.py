@@ -19,7 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from models.backend import Classifier, Encoder, Loaded, Remembers, Reranker, Seated, Tagger, TextModel
+from models.backend import Classifier, Encoder, Loaded, Loseable, Remembers, Reranker, Seated, Tagger, TextModel
 from models.backends.llama_settings import DEFAULT_CHOICE, OwnersChoice, chosen, footprint, layout_for
 from models.errors import BadArtifact, ManifestError, NotInstalled, OutOfMemory, StoreError, TemplateError
 from models.manifest import Manifest
@@ -221,6 +221,8 @@ class ModelPool:
 
     async def _entry(self, manifest: Manifest) -> _Entry:
         """Return the entry of a model, one lease added."""
+        if (old := self._state.entries.get(manifest.model_id)) is not None and not old.leases and _lost(old.model):
+            await self._put_away(manifest.model_id)
         wait = _Wait(manifest.model_id, WAIT_S * TURN_SHARE, WAIT_S * HOLD_SHARE)
         try:
             entry = await self._awaited(manifest, wait)
@@ -347,3 +349,7 @@ class ModelPool:
             weights = self._store.path(manifest, "model")
             return footprint(manifest, weights, chosen(manifest, self._choice))
         return int(manifest.size_bytes * LOADED_SHARE)
+
+
+def _lost(model: Loaded) -> bool:
+    return isinstance(model, Loseable) and model.lost

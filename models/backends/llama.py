@@ -73,6 +73,11 @@ class LlamaModel:
         """See `models.backend.Seated`."""
         return self._settings.slots
 
+    @property
+    def lost(self) -> bool:
+        """See `models.backend.Loseable`: its weights were removed, as by an undone tuning, and then its worker died."""
+        return (self._worker is None or not self._worker.serves) and not self._path.exists()
+
     @classmethod
     async def load(
         cls, model_id: ModelId, path: Path, artifacts: tuple[Digest, ...], settings: LlamaSettings | None = None
@@ -202,6 +207,8 @@ class LlamaModel:
                 return self._worker
             if self._worker is not None:
                 await self._worker.kill()  # it is as good as dead, and its place is needed
+                if self.lost:
+                    raise WorkerDied(f"The weights that {self.id} ran with were removed meanwhile. Ask again.")
             worker = await WorkerProcess.start(self.id, threads=self._settings.threads, command=self._command)
             self._worker = worker
             try:

@@ -76,6 +76,17 @@ class Bench:
             return model.id
 
 
+async def test_model_that_can_not_be_started_again_is_opened_anew(tmp_path: Path) -> None:
+    """Its weights were those of a tuning that was undone while a node was up; the ones as shipped are here."""
+    bench = Bench(tmp_path, 300)
+    async with bench.pool.text(("one",)) as model:
+        vars(model)["lost"] = True
+        assert await bench.use("one") == "one"  # who holds it keeps it
+    assert bench.log == ["+one"]
+    assert await bench.use("one") == "one" and await bench.use("one") == "one"
+    assert bench.log == ["+one", "-one", "+one"]
+
+
 async def test_model_of_another_kind_is_not_said_to_be_missing(tmp_path: Path) -> None:
     bench = Bench(tmp_path, 300)
     with pytest.raises(ManifestError, match="one is a model of kind 'text', and kind 'encoder' is needed"):
