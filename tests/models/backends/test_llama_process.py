@@ -59,9 +59,13 @@ worker.main(Faulty)
 NEVER_LOADS = "time.sleep(60)"
 
 
+WEIGHTS = Path(__file__)
+"""A file that is there; no program here reads it."""
+
+
 def stand_in(program: str) -> LlamaModel:
     command = (sys.executable, "-c", FOREWORD + program)
-    return LlamaModel(ModelId("stand-in"), Path("none"), (), LlamaSettings(), command=command)
+    return LlamaModel(ModelId("stand-in"), WEIGHTS, (), LlamaSettings(), command=command)
 
 
 async def asked(model: LlamaModel) -> int:
@@ -106,7 +110,7 @@ async def test_how_a_worker_ended_is_told_as_it_was() -> None:
 
 
 async def test_fault_in_the_workers_own_loop_is_told_in_a_sentence_and_without_what_was_asked() -> None:
-    model = LlamaModel(ModelId("m"), Path("none"), (), LlamaSettings(), command=(sys.executable, "-c", HAS_A_FAULT))
+    model = LlamaModel(ModelId("m"), WEIGHTS, (), LlamaSettings(), command=(sys.executable, "-c", HAS_A_FAULT))
     for _ in range(2):
         with pytest.raises(WorkerDied, match=r"\(status 1: .*KeyError at .*:\d+\)") as caught:
             await asked(model)
