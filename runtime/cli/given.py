@@ -70,12 +70,16 @@ def ask_from(
     _must_exist(named)
     from_stdin = Path(documents.STDIN) in named
     request = text if text not in ("", documents.STDIN) else _request_from_stdin(from_stdin)
-    sources = () if from_stdin or request is not text else _piped(request, named, chosen)
+    sources: tuple[Source, ...]
+    if from_stdin:  # it can be read once only, and a request may be looked at several times
+        sources = (_given_on_stdin(chosen),)
+    else:
+        sources = () if request is not text else _piped(request, named, chosen)
     if risk is not None and not 0 < risk < 1:
         raise UsageError(f"--risk {risk:g} is not between 0 and 1. Give for example --risk 0.05.")
     return Ask(
         text=request,
-        files=named,
+        files=tuple(file for file in named if str(file) != documents.STDIN),
         sources=sources,
         label=chosen,
         ceiling=tier_of(tier),
@@ -166,6 +170,11 @@ def _request_from_stdin(stdin_is_a_file: bool) -> str:
     if not text:
         raise UsageError('Standard input was empty. Write what you want: covey ask "What is 12 * 12?"')
     return text
+
+
+def _given_on_stdin(label: Label) -> Source:
+    found = documents.read(documents.STDIN, label=label)
+    return Source(found.name, found.text, found.label, found.trust, found.notes, found.raw)
 
 
 def _piped(request: str, files: tuple[Path, ...], label: Label) -> tuple[Source, ...]:

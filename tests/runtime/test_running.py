@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +23,7 @@ from models.types import Chunk, Label
 from runtime import paths
 from runtime.api.gate import Gate
 from runtime.asking import Answer, Ask, Restarted, Source
+from runtime.cli.given import ask_from
 from runtime.cli.main import main
 from runtime.cli.up import only_node
 from runtime.errors import DocumentMissing, UsageError
@@ -67,6 +70,21 @@ async def test_a_file_is_named_so_that_the_node_finds_it(tmp_path: Path, monkeyp
             await RunningNode(at.node.home).ask(ask)
         monkeypatch.chdir(tmp_path)
         await RunningNode(at.node.home).ask(ask)
+    assert "4711" in model.calls[-1].messages[-1].content
+
+
+async def test_standard_input_is_read_once_however_often_the_node_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """First whether rules settle the request, then for the answer."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"The door code is 4711.")))
+    nothing: dict[str, Any] = {"label": "", "tier": "home", "risk": None, "schema": None}
+    asked = ask_from("Write a poem about this", files=[Path("-")], capability="generate", **nothing)
+    model = ScriptedText(lambda call: "fine")
+    async with door(tmp_path / "home", model) as at:
+        running = RunningNode(at.node.home)
+        assert not await running.computed(asked)
+        await running.ask(asked)
     assert "4711" in model.calls[-1].messages[-1].content
 
 
