@@ -23,22 +23,21 @@ from typing import Any, BinaryIO
 
 import llama_cpp
 
-from models.backend import Constraint, Message, Sampling
+from models.backend import Constraint, Sampling
 from models.conversations import ConversationFiles
 from models.engine import framing
 from models.engine.answering import Answer, Scoring
 from models.engine.batch import Batch, BatchSettings
-from models.engine.cells import common_prefix
 from models.engine.constrain import Constrainer, Matcher
-from models.engine.counting import PIECE_CHARS, Counting, about
+from models.engine.counting import PIECE_CHARS, Counting
 from models.engine.library import ContextSettings, Library
 from models.engine.lookup import MOST_PROPOSED, Lookup
 from models.engine.prefixes import FEWEST_TOKENS, PrefixFiles
+from models.engine.prompts import Prompts
 from models.engine.seats import Job
-from models.engine.template import FALLBACK, ChatTemplate
 from models.engine.text import TextStream
 from models.engine.unforeseen import place, unforeseen
-from models.errors import ContextOverflow, InputError, ModelsError, OtherWeights, OutOfMemory, TemplateError
+from models.errors import InputError, ModelsError, OtherWeights, OutOfMemory
 from models.types import Usage
 
 logger = logging.getLogger(__name__)
@@ -48,8 +47,7 @@ Frame = dict[str, Any]
 BETWEEN_STEPS_S = 0.02
 """Seconds for which messages are read and texts counted between two steps, or as long as the last step took; what is
 left waits for the next time."""
-SURE_CHARS = 16
-"""A prompt of so many characters for each token of the context is far too long, unless most of it is white space."""
+_WORK = frozenset({"generate", "score", "count"})
 STATE_VERSION = 3
 """Of what is kept of a state: files of an earlier one are not read."""
 
@@ -64,7 +62,6 @@ class Worker:
         rows = int(load["rows"])
         slots, scratch = int(load["slots"]), int(load["scratch"])
         self._scratch = scratch
-        self._limit = min(int(load["context_tokens"]), int(load["kv_tokens"]))
         self._library = Library(
             str(load["path"]),
             ContextSettings(
@@ -78,14 +75,8 @@ class Worker:
             ),
         )
         self._vocabulary = self._library.vocabulary
-        bos = self._vocabulary.bos
-        self._template = ChatTemplate(
-            self._library.chat_template or FALLBACK,
-            bos=self._vocabulary.name(bos) if bos is not None else "",
-            eos=self._vocabulary.name(self._vocabulary.eos),
-        )
-        self._template.render([Message("user", "probe")])  # a hostile template fails here, not in a request
-        self._turn_end = self._end_of_turn()
+        limit = min(int(load["context_tokens"]), int(load["kv_tokens"]))
+        self._prompts = Prompts(self._vocabulary, self._library.chat_template, limit=limit)
         self._prefixes = self._open_prefixes(load)
         self._batch = Batch(
             self._library,
@@ -106,7 +97,7 @@ class Worker:
             conversations=self._open_conversations(load),
             cancelled=cancelled.__contains__,
         )
-        self._counting = Counting(self._count)
+        self._counting = Counting(self._prompts.count)
         self._step_s = 0.0
         self._constrainer: Constrainer | None = None
         _write(replies, {"op": "loaded", "trained_context": self._library.trained_context})
@@ -167,6 +158,8 @@ class Worker:
 
     def _handle(self, message: Frame) -> None:
         number = int(message.get("id", 0))
+        if number in self._cancelled and message["op"] in _WORK:
+            return  # its cancelling is still to be handled
         try:
             match message["op"]:
                 case "generate":
@@ -176,7 +169,7 @@ class Worker:
                 case "count" if len(message["text"]) > PIECE_CHARS:
                     self._counting.begin(number, str(message["text"]))
                 case "count":
-                    self._send({"op": "count", "id": number, "tokens": self._count(str(message["text"]))})
+                    self._send({"op": "count", "id": number, "tokens": self._prompts.count(str(message["text"]))})
                 case "cancel":
                     self._batch.cancel(number)
                     self._counting.cancel(number)
@@ -192,55 +185,11 @@ class Worker:
         except Exception as error:  # whatever one request brings about, the others go on
             self._refuse(number, unforeseen(error))
 
-    def _count(self, text: str) -> int:
-        return len(self._vocabulary.tokens(text, control=False))
-
-    def _refuse_overlong(self, message: Frame) -> None:
-        """Raise ContextOverflow for what is far too long without reading all of it, which would keep others waiting."""
-        text = "\n".join([*(said for _, said in message["messages"]), str(message["prefill"])])
-        if len(text) <= SURE_CHARS * self._limit:
-            return
-        tokens = about(text, self._count, enough=2 * self._limit)
-        if tokens > 2 * self._limit:
-            raise ContextOverflow(
-                f"The prompt has about {tokens} tokens, more than the context of {self._limit} tokens. "
-                "Shorten the text."
-            )
-
-    def _prompt(self, message: Frame) -> list[int]:
-        """Return the tokens of a conversation. Raises TemplateError."""
-        tokens: list[int] = []
-        for part in self._template.render([Message(role, text) for role, text in message["messages"]]):
-            tokens += self._vocabulary.tokens(part.text, control=part.control)
-        if message.get("prefill"):
-            tokens += self._vocabulary.tokens(str(message["prefill"]), control=False)
-        bos = self._vocabulary.bos
-        if bos is not None and tokens[:1] != [bos]:
-            tokens.insert(0, bos)
-        return tokens
-
-    def _end_of_turn(self) -> int:
-        """Return the token that stands behind an answer; in some models a text as a whole ends with another one."""
-        written: list[int] = []
-        with contextlib.suppress(TemplateError):  # it takes no conversation that ends with an answer
-            written = self._prompt({"messages": [["user", "probe"], ["assistant", "probe"]]})
-        return next(filter(self._vocabulary.ends, reversed(written)), self._vocabulary.eos)
-
-    def _own(self, prompt: list[int], message: Frame) -> int:
-        """Return how many tokens the prompt begins with that come from the specialist, whatever the user writes."""
-        own = int(message["own_messages"])
-        if not own:
-            return 0
-        other = {"messages": [*message["messages"][:own], ["user", "\x00"]]}
-        return common_prefix(prompt, self._prompt(other))
-
     def _generate(self, number: int, message: Frame) -> None:
         resumed = tuple(message["resume_tokens"])
         if any(not 0 <= token < self._vocabulary.size for token in resumed):  # the library would end the process
             raise OtherWeights("The answer was begun by another model than the one here, so it begins again.")
-        self._refuse_overlong(message)
-        prompt = self._prompt(message)
-        own = self._own(prompt, message)
+        prompt, own = self._prompts.made(message)
         answer = Answer(
             id=number,
             prompt=prompt,
@@ -263,10 +212,8 @@ class Worker:
         self._batch.submit(answer)
 
     def _score(self, number: int, message: Frame) -> None:
-        self._refuse_overlong(message)
+        prompt, own = self._prompts.made(message)
         labels = [self._vocabulary.tokens(label, control=False) for label in message["labels"]]
-        prompt = self._prompt(message)
-        own = self._own(prompt, message)
         scoring = Scoring(
             id=number,
             prompt=prompt,
@@ -274,7 +221,7 @@ class Worker:
             keep=_kept(own, self._prefixes),
             labels=labels,
             at_once=self._scratch,
-            end=self._turn_end,
+            end=self._prompts.end,
             asker=str(message["asker"]),
             deadline=_deadline(message),
         )
@@ -286,7 +233,7 @@ class Worker:
             return None
         if self._constrainer is None:
             vocabulary = self._vocabulary
-            self._constrainer = Constrainer(vocabulary.pointer, vocabulary.size, self._turn_end)
+            self._constrainer = Constrainer(vocabulary.pointer, vocabulary.size, self._prompts.end)
         return self._constrainer.matcher(Constraint(constraint[0], constraint[1]))
 
     def _progressed(self, answer: Answer) -> None:

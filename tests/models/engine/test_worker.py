@@ -14,6 +14,7 @@ import pytest
 from models.engine import worker
 from models.engine.counting import PIECE_CHARS, Counting
 from models.engine.prefixes import FEWEST_TOKENS, PrefixFiles
+from models.engine.prompts import Prompts
 from models.errors import ContextOverflow
 from tests.models.engine.scripted_library import Bench, expected
 
@@ -75,12 +76,20 @@ class Slow(worker.Worker):
         self._batch = bench.batch
         self._cancelled = cancelled
         self._replies = io.BytesIO()
-        self._counting = Counting(self._count)
-        self._limit = 100
+        self._prompts = Slowly(self)
+        self._counting = Counting(self._prompts.count)
         self._step_s = 0.0
 
-    def _count(self, text: str) -> int:
-        self.steps.append(len(self._bench.library.calls))
+
+class Slowly(Prompts):
+    """Takes long to count, and a word is a token."""
+
+    def __init__(self, serving: Slow) -> None:
+        self._serving = serving
+        self._limit = 100
+
+    def count(self, text: str) -> int:
+        self._serving.steps.append(len(self._serving._bench.library.calls))
         time.sleep(worker.BETWEEN_STEPS_S)
         return len(text.split())
 
@@ -115,10 +124,18 @@ def test_cancelled_request_leaves_although_its_message_waits_behind_others() -> 
     assert not bench.done and len(answer.tokens) == 1
 
 
+def test_work_that_was_cancelled_while_it_waited_is_not_begun() -> None:
+    serving = Slow(Bench(), {2})
+    serving._handle({"op": "count", "id": 2, "text": "a word"})
+    assert not serving.steps
+    serving._handle({"op": "cancel", "id": 2})
+    serving._handle({"op": "count", "id": 3, "text": "a word"})
+    assert len(serving.steps) == 1
+
+
 def test_far_too_long_a_prompt_is_refused_with_the_numbers_before_it_is_read_to_its_end() -> None:
     serving = Slow(Bench(), set())
-    message = {"messages": [["user", "word " * 100_000]], "prefill": ""}
     with pytest.raises(ContextOverflow, match=r"about 100\d\d\d tokens, more than the context of 100 tokens"):
-        serving._refuse_overlong(message)
+        serving._prompts._refuse_overlong("word " * 100_000)
     assert len(serving.steps) == 1
-    serving._refuse_overlong({"messages": [["user", " " * 100_000 + "word"]], "prefill": ""})
+    serving._prompts._refuse_overlong(" " * 100_000 + "word")
