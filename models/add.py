@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,8 +35,12 @@ class Added:
     """(model id, what it still lacks), for models of which only a part was brought."""
 
 
-def add_files(paths: Sequence[Path], store: Store, *, name: str = "") -> Added:
+def add_files(
+    paths: Sequence[Path], store: Store, *, name: str = "", waiting: Callable[[], None] = lambda: None
+) -> Added:
     """Install what the files hold; `name` is the id for one GGUF file that the catalog doesn't know.
+
+    `waiting` is called as by `exclusive`, while another program fetches or converts.
 
     Raises BadArtifact, InputError, StoreError, StoreFull. Files before a bad one are kept.
     """
@@ -44,7 +48,7 @@ def add_files(paths: Sequence[Path], store: Store, *, name: str = "") -> Added:
     touched: set[str] = set()
     with store.guard():
         store.partial.mkdir(parents=True, exist_ok=True)
-        with exclusive(store.root, lambda: None):
+        with exclusive(store.root, waiting):
             for path in paths:
                 digest = _digest(path)
                 if known := _add_known(path, digest, store):
@@ -53,15 +57,15 @@ def add_files(paths: Sequence[Path], store: Store, *, name: str = "") -> Added:
                     own = _add_own(path, digest, store, name)
                     installed[own.id] = own
             _join_parts(touched, store)
-    waiting: list[tuple[str, str]] = []
+    incomplete: list[tuple[str, str]] = []
     for model_id in sorted(touched):
         manifest = catalog()[model_id]
         if store.has(manifest):
             store.install(manifest)
             installed[model_id] = manifest
         elif not installed or _model_is_here(manifest, store):  # a shared tokenizer is no wish for every model with it
-            waiting.append((model_id, _lacking(manifest, store)))
-    return Added(tuple(installed.values()), tuple(waiting))
+            incomplete.append((model_id, _lacking(manifest, store)))
+    return Added(tuple(installed.values()), tuple(incomplete))
 
 
 def _digest(path: Path) -> str:

@@ -30,7 +30,7 @@ from models.catalog import catalog
 from models.checkpoint import Checkpoint
 from models.errors import BackendError, BadArtifact, ExtraMissing, InputError, StoreFull
 from models.fidelity import Fidelity, compare
-from models.lock import exclusive
+from models.lock import WAITING, exclusive, once
 from models.manifest import Artifact, Manifest
 from models.sources.pypi import sha256_of
 from models.store import SPARE_BYTES, Store
@@ -79,7 +79,7 @@ def add_checkpoint(
     answers = _answers(found, rows[:MAX_ROWS])
     _check_extra()
     texts = [text for text, _ in rows[:MAX_ROWS]] or list(sample.sentences())
-    with _workplace(store) as work:
+    with _workplace(store, once(lambda: said(WAITING))) as work:
         _check_room(found, store)
         said(f"converting {folder.name} ({found.parameters / 1e6:,.0f} million parameters)")
         before, after = _converted(found, texts, work)
@@ -93,11 +93,11 @@ def add_checkpoint(
 
 
 @contextmanager
-def _workplace(store: Store) -> Iterator[Path]:
+def _workplace(store: Store, waiting: Callable[[], None]) -> Iterator[Path]:
     """Give a folder that is gone at the end, and clear away what a run that was killed has left."""
     with store.guard():
         store.partial.mkdir(parents=True, exist_ok=True)
-        with exclusive(store.root, lambda: None):
+        with exclusive(store.root, waiting):
             for left in store.partial.glob(f"{_FOLDER}*"):
                 shutil.rmtree(left, ignore_errors=True)
             with tempfile.TemporaryDirectory(prefix=_FOLDER, dir=store.partial) as folder:

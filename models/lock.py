@@ -10,6 +10,7 @@ from filelock import FileLock, Timeout
 
 POLL_S = 0.5
 """Seconds between looks whether the other process has finished."""
+WAITING = "waiting until another program has fetched or converted its models"
 
 
 @contextmanager
@@ -29,3 +30,9 @@ def exclusive(root: Path, waiting: Callable[[], None], *, name: str = "pull") ->
         yield
     finally:
         lock.release()
+
+
+def once(say: Callable[[], None]) -> Callable[[], None]:
+    """Return a `waiting` for `exclusive` that speaks at the first look only."""
+    left = [say]
+    return lambda: left.pop()() if left else None

@@ -104,7 +104,9 @@ def add(
         return
     if rows is not None:
         raise InputError("--rows measures a checkpoint folder; files are added without it.")
-    added = add_files(files, store, name=name)
+    from models.lock import WAITING, once  # heavy, first use only: the file lock
+
+    added = add_files(files, store, name=name, waiting=once(lambda: print(WAITING, file=sys.stderr, flush=True)))
     if as_json:
         waiting: list[Json] = [{"id": model_id, "lacks": lacks} for model_id, lacks in added.waiting]
         _print_json({"installed": [_detail(m, store) for m in added.installed], "waiting": waiting})

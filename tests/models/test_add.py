@@ -11,6 +11,7 @@ import pytest
 from models import catalog as catalog_module
 from models.add import add_files
 from models.errors import BadArtifact, InputError
+from models.lock import exclusive, once
 from models.manifest import HuggingFaceSource, Manifest, to_json
 from models.store import Store
 from tests.models import tiny_gguf
@@ -167,3 +168,20 @@ def test_missing_files_and_folders_are_named(store: Store, tmp_path: Path) -> No
         add_files([tmp_path / "none.gguf"], store)
     with pytest.raises(InputError, match="is a folder"):
         add_files([tmp_path], store)
+
+
+def test_who_waits_for_another_program_is_told_once(tmp_path: Path, packages: dict[str, Path]) -> None:
+    store = Store(tmp_path / "store")
+    store.partial.mkdir(parents=True)
+    other, looks, told = exclusive(store.root, lambda: None), list[int](), list[str]()
+    other.__enter__()
+    say = once(lambda: told.append("waiting"))
+
+    def waiting() -> None:
+        say()
+        looks.append(1)
+        if len(looks) == 2:
+            other.__exit__(None, None, None)
+
+    add_files([packages["both"]], store, waiting=waiting)
+    assert len(looks) >= 2 and told == ["waiting"]
