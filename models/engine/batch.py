@@ -272,7 +272,11 @@ class Batch:
     def _shared_out(self, ready: Sequence[Seat]) -> list[Take]:
         """Share the rows of a step out: one to each answer, what is left to prompts and labels, by turns."""
         room = self._settings.rows
-        beside = self._pace.rows(room) if any(map(_single, ready)) else room
+        prompts = [seat for seat in ready if not _single(seat)]
+        beside, answers = room, len(ready) - len(prompts)
+        if answers:
+            left = sum(len(seat.job.pending) for seat in prompts if seat.job)
+            beside = self._pace.rows(room, answers=answers, waiting=len(prompts), left=left)
         takes: list[Take] = []
         for seat in ready:
             take = self._take(seat, room if _single(seat) else min(room, beside))

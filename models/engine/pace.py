@@ -9,6 +9,13 @@ UNSEEN_S = 0.05
 rows a second."""
 LONGEST_GAP = 3.5
 """But never so many times one without: four are promised, and what a row takes is only about known."""
+CROWD_S = 0.1
+"""Where as many prompts wait as answers are being written, a step may take this long: their readers wait for a first
+word, and the others see new ones no oftener than that."""
+CROWD = 3
+"""Times as many prompts as answers: then all that is left of them is read in one step, if that takes no longer than"""
+ONCE_S = 0.4
+"""seconds, so that those few answers wait once."""
 FIRST_GUESS_ROWS = 32
 FEWEST_ROWS = 8
 """Even on a slow device a prompt must come forward."""
@@ -53,11 +60,18 @@ class Pace:
             self._by_rows = {number: took for number, took in self._by_rows.items() if number in self._lately}
             self._lately.clear()
 
-    def rows(self, most: int) -> int:
-        """Return how many prompt rows the next step may hold beside answers, at most `most`."""
+    def rows(self, most: int, *, answers: int = 1, waiting: int = 0, left: int = 0) -> int:
+        """Return how many prompt rows the next step may hold beside answers, at most `most`.
+
+        `waiting`: prompts that are not read yet; `left`: their rows, together.
+        """
         if self._step_s is None or not self._row_s:
             return min(most, FIRST_GUESS_ROWS)
+        if waiting >= CROWD * answers and left * self._row_s <= ONCE_S:
+            return min(most, left)
         allowed = min(max(LONGEST_STEP * self._step_s, UNSEEN_S), LONGEST_GAP * self._step_s)
+        if waiting >= answers:
+            allowed = max(allowed, CROWD_S)
         wanted = int((allowed - self._step_s) / self._row_s)
         return max(min(most, wanted), min(most, FEWEST_ROWS))
 

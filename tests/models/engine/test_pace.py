@@ -2,7 +2,7 @@
 
 import pytest
 
-from models.engine.pace import FEWEST_ROWS, FIRST_GUESS_ROWS, FORGET_STEPS, LONGEST_STEP, Pace
+from models.engine.pace import CROWD_S, FEWEST_ROWS, FIRST_GUESS_ROWS, FORGET_STEPS, LONGEST_STEP, Pace
 
 
 def test_rows_fill_the_time_that_a_step_may_take() -> None:
@@ -21,6 +21,25 @@ def test_gap_that_a_prompt_makes_is_never_more_than_four_of_the_answers_own(step
         pace.observe(answers=1, prompt_rows=16, seconds=step_s + 16 * step_s / 20)
     gap = step_s + pace.rows(512) * step_s / 20
     assert 2.3 * step_s < gap < 4 * step_s
+
+
+def test_where_as_many_wait_as_are_answered_their_prompts_go_before_a_gap_that_nobody_sees() -> None:
+    pace = Pace()
+    for _ in range(50):
+        pace.observe(answers=1, prompt_rows=0, seconds=0.006)
+        pace.observe(answers=1, prompt_rows=16, seconds=0.006 + 16 * 0.002)
+    crowded = pace.rows(512, answers=4, waiting=4, left=2000)
+    assert crowded * 0.002 == pytest.approx(CROWD_S - 0.006, abs=0.002)
+    assert pace.rows(512, answers=4, waiting=1, left=2000) < crowded / 3
+
+
+def test_many_short_prompts_are_read_at_once_beside_a_few_answers_and_long_ones_are_not() -> None:
+    pace = Pace()
+    for _ in range(50):
+        pace.observe(answers=1, prompt_rows=0, seconds=0.006)
+        pace.observe(answers=1, prompt_rows=16, seconds=0.006 + 16 * 0.002)
+    assert pace.rows(512, answers=1, waiting=7, left=150) == 150
+    assert pace.rows(512, answers=1, waiting=7, left=1500) * 0.002 <= CROWD_S
 
 
 def test_before_anything_is_known_a_guess_is_made() -> None:
