@@ -208,7 +208,7 @@ class Library:
         if not self.settings.reproducible:
             llama.llama_memory_seq_cp(self._memory, source, target, 0, length)
             return
-        copied = self._put(target, self._taken(source))
+        copied = self.restore(target, self.state(source))
         assert copied, "what fits one sequence fits another"
         self.cut(target, length)
 
@@ -226,20 +226,14 @@ class Library:
 
     def state(self, sequence: int) -> bytes:
         """Return the state of a sequence as bytes that `restore` takes."""
-        return bytes(self._taken(sequence))
+        size = llama.llama_state_seq_get_size(self._context, sequence)
+        state: bytes = _UNWRITTEN(None, size)  # written to in place: a second copy of megabytes takes as long again
+        llama.llama_state_seq_get_data(self._context, _at(state), size, sequence)
+        return state
 
     def restore(self, sequence: int, state: bytes) -> bool:
         """Give an empty sequence a state; False where it does not fit this context."""
-        return self._put(sequence, (ctypes.c_uint8 * len(state)).from_buffer_copy(state))
-
-    def _taken(self, sequence: int) -> ctypes.Array[ctypes.c_uint8]:
-        size = llama.llama_state_seq_get_size(self._context, sequence)
-        state: ctypes.Array[ctypes.c_uint8] = (ctypes.c_uint8 * size)()
-        llama.llama_state_seq_get_data(self._context, state, size, sequence)
-        return state
-
-    def _put(self, sequence: int, state: ctypes.Array[ctypes.c_uint8]) -> bool:
-        return bool(llama.llama_state_seq_set_data(self._context, state, len(state), sequence))
+        return bool(llama.llama_state_seq_set_data(self._context, _at(state), len(state), sequence))
 
     def close(self) -> None:
         llama.llama_batch_free(self._batch)
@@ -283,6 +277,17 @@ class Vocabulary:
     def name(self, token: int) -> str:
         text = llama.llama_vocab_get_text(self.pointer, token)
         return text.decode("utf-8", "replace") if text else ""
+
+
+_UNWRITTEN = ctypes.pythonapi.PyBytes_FromStringAndSize
+"""Makes bytes of a length that are still to be written, which the C API allows while nobody else has them."""
+_UNWRITTEN.restype = ctypes.py_object
+_UNWRITTEN.argtypes = [ctypes.c_char_p, ctypes.c_ssize_t]
+
+
+def _at(state: bytes) -> Any:
+    """Return where the bytes lie."""
+    return ctypes.cast(ctypes.c_char_p(state), ctypes.POINTER(ctypes.c_uint8))
 
 
 _LAYOUTS = {
