@@ -10,12 +10,13 @@ from pathlib import Path
 
 from models.backends.scripted import ScriptedPool, ScriptedText
 from models.types import Chunk
-from peers import membership
+from peers import mdns, membership
 from peers.client import PeerClient
 from peers.codes import Address
 from peers.grants import Grant, own_device
 from peers.ledger import Leaving
 from peers.link_messages import Beat, HubCard, SkillCard
+from peers.mdns import Opening
 from peers.neighbourhood import Neighbour, Neighbourhood
 from peers.node_id import NodeId
 from peers.pairing import Paired
@@ -116,18 +117,23 @@ class Device:
 
 @asynccontextmanager
 async def device(
-    home: Path, name: str, model: ScriptedText | None = None, *, linked: bool = False
+    home: Path,
+    name: str,
+    model: ScriptedText | None = None,
+    *,
+    linked: bool = False,
+    opening: Opening = mdns.multicast,
 ) -> AsyncIterator[Device]:
     """A node with this model, or none, that serves on loopback until the block ends or it vanishes.
 
-    What it knows of others is what its test says; with `linked`, what its links tell.
+    What it knows of others is what its test says; with `linked`, what its links tell. `opening`: of multicast.
     """
     pool = ScriptedPool({MODEL: model} if model else {})
     switch = asyncio.Event()
     with GUARD.content(*MESSAGES):
         async with open_node(paths.ensure_home(home / name), pool=pool) as node:
             up: asyncio.Future[Address] = asyncio.get_running_loop().create_future()
-            serving = asyncio.create_task(_serve(node, up, switch))
+            serving = asyncio.create_task(_serve(node, up, switch, opening))
             place = await up
             state = await asyncio.to_thread(own_state, node.home, node.settings)
             async with PeerClient(state.identity, state.peers) as client, wire_to(place.port) as wire:
@@ -143,8 +149,8 @@ async def device(
                     await serving
 
 
-async def _serve(node: Node, up: asyncio.Future[Address], switch: asyncio.Event) -> None:
-    async with peering(node, 0, "lo") as place:
+async def _serve(node: Node, up: asyncio.Future[Address], switch: asyncio.Event, opening: Opening) -> None:
+    async with peering(node, 0, "lo", opening=opening) as place:
         assert isinstance(place, Address)
         up.set_result(place)
         await switch.wait()

@@ -18,6 +18,7 @@ from peers.grants import own_device
 from peers.pairing import Paired
 from runtime.asking import Answer, Restarted
 from scripts.swarms.proxy import Proxy, proxy
+from tests.peers.fake_multicast import Air
 from tests.runtime.devices import STORY, Device, device, story, writer
 from tests.runtime.test_moving import in_order, text_of
 
@@ -48,13 +49,16 @@ class Home:
 
 @asynccontextmanager
 async def home(tmp_path: Path, *, linked: bool) -> AsyncIterator[Home]:
-    """Over links, or over connections made for each piece of work; the laptop is the one that dials."""
+    """Over links, or over connections made for each piece of work; the laptop is the one that dials.
+
+    Nobody hears of the others: a writer that found the laptop by itself would have a way beside the poor one.
+    """
     async with contextlib.AsyncExitStack() as stack:
-        laptop = await stack.enter_async_context(device(tmp_path, "laptop", linked=linked))
+        laptop = await stack.enter_async_context(device(tmp_path, "laptop", linked=linked, opening=Air().opening))
         writers, ways = {}, {}
         for name in ("kitchen", "desktop"):
             one = writers[name] = await stack.enter_async_context(
-                device(tmp_path, name, writer(token_s=TOKEN_S), linked=linked)
+                device(tmp_path, name, writer(token_s=TOKEN_S), linked=linked, opening=Air().opening)
             )
             way = ways[name] = await stack.enter_async_context(proxy(one.place.port))
             way.turn(delay_s=DELAY_S, stall_share=LOST_SHARE)
@@ -100,8 +104,8 @@ async def test_an_answer_goes_on_elsewhere_over_such_ways_and_no_word_is_lost_or
         assert (text_of(pieces), answer.result.text) == (STORY, STORY)
         assert in_order(pieces)
         assert not any(isinstance(piece, Restarted) for piece in pieces)
-        if linked and answer.node == first:
-            return  # it was linked anew at once, or found the laptop on loopback by itself: a way that was not lost
+        if linked and loss == "cut" and answer.node == first:
+            return  # the link was made anew at once, and the answer went on over it
         assert answer.node == other
         (note,) = answer.notes
         assert note.startswith(f"{first} was lost after ")
