@@ -272,11 +272,11 @@ class Batch:
     def _shared_out(self, ready: Sequence[Seat]) -> list[Take]:
         """Share the rows of a step out: one to each answer, what is left to prompts and labels, by turns."""
         room = self._settings.rows
-        prompts = [seat for seat in ready if not _single(seat)]
-        beside, answers = room, len(ready) - len(prompts)
-        if answers:
-            left = sum(len(seat.job.pending) for seat in prompts if seat.job)
-            beside = self._pace.rows(room, answers=answers, waiting=len(prompts), left=left)
+        beside = room
+        if any(map(_single, ready)):
+            waiting = [len(one.job.pending) for one in ready if one.job and not (one.weighing or one.answering)]
+            answers = sum(seat.answering for seat in ready)
+            beside = self._pace.rows(room, answers=answers, waiting=len(waiting), left=sum(waiting))
         takes: list[Take] = []
         for seat in ready:
             take = self._take(seat, room if _single(seat) else min(room, beside))
@@ -300,7 +300,7 @@ class Batch:
         """Add proposed tokens to a step without prompts; those are worth more."""
         used = sum(take.count for take in takes)
         whole = [take for take in takes if take.seat.job and take.count == len(take.seat.job.pending)]
-        if len(whole) < len(takes) or any(not take.answering for take in takes):
+        if len(whole) < len(takes) or any(not take.seat.answering for take in takes):
             return
         left = min(MOST_PROPOSED, self._settings.rows - used)
         for take in takes:

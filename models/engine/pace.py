@@ -67,13 +67,13 @@ class Pace:
         """
         if self._step_s is None or not self._row_s:
             return min(most, FIRST_GUESS_ROWS)
-        if waiting >= CROWD * answers and left * self._row_s <= ONCE_S:
-            return min(most, left)
         allowed = min(max(LONGEST_STEP * self._step_s, UNSEEN_S), LONGEST_GAP * self._step_s)
         if waiting >= answers:
             allowed = max(allowed, CROWD_S)
-        wanted = int((allowed - self._step_s) / self._row_s)
-        return max(min(most, wanted), min(most, FEWEST_ROWS))
+        wanted = max(int((allowed - self._step_s) / self._row_s), FEWEST_ROWS)
+        if waiting >= CROWD * answers and left * self._row_s <= ONCE_S:
+            wanted = max(wanted, left)
+        return min(most, wanted)
 
     def reading(self, rows: int) -> float | None:
         """Return about how long a step of so many rows of prompts takes; None until one has shown it."""

@@ -46,6 +46,11 @@ class Seat:
     model_seconds: float = 0.0
     past: Past = field(default_factory=Past)
 
+    @property
+    def answering(self) -> bool:
+        """True once the prompt is through."""
+        return isinstance(self.job, Answer) and bool(self.job.tokens)
+
 
 @dataclass(slots=True)
 class Take:
@@ -62,11 +67,6 @@ class Take:
     def wanted(self) -> int:
         """Its rows whose logits are wanted."""
         return sum(row.wants_logits for row in self.rows)
-
-    @property
-    def answering(self) -> bool:
-        """True once the prompt is through."""
-        return isinstance(self.seat.job, Answer) and bool(self.seat.job.tokens)
 
     @property
     def single(self) -> bool:

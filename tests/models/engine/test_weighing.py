@@ -101,6 +101,17 @@ def test_several_requests_share_the_places_where_branches_are_computed() -> None
         assert bench.weights(number) == pytest.approx(alone.weights(number))
 
 
+def test_labels_of_several_requests_are_weighed_while_one_answer_is_written() -> None:
+    bench = weighing()
+    bench.batch._pace.observe(answers=1, prompt_rows=0, seconds=0.006)
+    bench.batch._pace.observe(answers=1, prompt_rows=16, seconds=0.04)
+    for number in range(3, 5):
+        bench.weigh(number, [1, 2, number], LATE)
+    while 1 not in bench.done:
+        bench.batch.step()
+    assert {2, 3, 4} <= bench.done.keys(), "they waited for the answer's end"
+
+
 def test_prompt_that_is_to_be_kept_waits_for_a_place_while_labels_are_weighed(tmp_path: Path) -> None:
     bench = weighing(folder=tmp_path)
     bench.ask(3, [*OWN, 9], 60, own=60, keep=60)
