@@ -10,12 +10,9 @@ import asyncio
 import importlib.util
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -30,10 +27,11 @@ from models.catalog import catalog
 from models.checkpoint import Checkpoint
 from models.errors import BackendError, BadArtifact, ExtraMissing, InputError, StoreFull
 from models.fidelity import Fidelity, compare
-from models.lock import WAITING, exclusive, once
+from models.lock import WAITING, once
 from models.manifest import Artifact, Manifest
 from models.sources.pypi import sha256_of
 from models.store import SPARE_BYTES, Store
+from models.workplace import is_full, workplace
 
 EXTRA = ("torch", "transformers", "onnx", "onnxscript")
 """Modules of the extra `export`."""
@@ -44,9 +42,6 @@ MAX_ROWS = 500
 FILES_FLOATS = 3
 """Room needed while converting, in copies of the weights as 32-bit numbers: two are written, and one int8 file."""
 LAST_WORDS = 300
-FULL_BYTES = 4 * 1024 * 1024
-"""Free bytes below which a conversion that failed has failed for want of room."""
-_FOLDER = "convert-"
 
 Row = tuple[str, str]
 """A text and its right label."""
@@ -79,10 +74,10 @@ def add_checkpoint(
     answers = _answers(found, rows[:MAX_ROWS])
     _check_extra()
     texts = [text for text, _ in rows[:MAX_ROWS]] or list(sample.sentences())
-    with _workplace(store, once(lambda: said(WAITING))) as work:
+    with workplace(store, "convert", once(lambda: said(WAITING))) as work:
         _check_room(found, store)
         said(f"converting {folder.name} ({found.parameters / 1e6:,.0f} million parameters)")
-        before, after = _converted(found, texts, work)
+        before, after = _converted(found, texts, work, store)
         manifest = _manifest(model_id, found, work)
         asyncio.run(_try(manifest, work))
         fidelity = compare(found.kind, before, after, answers)
@@ -90,18 +85,6 @@ def add_checkpoint(
             store.adopt(work / artifact.file, artifact.sha256)
         store.install(manifest)
     return Converted(manifest, fidelity, bool(answers))
-
-
-@contextmanager
-def _workplace(store: Store, waiting: Callable[[], None]) -> Iterator[Path]:
-    """Give a folder that is gone at the end, and clear away what a run that was killed has left."""
-    with store.guard():
-        store.partial.mkdir(parents=True, exist_ok=True)
-        with exclusive(store.root, waiting):
-            for left in store.partial.glob(f"{_FOLDER}*"):
-                shutil.rmtree(left, ignore_errors=True)
-            with tempfile.TemporaryDirectory(prefix=_FOLDER, dir=store.partial) as folder:
-                yield Path(folder)
 
 
 def _free_id(model_id: str, store: Store) -> str:
@@ -152,7 +135,7 @@ def _check_room(found: Checkpoint, store: Store) -> None:
         )
 
 
-def _converted(found: Checkpoint, texts: Sequence[str], work: Path) -> tuple[np.ndarray, np.ndarray]:
+def _converted(found: Checkpoint, texts: Sequence[str], work: Path, store: Store) -> tuple[np.ndarray, np.ndarray]:
     """Run the conversion and return what the model says to the texts, before and after."""
     job = {
         "folder": str(found.folder.resolve()),
@@ -185,17 +168,17 @@ def _converted(found: Checkpoint, texts: Sequence[str], work: Path) -> tuple[np.
     finally:
         os.close(ours)
         os.close(held)
+    if not (work / "outputs.npz").is_file() and is_full(store):
+        raise StoreFull(
+            f"The disk of {store.root} became full while {found.folder.name} was converted; free some space and "
+            "add it again."
+        )
     return _outputs(found, work, done)
 
 
 def _outputs(found: Checkpoint, work: Path, done: subprocess.CompletedProcess[bytes]) -> tuple[np.ndarray, np.ndarray]:
     """Return what the process left, or say why there is nothing."""
     reply = work / "reply.json"
-    if not (work / "outputs.npz").is_file() and shutil.disk_usage(work).free < FULL_BYTES:
-        raise StoreFull(
-            f"The disk of {work.parent} became full while {found.folder.name} was converted; free some space and "
-            "add it again."
-        )
     if not reply.is_file():
         words = (done.stderr.decode("utf-8", "replace").strip().splitlines() or ["nothing"])[-1][-LAST_WORDS:]
         raise BackendError(

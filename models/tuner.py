@@ -6,10 +6,7 @@ written last, in one step. So an interrupted run leaves the model as it was.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -17,14 +14,11 @@ from pathlib import Path
 from models import gguf, tune
 from models.engine.measurer import Measurer, Measures
 from models.errors import BackendError, BadArtifact, InputError, StoreError, StoreFull
-from models.lock import exclusive
 from models.manifest import Manifest
 from models.store import SPARE_BYTES, Store
 from models.tuned import AS_SHIPPED, Speed, Trial, Tuned
+from models.workplace import is_full, workplace
 
-FULL_BYTES = 4 * 1024 * 1024
-"""Free bytes below which a layout that could not be made was not made for want of room."""
-_FOLDER = "tune-"
 LIBRARY = "llama-cpp-python"
 
 Said = Callable[[str], None]
@@ -58,7 +52,7 @@ def tune_model(
     if problem := store.problem(manifest.artifact("model")):  # what is made of it would stay when it is mended
         raise BadArtifact(f"{problem}; run `covey models pull {manifest.id}`, then tune it.")
     header = gguf.read(path)
-    with _workplace(store) as folder:
+    with workplace(store, "tune", _refuse, lock="tune") as folder:
         work = _Work(manifest.id, folder, store, wish, measures or Measurer(), said)
         layouts = wish.layouts or tune.layouts_to_try(header.tensor_types)
         work.check_room(layouts, header.parameters)
@@ -112,7 +106,7 @@ class _Work:
             gguf.read(target)
             perplexity, speeds = self.measures.measure(target, settings, perplexity=True)
         except BackendError as error:
-            if self.store.free_bytes() < FULL_BYTES:  # the library only says that it could not write
+            if is_full(self.store):
                 raise StoreFull(
                     f"The disk of {self.store.root} became full while {layout} was tried; free some space and "
                     "tune again."
@@ -151,18 +145,6 @@ class _Work:
         if self.wish.most_bytes is not None and size > self.wish.most_bytes:
             return f"not tried: takes {size // 10**6:,} MB of memory, more than a model should here"
         return ""
-
-
-@contextmanager
-def _workplace(store: Store) -> Iterator[Path]:
-    """Give a folder that is gone at the end, and clear away what a run that was killed has left."""
-    with store.guard():
-        store.partial.mkdir(parents=True, exist_ok=True)
-        with exclusive(store.root, _refuse, name="tune"):
-            for left in store.partial.glob(f"{_FOLDER}*"):
-                shutil.rmtree(left, ignore_errors=True)
-            with tempfile.TemporaryDirectory(prefix=_FOLDER, dir=store.partial) as folder:
-                yield Path(folder)
 
 
 def _refuse() -> None:

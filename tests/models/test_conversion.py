@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from models import conversion
+from models import conversion, workplace
 from models.conversion import add_checkpoint
 from models.errors import BackendError, ExtraMissing, InputError, StoreFull
 from models.manifest import Artifact, Manifest
@@ -215,7 +215,7 @@ def test_what_a_killed_run_left_is_cleared_away(tmp_path: Path, monkeypatch: pyt
 
 def test_disk_that_becomes_full_half_way_is_said_as_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conversion, "EXTRA", ())
-    monkeypatch.setattr(conversion, "FULL_BYTES", 2**62)  # no disk has as much
+    monkeypatch.setattr(workplace, "FULL_BYTES", 2**62)  # no disk has as much
     with pytest.raises(StoreFull, match="became full while m was converted; free some space"):
         add_checkpoint(write(tmp_path / "m"), Store(tmp_path / "models"))
 
