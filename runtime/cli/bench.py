@@ -38,10 +38,11 @@ def bench(
 ) -> int:
     """Measure load, speed and memory of each text model, and say what this device is good for."""
     found, failed = run(_measured(names or []))
+    untuned = _untuned(found)
     if as_json:
-        print(json.dumps({**as_object(found), "failed": dict(failed)}))
+        print(json.dumps({**as_object(found), "untuned": untuned, "failed": dict(failed)}))
     else:
-        print(as_text(found))
+        print(as_text(found, untuned))
     return 1 if failed and names else 0
 
 
@@ -82,8 +83,14 @@ async def _measured(names: Sequence[str]) -> tuple[list[Measured], dict[str, str
     return found, {name: str(error) for name, error in failed.items()}
 
 
-def as_text(found: Sequence[Measured]) -> str:
-    """Return the table and the sentence under it."""
+def _untuned(found: Sequence[Measured]) -> list[str]:
+    """Return the models of which `covey models tune` has not found yet what is fastest here."""
+    store = Store(paths.models_dir(paths.home()))
+    return [one.model for one in found if store.tuned(store.get(one.model)) is None]
+
+
+def as_text(found: Sequence[Measured], untuned: Sequence[str] = ()) -> str:
+    """Return the table and the sentences under it."""
     header = ["model", "load s", "prompt tok/s", *(f"{n} at once" for n in STREAMS), "memory MB"]
     rows = [header, *(_cells(one) for one in found)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
@@ -92,7 +99,11 @@ def as_text(found: Sequence[Measured]) -> str:
         for cells in (list(zip(row, widths, strict=True)) for row in rows)
     ]
     missing = [NOT_MEASURED] if any(DASH in cells for cells in rows) else []
-    return "\n".join([*lines, "", LEGEND, *missing, verdict(found)])
+    return "\n".join([*lines, "", LEGEND, *missing, verdict(found), *map(_may_be_faster, untuned)])
+
+
+def _may_be_faster(name: str) -> str:
+    return f"{name} is not tuned for this device yet; `covey models tune {name}` finds what is fastest here."
 
 
 def _cells(one: Measured) -> list[str]:

@@ -79,6 +79,10 @@ def test_what_was_not_measured_is_a_dash_and_it_is_said_why() -> None:
     assert "not measured" not in as_text([_one(20)])
 
 
+def test_of_a_tuned_model_nothing_is_said_about_tuning() -> None:
+    assert "covey models tune" not in as_text([_one(20)]) and "tune small" in as_text([_one(20)], ["small"])
+
+
 def test_without_a_model_it_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "--json"]) == 1
     assert "covey models pull" in json.loads(capsys.readouterr().out)["error"]["message"]
@@ -103,8 +107,9 @@ def test_one_model_that_can_not_be_measured_costs_only_its_own_figures(
     told = json.loads(shown.out)
     assert [one["model"] for one in told["models"]] == ["good"] and told["failed"] == {"bad": "bad does not fit."}
     assert "bad could not be measured: bad does not fit." in shown.err
+    assert told["untuned"] == ["good"]
     assert main(["bench", "good", "bad"]) == 1
-    assert "good" in capsys.readouterr().out
+    assert "`covey models tune good` finds what is fastest here." in capsys.readouterr().out
     assert main(["bench", "bad"]) == 1
 
 
