@@ -15,7 +15,7 @@ word, and the others see new ones no oftener than that."""
 CROWD = 3
 """Times as many prompts as answers: then all that is left of them is read in one step, if that takes no longer than"""
 ONCE_S = 0.4
-"""seconds, so that those few answers wait once."""
+"""seconds, so that those few answers wait once; then they go on for as long as they waited before it happens again."""
 FIRST_GUESS_ROWS = 32
 FEWEST_ROWS = 8
 """Even on a slow device a prompt must come forward."""
@@ -37,9 +37,11 @@ class Pace:
         self._by_rows: dict[int, float] = {}
         self._lately: set[int] = set()
         self._steps = 0
+        self._owed_s = 0.0
 
     def observe(self, *, answers: int, prompt_rows: int, seconds: float, proposed: int = 0) -> None:
         """Learn from one step that held `answers` rows of answers, `proposed` ones, and `prompt_rows` of prompts."""
+        self._owed_s = seconds if answers and seconds > 2 * CROWD_S else max(self._owed_s - seconds, 0.0)
         if not prompt_rows and answers + proposed <= KNOWN_ROWS:
             self._remember(answers + proposed, seconds)
         if proposed:
@@ -71,7 +73,7 @@ class Pace:
         if waiting >= answers:
             allowed = max(allowed, CROWD_S)
         wanted = max(int((allowed - self._step_s) / self._row_s), FEWEST_ROWS)
-        if waiting >= CROWD * answers and left * self._row_s <= ONCE_S:
+        if waiting >= CROWD * answers and left * self._row_s <= ONCE_S and not self._owed_s:
             wanted = max(wanted, left)
         return min(most, wanted)
 

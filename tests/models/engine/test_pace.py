@@ -42,6 +42,24 @@ def test_many_short_prompts_are_read_at_once_beside_a_few_answers_and_long_ones_
     assert pace.rows(512, answers=1, waiting=7, left=1500) * 0.002 <= CROWD_S
 
 
+def test_answers_that_waited_for_a_crowd_go_on_for_as_long_before_the_next_one() -> None:
+    """Else clients that ask again and again for one word would let an answer stand still for good."""
+    pace = Pace()
+    for _ in range(50):
+        pace.observe(answers=1, prompt_rows=0, seconds=0.006)
+        pace.observe(answers=1, prompt_rows=16, seconds=0.006 + 16 * 0.002)
+    spent = longest = at_once = 0.0
+    steps = 0
+    while spent < 10:  # seven new prompts of 20 tokens wait at every step
+        rows = pace.rows(512, answers=1, waiting=7, left=140)
+        took = 0.006 + rows * 0.002
+        pace.observe(answers=1, prompt_rows=rows, seconds=took)
+        spent, longest, steps = spent + took, max(longest, took), steps + 1
+        at_once += took if rows == 140 else 0.0
+    assert longest < 0.3 and at_once <= 0.55 * spent
+    assert steps / spent > 6, "tokens a second, about as fast as one reads"
+
+
 def test_before_anything_is_known_a_guess_is_made() -> None:
     assert Pace().rows(512) == FIRST_GUESS_ROWS
     assert Pace().rows(4) == 4
