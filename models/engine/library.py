@@ -99,11 +99,11 @@ class Library:
         llama.llama_log_set(_log, ctypes.c_void_p(0))
         llama.llama_backend_init()
         available = psutil.virtual_memory().available
+        self.settings = settings
+        self._check_memory(Path(path), available)
         self._model = self._load(path, available)
         self.vocabulary = Vocabulary(self._model)
         self.trained_context = int(llama.llama_model_n_ctx_train(self._model))
-        self.settings = settings
-        self._check_memory(Path(path), available)
         self._context = self._open(settings)
         self._memory = llama.llama_get_memory(self._context)
         self._window = int(llama.llama_model_n_swa(self._model))
@@ -125,7 +125,7 @@ class Library:
         return model
 
     def _check_memory(self, weights: Path, available: int) -> None:
-        """Raise OutOfMemory before the state is allocated, if all of it is more than was available (bytes)."""
+        """Raise OutOfMemory if weights and all state are more than is available (bytes), before any is taken."""
         tokens = self.settings.kv_tokens + self.settings.shelf_tokens
         needed = memory.Footprint(weights.stat().st_size, gguf.state_token_bytes(weights) * tokens)
         memory.check(needed, available, tokens=tokens)
