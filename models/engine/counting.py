@@ -31,6 +31,11 @@ class Counting:
     def busy(self) -> bool:
         return bool(self._left)
 
+    @property
+    def current(self) -> int:
+        """The request whose turn it is."""
+        return self._left[0].id
+
     def begin(self, number: int, text: str) -> None:
         rest = pieces(text)
         self._left.append(_Count(number, rest, next(rest, "")))
@@ -38,8 +43,8 @@ class Counting:
     def cancel(self, number: int) -> None:
         self._left = deque(count for count in self._left if count.id != number)
 
-    def go_on(self) -> tuple[int, int] | None:
-        """Count one more piece; return the number of a request that is through and its tokens."""
+    def go_on(self) -> int | None:
+        """Count one more piece of the current one; return its tokens once it is through."""
         count = self._left[0]
         assert count.piece is not None
         count.tokens += self._tokens(count.piece)
@@ -47,7 +52,7 @@ class Counting:
         if count.piece is not None:
             return None
         self._left.popleft()
-        return count.id, count.tokens
+        return count.tokens
 
 
 def about(text: str, tokens: Callable[[str], int], *, enough: int) -> int:

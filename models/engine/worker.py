@@ -28,6 +28,7 @@ from models.conversations import ConversationFiles
 from models.engine import framing
 from models.engine.answering import Answer, Scoring
 from models.engine.batch import Batch, BatchSettings
+from models.engine.compiling import Compiling
 from models.engine.constrain import Constrainer, Matcher
 from models.engine.counting import PIECE_CHARS, Counting
 from models.engine.library import ContextSettings, Library
@@ -43,11 +44,13 @@ from models.types import Usage
 logger = logging.getLogger(__name__)
 
 Frame = dict[str, Any]
+Inbox = queue.SimpleQueue[Frame | None]
+"""Messages that came, None once no more can."""
 
 BETWEEN_STEPS_S = 0.02
 """Seconds for which messages are read and texts counted between two steps, or as long as the last step took; what is
 left waits for the next time."""
-_WORK = frozenset({"generate", "score", "count"})
+_WORK = frozenset({"generate", "score", "count", "compiled"})
 STATE_VERSION = 3
 """Of what is kept of a state: files of an earlier one are not read."""
 
@@ -55,8 +58,9 @@ STATE_VERSION = 3
 class Worker:
     """Serves one model over a pair of pipes."""
 
-    def __init__(self, replies: BinaryIO, load: Frame, cancelled: set[int]) -> None:
+    def __init__(self, inbox: Inbox, replies: BinaryIO, load: Frame, cancelled: set[int]) -> None:
         """`cancelled` holds the requests whose cancelling has been read and not handled yet."""
+        self._inbox = inbox
         self._replies = replies
         self._cancelled = cancelled
         rows = int(load["rows"])
@@ -100,6 +104,7 @@ class Worker:
         self._counting = Counting(self._prompts.count)
         self._step_s = 0.0
         self._constrainer: Constrainer | None = None
+        self._compiling = Compiling(self._matcher, self._compiled)
         _write(replies, {"op": "loaded", "trained_context": self._library.trained_context})
 
     def _open_prefixes(self, load: Frame) -> PrefixFiles | None:
@@ -110,15 +115,15 @@ class Worker:
     def _open_conversations(self, load: Frame) -> ConversationFiles | None:
         return ConversationFiles(_scope(load)) if self._library.shares_prefixes else None
 
-    def serve(self, inbox: queue.SimpleQueue[Frame | None]) -> None:
+    def serve(self) -> None:
         """Answer messages until the input ends."""
-        while self._turn(inbox):
+        while self._turn():
             pass
 
-    def _turn(self, inbox: queue.SimpleQueue[Frame | None]) -> bool:
+    def _turn(self) -> bool:
         """Read messages, count texts and compute a step, each for a while. False once the input has ended."""
         until = time.monotonic() + max(BETWEEN_STEPS_S, self._step_s)
-        if not self._receive(inbox, until if self._batch.busy else math.inf):
+        if not self._receive(until if self._batch.busy else math.inf):
             return False
         for number in tuple(self._cancelled):  # their messages may wait behind others
             self._batch.cancel(number)
@@ -130,14 +135,16 @@ class Worker:
         self._replies.flush()  # what a step gave goes out at once: each time wakes the node
         return True
 
-    def _receive(self, inbox: queue.SimpleQueue[Frame | None], until: float) -> bool:
+    def _receive(self, until: float) -> bool:
         """Handle what has come; wait for it where nothing else is to be done. False once the input has ended."""
+        inbox = self._inbox
         while not self._busy or (not inbox.empty() and time.monotonic() < until):
             if inbox.empty():
                 self._batch.keep_conversations()
             message = inbox.get()
             if message is None:
                 self._batch.keep_conversations()
+                self._compiling.close()  # it looks at the vocabulary
                 self._library.close()
                 return False
             self._handle(message)
@@ -147,8 +154,15 @@ class Worker:
     def _count_on(self, until: float) -> None:
         """Count what is still to be counted, one piece at least."""
         while self._counting.busy:
-            if (counted := self._counting.go_on()) is not None:
-                self._send({"op": "count", "id": counted[0], "tokens": counted[1]})
+            number = self._counting.current
+            try:
+                tokens = self._counting.go_on()
+            except Exception as error:  # as in any other message
+                self._counting.cancel(number)
+                self._refuse(number, unforeseen(error))
+                continue
+            if tokens is not None:
+                self._send({"op": "count", "id": number, "tokens": tokens})
             if time.monotonic() >= until:
                 return
 
@@ -164,6 +178,10 @@ class Worker:
             match message["op"]:
                 case "generate":
                     self._generate(number, message)
+                case "compiled" if (answer := self._compiling.take(number)) is not None:
+                    self._batch.submit(answer)
+                case "compiled":
+                    pass  # nobody wants it any more
                 case "score":
                     self._score(number, message)
                 case "count" if len(message["text"]) > PIECE_CHARS:
@@ -173,6 +191,7 @@ class Worker:
                 case "cancel":
                     self._batch.cancel(number)
                     self._counting.cancel(number)
+                    self._compiling.cancel(number)
                     self._cancelled.discard(number)
                     self._send({"op": "cancelled", "id": number})
                 case "forget":
@@ -201,13 +220,15 @@ class Worker:
             sampling=Sampling(*message["sampling"]),
             vocabulary=self._vocabulary,
             text=TextStream(message["stop"]),
-            matcher=self._matcher(message["constraint"]),
             deadline=_deadline(message),
             measured=bool(message["signals"] or message["details"]),
             details=[] if message["details"] else None,
             alternatives=min(int(message["alternatives"]), self._vocabulary.size),
             lookup=Lookup() if message["copies"] and self._library.shares_prefixes else None,
         )
+        if (constraint := message["constraint"]) is not None:
+            self._compiling.begin(answer, resumed, Constraint(constraint[0], constraint[1]))
+            return
         answer.begin(resumed)
         self._batch.submit(answer)
 
@@ -228,13 +249,15 @@ class Worker:
         scoring.begin()
         self._batch.submit(scoring)
 
-    def _matcher(self, constraint: list[Any] | None) -> Matcher | None:
-        if constraint is None:
-            return None
+    def _matcher(self, constraint: Constraint) -> Matcher:
+        """Compile a constraint; called in a thread of its own."""
         if self._constrainer is None:
             vocabulary = self._vocabulary
             self._constrainer = Constrainer(vocabulary.pointer, vocabulary.size, self._prompts.end)
-        return self._constrainer.matcher(Constraint(constraint[0], constraint[1]))
+        return self._constrainer.matcher(constraint)
+
+    def _compiled(self, number: int) -> None:
+        self._inbox.put({"op": "compiled", "id": number})
 
     def _progressed(self, answer: Answer) -> None:
         piece = answer.take_owed()
@@ -294,9 +317,7 @@ def _write(pipe: BinaryIO, message: Frame) -> None:
     pipe.flush()
 
 
-def _read_into(
-    inbox: queue.SimpleQueue[Frame | None], pipe: BinaryIO, loaded: threading.Event, cancelled: set[int]
-) -> None:
+def _read_into(inbox: Inbox, pipe: BinaryIO, loaded: threading.Event, cancelled: set[int]) -> None:
     with contextlib.suppress(framing.BrokenFrame, OSError):
         while (message := framing.read(pipe)) is not None:
             if message["op"] == "cancel":
@@ -316,12 +337,12 @@ def main(serving: type[Worker] = Worker) -> None:
     load = framing.read(requests)
     if load is None:
         return
-    inbox: queue.SimpleQueue[Frame | None] = queue.SimpleQueue()
+    inbox: Inbox = queue.SimpleQueue()
     loaded = threading.Event()
     cancelled: set[int] = set()
     threading.Thread(target=_read_into, args=(inbox, requests, loaded, cancelled), daemon=True).start()
     try:
-        worker = serving(replies, load, cancelled)
+        worker = serving(inbox, replies, load, cancelled)
         loaded.set()
     except ModelsError as error:
         _write(replies, {"op": "failed", "code": error.code, "message": str(error)})
@@ -332,7 +353,7 @@ def main(serving: type[Worker] = Worker) -> None:
         return
     gc.freeze()  # what is loaded stays: looking through it for garbage would stop every answer for a moment
     try:
-        worker.serve(inbox)
+        worker.serve()
     except BrokenPipeError:
         return
     except Exception as error:  # of which requests it was, and what of their state holds, nobody knows

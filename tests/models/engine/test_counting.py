@@ -32,8 +32,8 @@ def test_texts_are_counted_in_turn_one_piece_at_a_time_and_not_once_they_are_can
     counting.cancel(1)
     told = []
     while counting.busy:
-        told.append(counting.go_on())
-    assert told == [None] * (len(list(pieces(WORDS))) - 1) + [(0, 9000), (2, 0)]
+        told.append((counting.current, counting.go_on()))
+    assert told == [(0, None)] * (len(list(pieces(WORDS))) - 1) + [(0, 9000), (2, 0)]
 
 
 def test_far_too_long_a_text_is_reckoned_from_its_beginning() -> None:

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import io
 import queue
+import threading
 import time
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 import llama_cpp
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from models.engine import worker
+from models.backend import Constraint, Sampling
+from models.engine import framing, worker
+from models.engine.compiling import Compiling
+from models.engine.constrain import Matcher
 from models.engine.counting import PIECE_CHARS, Counting
 from models.engine.prefixes import FEWEST_TOKENS, PrefixFiles
 from models.engine.prompts import Prompts
-from models.errors import ContextOverflow
-from tests.models.engine.scripted_library import Bench, expected
+from models.errors import ConstraintError, ContextOverflow
+from tests.models.engine.scripted_library import VOCABULARY, Bench, Words, expected
 
 LOAD = {"digest": "ab" * 32, "reproducible": False, "kv_tokens": 2048, "threads": 2}
 TOKENS = list(range(100))
@@ -78,7 +85,39 @@ class Slow(worker.Worker):
         self._replies = io.BytesIO()
         self._prompts = Slowly(self)
         self._counting = Counting(self._prompts.count)
+        self._inbox = queue.SimpleQueue()
+        self._compiling = Compiling(self._matcher, self._compiled)
+        self._compiled_at_last = threading.Event()
+        self._vocabulary = Words()
+        self._prefixes = None
         self._step_s = 0.0
+
+    def _matcher(self, constraint: Constraint) -> Matcher:
+        """Only small tokens, once the test lets it go on."""
+        assert self._compiled_at_last.wait(10)
+        if constraint.value == "bad":
+            raise ConstraintError("This output can't be enforced.")
+        return OnlySmall()
+
+
+class OnlySmall(Matcher):
+    """Allows the first eight tokens."""
+
+    def __init__(self) -> None:
+        self._few = np.arange(VOCABULARY) < 8
+
+    def allowed(self) -> NDArray[np.bool_]:
+        return self._few
+
+    def consume(self, token: int) -> None:
+        assert token < 8
+
+    def forced(self) -> list[int]:
+        return []
+
+    @property
+    def finished(self) -> bool:
+        return False
 
 
 class Slowly(Prompts):
@@ -88,18 +127,35 @@ class Slowly(Prompts):
         self._serving = serving
         self._limit = 100
 
+    def made(self, message: dict[str, Any]) -> tuple[list[int], int]:
+        return [1, 2, 3, int(message["id"])], 0
+
     def count(self, text: str) -> int:
+        if text.endswith("bad"):
+            raise ZeroDivisionError
         self._serving.steps.append(len(self._serving._bench.library.calls))
         time.sleep(worker.BETWEEN_STEPS_S)
         return len(text.split())
 
 
 def run(serving: Slow, messages: list[dict[str, Any]]) -> None:
-    inbox: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
     for message in messages:
-        inbox.put(message)
+        serving._inbox.put(message)
     while serving._busy:
-        assert serving._turn(inbox)
+        assert serving._turn()
+
+
+def told(serving: Slow) -> list[dict[str, Any]]:
+    """What the worker has sent."""
+    serving._replies.seek(0)
+    said = iter(lambda: framing.read(serving._replies), None)
+    return [message for message in said if message is not None]
+
+
+def constrained(number: int, value: str = "small") -> dict[str, Any]:
+    call = {"op": "generate", "id": number, "max_tokens": 5, "sampling": astuple(Sampling()), "resume_tokens": []}
+    rest = {"stop": [], "signals": False, "details": False, "alternatives": 0, "copies": False, "asker": ""}
+    return call | rest | {"conversation": "", "deadline_s": None, "constraint": ["choice", value]}
 
 
 @pytest.mark.parametrize(
@@ -139,3 +195,57 @@ def test_far_too_long_a_prompt_is_refused_with_the_numbers_before_it_is_read_to_
         serving._prompts._refuse_overlong("word " * 100_000)
     assert len(serving.steps) == 1
     serving._prompts._refuse_overlong(" " * 100_000 + "word")
+
+
+def test_answers_go_on_while_a_constraint_is_compiled() -> None:
+    bench = Bench()
+    bench.ask(1, [1, 2, 3], 60)
+    serving = Slow(bench, set())
+    run(serving, [constrained(2)])
+    assert bench.answer(1) == expected([1, 2, 3], 60) and 2 not in bench.done
+
+    serving._compiled_at_last.set()
+    assert serving._turn()  # waits for it, with nothing else to do
+    run(serving, [])
+    tokens = bench.answer(2)
+    assert len(tokens) == 5 and max(tokens) < 8
+
+
+def test_a_request_that_is_cancelled_while_its_constraint_is_compiled_is_not_begun() -> None:
+    bench = Bench()
+    serving = Slow(bench, set())
+    for message in (
+        constrained(2),
+        constrained(3),
+        constrained(4),
+        {"op": "cancel", "id": 2},
+        {"op": "cancel", "id": 3},
+    ):
+        serving._handle(message)
+    serving._compiled_at_last.set()
+    while 4 not in bench.done:
+        assert serving._turn()
+    assert set(bench.done) == {4}
+
+
+def test_a_constraint_that_can_not_be_compiled_fails_its_own_request_only() -> None:
+    bench = Bench()
+    serving = Slow(bench, set())
+    serving._compiled_at_last.set()
+    for message in (constrained(2, "bad"), constrained(3)):
+        serving._handle(message)
+    while 3 not in bench.done:
+        assert serving._turn()
+    assert [(one["op"], one["id"], one["message"]) for one in told(serving)] == [
+        ("error", 2, "This output can't be enforced.")
+    ]
+
+
+def test_a_text_that_can_not_be_counted_fails_its_own_request_only() -> None:
+    bench = Bench()
+    bench.ask(1, [1, 2, 3], 6)
+    serving = Slow(bench, set())
+    texts = ["word " * PIECE_CHARS + "bad", "word " * PIECE_CHARS]
+    run(serving, [{"op": "count", "id": 2 + n, "text": text} for n, text in enumerate(texts)])
+    assert [(one["op"], one["id"]) for one in told(serving)] == [("error", 2), ("count", 3)]
+    assert bench.answer(1) == expected([1, 2, 3], 6)
