@@ -23,7 +23,9 @@ from runtime.api.openai import ORCHESTRATOR, ChatBody, read_body, usage_object
 from runtime.node import Node
 
 WRITE_S = 30.0
-"""Seconds for a client to take one event. One that has stopped reading would hold its place for ever."""
+"""Seconds for a client to take one piece. One that has stopped reading would hold its place for ever."""
+PIECE_BYTES = 64 * 1024
+"""Of a whole answer, written at once: a client that reads at all takes that in time, one of 4 MB it might not."""
 
 
 class Way(Protocol):
@@ -70,11 +72,12 @@ class Chat:
         """Answer one request. Leaving early (the client has gone) cancels the generation."""
         body = read_body(await body_of(request))
         form = _Form(body)
-        async with self._ways(request, body) as way, aclosing(self._reply(body)) as reply:
-            if body.stream:
-                return await _streamed(request, form, reply, way)
-            ended = await _last(reply, way)
-            return await _whole(request, await _encoded(form, ended), way)
+        async with self._ways(request, body) as way:
+            async with aclosing(self._reply(body)) as reply:
+                if body.stream:
+                    return await _streamed(request, form, reply, way)
+                ended = await _last(reply, way)
+            return await _whole(request, await _encoded(form, ended), way)  # the model is free while the client reads
 
     def _reply(self, body: ChatBody) -> Reply:
         if body.model == ORCHESTRATOR:
@@ -154,8 +157,9 @@ async def _whole(request: web.Request, data: bytes, way: Way) -> web.StreamRespo
     response = web.StreamResponse(headers={"Content-Type": "application/json; charset=utf-8"})
     response.content_length = len(data)
     await response.prepare(request)
-    await way.write(response, data, last=True)
-    await response.write_eof()
+    for start in range(0, len(data), PIECE_BYTES):
+        piece = data[start : start + PIECE_BYTES]
+        await _write(response, piece, way, last=start + PIECE_BYTES >= len(data))
     return response
 
 
@@ -183,15 +187,21 @@ async def _streamed(request: web.Request, form: _Form, reply: Reply, way: Way) -
     await _send(response, form.delta({}, item), way)
     if form.body.counts_usage:
         await _send(response, form.usage(item), way)
-    await way.write(response, sse.DONE, last=True)
-    await response.write_eof()
+    await _write(response, sse.DONE, way, last=True)
     return response
 
 
 async def _send(response: web.StreamResponse, value: Json, way: Way) -> None:
+    await _write(response, sse.event(value), way)
+
+
+async def _write(response: web.StreamResponse, data: bytes, way: Way, *, last: bool = False) -> None:
+    """Send the next bytes; with the last ones the response ends. Raises ConnectionError."""
     try:
         async with asyncio.timeout(WRITE_S):
-            await way.write(response, sse.event(value))
+            await way.write(response, data, last=last)
+            if last:
+                await response.write_eof()  # waits for the client, too
     except TimeoutError as error:
         raise ConnectionAbortedError("the client has stopped reading") from error
 
