@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import count
 
-from scripts.benches import build, servers, texts
+from scripts.benches import build, reference, servers, texts
 from scripts.benches.client import Client, Heard, Unanswered, chat
 from scripts.benches.figures import Report, compared
+from scripts.benches.reference import Options
 from scripts.benches.setup import Setup, say
 
 ABOUT = "one answer at a time over HTTP, against llama-bench at the same depth"
@@ -20,13 +21,16 @@ TRIES = 20
 """Questions in a row whose answers may end by themselves before they have that length."""
 LEAST = 0.95
 """Of llama-bench's speed."""
-CHOICES: tuple[tuple[str, ...], ...] = (
+CHOICES: tuple[Options, ...] = (
     ("-fa", "0"),
     ("-fa", "1"),
     ("-fa", "0", "-lm", "none"),
     ("-fa", "1", "-lm", "none"),
 )
-"""Options of llama-bench that are tried: flash attention, and weights in memory or mapped from their file."""
+"""Options of llama-bench that are tried, for prompt and decode apart: flash attention, and weights in memory or mapped
+from their file."""
+REPEATS = 3
+"""Runs of each of them in the search, whose mean counts: a single one is off by as much as they differ."""
 WARM_TOKENS = 2
 """Of the answer that goes before each measured one, as llama-bench too runs once before it measures: the other program
 has just had the caches to itself."""
@@ -36,24 +40,21 @@ async def run(setup: Setup) -> Report:
     decode: tuple[list[float], list[float]] = ([], [])
     prompt: tuple[list[float], list[float]] = ([], [])
     rounds = setup.count(3, 15)
-    options = CHOICES[0]
     numbers = count(1)
     depths: list[int] = []
     async with servers.covey(setup.home) as node, Client(node.url, setup.model) as client:
         await servers.warm(node.url, setup.model)
         depth = (await client.ask(chat(texts.system(PROMPT_TOKENS, 0), texts.story(0)), 2)).prompt_tokens
-        if setup.full:
-            rates = {choice: (await _bare(setup, depth, choice))[1] for choice in CHOICES}
-            options = max(rates, key=rates.__getitem__)
+        for_decode, tried_decode = await best(setup, "decode", _decode(depth))
+        for_prompt, tried_prompt = await best(setup, "prompt", _prompt(depth))
         for number in range(rounds):
             heard = await whole(client, numbers)
             depths.append(heard.prompt_tokens)
-            bare_prompt, bare_decode = await _bare(setup, heard.prompt_tokens, options)
             prompt[0].append(heard.prompt_rate)
             decode[0].append(heard.decode_rate)
-            prompt[1].append(bare_prompt)
-            decode[1].append(bare_decode)
-            say(f"round {number + 1} of {rounds}: decode {heard.decode_rate:.0f} against {bare_decode:.0f} tok/s")
+            prompt[1].append(await _bare(setup, (*for_prompt, *_prompt(heard.prompt_tokens)), 1))
+            decode[1].append(await _bare(setup, (*for_decode, *_decode(heard.prompt_tokens)), 1))
+            say(f"round {number + 1} of {rounds}: decode {decode[0][-1]:.0f} against {decode[1][-1]:.0f} tok/s")
     return Report(
         "one_stream",
         ABOUT,
@@ -63,7 +64,9 @@ async def run(setup: Setup) -> Report:
             "depth_tokens": f"{min(depths)} to {max(depths)}",
             "answer_tokens": ANSWER_TOKENS,
             "rounds": rounds,
-            "llama_bench_options": " ".join(options),
+            "llama_bench_options_for_decode": " ".join(for_decode),
+            "llama_bench_options_for_prompt": " ".join(for_prompt),
+            "tried": [*tried_decode, *tried_prompt],
         },
     )
 
@@ -79,16 +82,32 @@ async def whole(client: Client, numbers: Iterator[int]) -> Heard:
     raise Unanswered(f"{TRIES} answers ended before they had {ANSWER_TOKENS} tokens; choose another model")
 
 
-async def _bare(setup: Setup, depth: int, options: Sequence[str]) -> tuple[float, float]:
-    """Return llama-bench's prompt and decode speed."""
-    common = [str(build.program("llama-bench")), "-m", str(setup.model_file), "-t", str(setup.threads)]
-    common += [*options, "-r", "1", "-o", "json"]
-    prompt = await _rates([*common, "-p", str(depth), "-n", "0"])
-    decode = await _rates([*common, "-p", "0", "-n", str(ANSWER_TOKENS), "-d", str(depth)])
-    return prompt, decode
+async def best(setup: Setup, what: str, test: Options) -> tuple[Options, reference.Tried]:
+    """Return llama-bench's fastest options for this test, and how all did; without `full` the first, untried."""
+    if not setup.full:
+        return CHOICES[0], []
+    rates = {choice: await _bare(setup, (*choice, *test), REPEATS) for choice in CHOICES}
+    tried: reference.Tried = [
+        {"options": " ".join(choice), "for": what, "figure": round(rate, 2)} for choice, rate in rates.items()
+    ]
+    return max(rates, key=rates.__getitem__), tried
 
 
-async def _rates(command: list[str]) -> float:
+def _prompt(depth: int) -> Options:
+    return ("-p", str(depth), "-n", "0")
+
+
+def _decode(depth: int) -> Options:
+    return ("-p", "0", "-n", str(ANSWER_TOKENS), "-d", str(depth))
+
+
+async def _bare(setup: Setup, options: Options, repeats: int) -> float:
+    """Return llama-bench's tokens a second, the mean of so many runs."""
+    command = [str(build.program("llama-bench")), "-m", str(setup.model_file), "-t", str(setup.threads)]
+    return await _rate([*command, *options, "-r", str(repeats), "-o", "json"])
+
+
+async def _rate(command: list[str]) -> float:
     quiet = asyncio.subprocess.DEVNULL
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, stderr=quiet)
     out, _ = await process.communicate()

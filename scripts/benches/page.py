@@ -57,5 +57,11 @@ def _tried(report: Report) -> list[str]:
     tried = (report.settings or {}).get("tried")
     if not isinstance(tried, list) or not tried:
         return []
-    rows = [_row([f"`{one['options']}`", str(one.get("figure", one.get("failed")))]) for one in tried]
-    return ["", "Configurations of the reference that were tried:", "", _row(["options", "figure"]), "|---|---|", *rows]
+    reason = ["for"] if any("for" in one for one in tried) else []  # the row that it was tried for
+    header = ["options", *reason, "figure"]
+    rows = [
+        _row([f"`{one['options']}`", *(str(one[name]) for name in reason), str(one.get("figure", one.get("failed")))])
+        for one in tried
+    ]
+    marks = "|".join(["---"] * len(header))
+    return ["", "Configurations of the reference that were tried:", "", _row(header), f"|{marks}|", *rows]

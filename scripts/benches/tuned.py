@@ -45,7 +45,7 @@ async def run(setup: Setup) -> Report:
         there = replace(setup, home=home)
 
         async def cold_rate(url: str) -> float:
-            return (await shared_prefix.asked(setup, url, _system(next(numbers)), 0))[0]
+            return (await shared_prefix.asked(setup, _system(next(numbers)), url, 0))[0]
 
         plain, _ = await reference.best(setup, cold_rate)
         made, _ = await reference.best(there, cold_rate)
@@ -87,7 +87,7 @@ def tuned_home(setup: Setup) -> Iterator[tuple[Path, str]]:
 async def _measure(setup: Setup, side: Side, system: str, number: int) -> None:
     async with side.start() as running:
         await servers.warm(running.url, setup.model)
-        cold, first = await shared_prefix.asked(setup, running.url, system, 0)
+        cold, first = await shared_prefix.asked(setup, system, running.url, 0)
         side.figures[COLD].append(cold)
         side.figures[FIRST].append(first)
         if not side.is_covey:
