@@ -26,7 +26,7 @@ from models.backend import (
     TokenSignal,
 )
 from models.backends.llama_process import COMMAND, Frame, WorkerProcess
-from models.backends.llama_settings import DEFAULT_CHOICE, LlamaSettings, OwnersChoice, chosen, layout_for
+from models.backends.llama_settings import DEFAULT_CHOICE, SHOW_S, LlamaSettings, OwnersChoice, chosen, layout_for
 from models.engine import framing
 from models.errors import (
     BackendError,
@@ -289,9 +289,12 @@ _BY_CODE = _codes(errors.ModelsError)
 
 
 async def open_model(
-    manifest: Manifest, store: Store, threads: int, *, choice: OwnersChoice = DEFAULT_CHOICE
+    manifest: Manifest, store: Store, threads: int, *, choice: OwnersChoice = DEFAULT_CHOICE, show_s: float = SHOW_S
 ) -> LlamaModel:
-    """Load an installed model for the pool, as it was tuned if it was. Raises as `LlamaModel.load`."""
+    """Load an installed model for the pool, as it was tuned if it was. `show_s`: see `LlamaSettings`.
+
+    Raises as `LlamaModel.load`.
+    """
     tuned = store.tuned(manifest)
     running = as_run(manifest, layout_for(choice, tuned))
     path = store.path(running, "model")
@@ -300,5 +303,6 @@ async def open_model(
     except BadArtifact as error:  # it speaks of a file that the owner knows by the model's name only
         reason = str(error).partition("; ")[0].replace(path.name, running.artifact("model").file)
         raise BadArtifact(f"{reason}; run `covey models pull {manifest.id}` to replace it.") from error
-    settings = replace(chosen(manifest, choice, threads=threads, tuned=tuned), prefix_folder=store.root / "prefixes")
+    settings = chosen(manifest, choice, threads=threads, tuned=tuned)
+    settings = replace(settings, show_s=show_s, prefix_folder=store.root / "prefixes")
     return await LlamaModel.load(manifest.model_id, path, running.digests, settings)

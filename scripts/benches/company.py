@@ -11,7 +11,7 @@ from functools import partial
 
 from models.backend import GenerateCall, Message, whole
 from models.backends.llama import LlamaModel
-from models.backends.llama_settings import LlamaSettings, OwnersChoice, chosen
+from models.backends.llama_settings import REPRODUCIBLE_SLOTS, LlamaSettings, OwnersChoice, chosen
 from models.store import Store
 from models.types import ModelId
 from runtime import paths
@@ -20,8 +20,9 @@ from scripts.benches.client import at_once
 from scripts.benches.figures import Report, Row, alone
 from scripts.benches.setup import Setup, say
 
-ABOUT = "the same greedy answer alone and among 8, loaded as a node loads it: answers with equal tokens"
+ABOUT = "the same greedy answer alone and in a full batch, weights as shipped, loaded as a node loads it: equal tokens"
 WIDTH = 8
+"""Asked for at once. In reproducible mode fewer are a full batch, and the others wait."""
 ANSWER_TOKENS = 64
 LONG_EVERY = 4
 """One prompt in so many is long: beyond 256 tokens of state attention may be computed in other ways."""
@@ -32,7 +33,8 @@ RESUMED_AT = 20
 CLOSE = 1.0
 """Logits by which a choice may be ahead alone, and fall otherwise in company: as far as rounding goes."""
 LED = (sys.executable, "-m", "scripts.benches.led_worker")
-NOTE = (
+PLACES = "A full batch is 8 answers in fast mode, and {} in reproducible mode, which has a whole context for each."
+ALONG = (
     "Along the lone answer: 8 at once as before, but at each place the lone answer's token is taken whatever would "
     "have been chosen there, so that every choice is compared after the same tokens, its end too. What was computed in "
     "company is forgotten before the lone answers are asked for, and those before any is resumed."
@@ -44,6 +46,11 @@ Choice = tuple[int | None, float]
 
 
 async def run(setup: Setup) -> Report:
+    with setup.as_shipped() as shipped:
+        return await _run(shipped)
+
+
+async def _run(setup: Setup) -> Report:
     prompts = [_prompt(number) for number in range(setup.count(16, 200))]
     manifest = Store(paths.models_dir(setup.home)).get(setup.model)
     rows: list[Row] = []
@@ -67,12 +74,12 @@ async def run(setup: Setup) -> Report:
         rows += [
             _equal(f"{mode}: equal answers", equal, len(prompts), held=choice.reproducible),
             *more,
-            alone(f"{mode}: 8 at a time", "tok/s", [tokens / seconds], "higher"),
+            alone(f"{mode}: {min(WIDTH, settings.slots)} at a time", "tok/s", [tokens / seconds], "higher"),
             alone(f"{mode}: one at a time", "tok/s", [tokens / spent], "higher"),
         ]
     long = len(prompts) // LONG_EVERY
     how: dict[str, object] = {"prompts": len(prompts), "long_prompts": long, "answer_tokens": ANSWER_TOKENS}
-    return Report("company", ABOUT, tuple(rows), settings=how, notes=(NOTE,))
+    return Report("company", ABOUT, tuple(rows), settings=how, notes=(PLACES.format(REPRODUCIBLE_SLOTS), ALONG))
 
 
 def _prompt(number: int) -> str:
@@ -104,12 +111,12 @@ async def _led(setup: Setup, settings: LlamaSettings, prompts: Sequence[str], lo
     model = LlamaModel(ModelId(setup.model), setup.model_file, (), settings, command=LED)
     try:
         pairs = list(zip(prompts, lone, strict=True))
-        in_company, _ = await at_once([partial(_choices, model, *pair) for pair in pairs], WIDTH)
+        in_company, _ = await at_once([partial(choices_along, model, *pair) for pair in pairs], WIDTH)
         places = [differing(answer, choices) for answer, choices in zip(lone, in_company, strict=True)]
         await model.forget()
         margins: list[float] = []
         for pair, found in zip(pairs, places, strict=True):
-            choices = await _choices(model, *pair) if found else []
+            choices = await choices_along(model, *pair) if found else []
             margins += [choices[place][1] for place in found]
     finally:
         await model.close()
@@ -121,7 +128,7 @@ async def _led(setup: Setup, settings: LlamaSettings, prompts: Sequence[str], lo
     ]
 
 
-async def _choices(model: LlamaModel, prompt: str, along: Tokens) -> list[Choice]:
+async def choices_along(model: LlamaModel, prompt: str, along: Tokens) -> list[Choice]:
     """Return what the model would choose at each place along an answer, and behind it if it ended by itself."""
     call = GenerateCall((Message("user", prompt),), ANSWER_TOKENS, resume_tokens=along)
     return [(token, lead) for token, lead in json.loads((await whole(model.generate(call))).text)]

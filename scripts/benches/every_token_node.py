@@ -9,13 +9,11 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from dataclasses import replace
+from functools import partial
 
 import psutil
 
-from models.backends.llama import LlamaModel
-from models.backends.llama_settings import chosen
-from models.manifest import Manifest
+from models.backends.llama import open_model
 from models.pool import ModelPool
 from models.store import Store
 from runtime import paths
@@ -30,16 +28,12 @@ async def serve() -> None:
     settings = load(paths.settings_file(home))
     choice = settings.language_models()
 
-    async def opened(manifest: Manifest, store: Store, threads: int) -> LlamaModel:
-        shown = replace(chosen(manifest, choice, threads=threads), show_s=0.0, prefix_folder=store.root / "prefixes")
-        return await LlamaModel.load(manifest.model_id, store.path(manifest, "model"), manifest.digests, shown)
-
     pool = ModelPool(
         Store(paths.models_dir(home)),
         budget_bytes=settings.memory_budget_bytes(psutil.virtual_memory().total),
         threads=settings.threads or psutil.cpu_count(logical=False) or 1,
         choice=choice,
-        openers={"llama": opened},
+        openers={"llama": partial(open_model, choice=choice, show_s=0.0)},
     )
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)

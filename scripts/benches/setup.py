@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,18 @@ class Setup:
         store = Store(paths.models_dir(self.home))
         manifest = store.get(self.model)
         return store.path(as_run(manifest, store.tuned(manifest)), "model")
+
+    @contextmanager
+    def as_shipped(self) -> Iterator[Setup]:
+        """Give the same over a Covey folder with this model alone, its weights as shipped. Raises ModelsError."""
+        here = Store(paths.models_dir(self.home))
+        manifest = here.get(self.model)
+        with tempfile.TemporaryDirectory(prefix="covey-shipped-") as folder:
+            store = Store(paths.models_dir(Path(folder)))
+            for artifact in manifest.artifacts:
+                store.add_blob(here.path(manifest, artifact.role))
+            store.install(manifest)
+            yield replace(self, home=Path(folder))
 
     @property
     def threads(self) -> int:

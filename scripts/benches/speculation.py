@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from scripts.benches import papers
 from scripts.benches.client import at_once
 from scripts.benches.figures import Report, Row, alone, cell, compared
 from scripts.benches.setup import Setup, say
-from scripts.benches.tuned import tuned_home
+from scripts.benches.tuned import tuned
 
 ABOUT = "answers that repeat their prompt: tokens looked up in it and checked together, against one at a time"
 SIDES = ("looked up", "one at a time")
@@ -34,8 +33,8 @@ async def run(setup: Setup) -> Report:
     rounds = setup.count(4, 24)
     rows: list[Row] = []
     same: list[float] = []
-    with tuned_home(setup) as (home, chose):
-        for weights, where in (("as shipped", setup), ("tuned", replace(setup, home=home))):
+    with setup.as_shipped() as here, tuned(setup) as (there, chose):
+        for weights, where in (("as shipped", here), ("tuned", there)):
             rows += await _both(where, weights, rounds, same)
     rows.append(alone("the same answer", "share", [sum(same) / len(same)], "higher"))
     settings: dict[str, object] = {"rounds": rounds, "answers": len(same), "model": setup.model, "tuned": chose}

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
-from pathlib import Path
 
 from models.store import Store
 from models.tune import settings_said
@@ -41,18 +39,17 @@ class Side:
 
 async def run(setup: Setup) -> Report:
     rounds, numbers = setup.count(1, 8), count(1)
-    with tuned_home(setup) as (home, chose):
-        there = replace(setup, home=home)
+    with setup.as_shipped() as here, tuned(setup) as (there, chose):
 
         async def cold_rate(url: str) -> float:
             return (await shared_prefix.asked(setup, _system(next(numbers)), url, 0))[0]
 
-        plain, _ = await reference.best(setup, cold_rate)
+        plain, _ = await reference.best(here, cold_rate)
         made, _ = await reference.best(there, cold_rate)
         sides = (
-            Side("Covey, tuned", partial(servers.covey, home), is_covey=True),
-            Side("Covey, as shipped", partial(servers.covey, setup.home), is_covey=True),
-            Side("llama-server, as shipped", partial(reference.started, setup, plain), is_covey=False),
+            Side("Covey, tuned", partial(servers.covey, there.home), is_covey=True),
+            Side("Covey, as shipped", partial(servers.covey, here.home), is_covey=True),
+            Side("llama-server, as shipped", partial(reference.started, here, plain), is_covey=False),
             Side("llama-server, these weights", partial(reference.started, there, made), is_covey=False),
         )
         for number in range(rounds):
@@ -72,16 +69,11 @@ async def run(setup: Setup) -> Report:
 
 
 @contextmanager
-def tuned_home(setup: Setup) -> Iterator[tuple[Path, str]]:
+def tuned(setup: Setup) -> Iterator[tuple[Setup, str]]:
     """Give a Covey folder with this model alone, tuned for this device, and what was chosen. Raises ModelsError."""
-    shipped = Store(paths.models_dir(setup.home))
-    manifest = shipped.get(setup.model)
-    with tempfile.TemporaryDirectory(prefix="covey-tuned-") as folder:
-        store = Store(paths.models_dir(Path(folder)))
-        for artifact in manifest.artifacts:
-            store.add_blob(shipped.path(manifest, artifact.role))
-        store.install(manifest)
-        yield Path(folder), settings_said(tune_model(manifest, store, Wish(setup.threads), said=say))
+    with setup.as_shipped() as there:
+        store = Store(paths.models_dir(there.home))
+        yield there, settings_said(tune_model(store.get(setup.model), store, Wish(setup.threads), said=say))
 
 
 async def _measure(setup: Setup, side: Side, system: str, number: int) -> None:
