@@ -33,7 +33,14 @@ def tool(name: str, *arguments: str) -> tuple[str, ...]:
 
 
 LINT = Stage("lint", (tool("ruff", "format", "--check", "."), tool("ruff", "check", ".")))
-TYPES = Stage("types", (tool("mypy"), tool("mypy", "--explicit-package-bases", *SCRIPT_MODULES)))
+TYPES = Stage(
+    "types",
+    (
+        tool("mypy"),
+        tool("mypy", "--explicit-package-bases", *SCRIPT_MODULES),
+        tool("mypy", "--explicit-package-bases", "-p", "scripts.benches"),
+    ),
+)
 FAST_TESTS = Stage("tests", (tool("pytest", "-q", "-n", PARALLEL, "-m", "not real and not slow"),))
 UNIT_TESTS = Stage("unit tests", (tool("pytest", "-q", "-n", PARALLEL, "-m", "not real"),))
 REAL_TESTS = Stage("real-model tests", (tool("pytest", "-q", "-m", "real"),))

@@ -43,7 +43,7 @@ class LedWorker(Worker):
     def _generate(self, number: int, message: dict[str, Any]) -> None:
         led = Led(
             id=number,
-            prompt=self._prompt(message),
+            prompt=self._prompts.made(message)[0],
             max_tokens=int(message["max_tokens"]),
             sampling=Sampling(*message["sampling"]),
             vocabulary=self._vocabulary,

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from models.backend import Sampling
+from models.backends.llama import LlamaModel
+from models.backends.llama_settings import LlamaSettings
 from models.engine.text import TextStream
-from scripts.benches.company import Choice, Tokens, differing
+from models.types import ModelId
+from scripts.benches.company import LED, Choice, Tokens, choices_along, differing
 from scripts.benches.led_worker import Led
+from scripts.benches.setup import Setup
 from tests.models.engine.scripted_library import Bench, Words, following
 
 
@@ -51,3 +57,22 @@ def test_a_led_answer_whose_budget_is_used_up_is_not_asked_for_its_end() -> None
     bench.batch.submit(led)
     bench.run()
     assert len(led.noted) == 3
+
+
+@pytest.mark.real
+@pytest.mark.timeout(120)
+async def test_a_real_model_is_led_along_an_answer(models_home: Path) -> None:
+    setup = Setup(models_home, "smollm2-135m", full=False)
+    model = LlamaModel(ModelId(setup.model), setup.model_file, (), LlamaSettings(threads=2), command=LED)
+    try:
+        answer: Tokens = ()
+        while len(answer) < 3:  # its own choices one by one
+            token, lead = (await choices_along(model, "Name a colour.", answer))[-1]
+            assert token is not None and lead >= 0
+            answer = (*answer, token)
+        along = (answer[0], answer[0], answer[2])
+        choices = await choices_along(model, "Name a colour.", along)
+    finally:
+        await model.close()
+    assert [token for token, _ in choices[:2]] == list(answer[:2]), "chosen after the same tokens"
+    assert len(choices) == 4 and 1 in differing(along, choices)
