@@ -26,7 +26,8 @@
     worker_kill    the model's process is killed while answers are written
 
 Small counts by default, to see that it works; --full runs the counts that figures are told with.
-A figure that misses its bar is shown all the same, and the command fails (exit code 1).
+A figure that misses its bar is shown all the same, and the command fails (exit code 1). Of `all`, one that fails is
+named at the end, and the others are run.
 The models are those of COVEY_HOME. llama.cpp's tools come from scripts/build_reference.
 """
 
@@ -36,6 +37,7 @@ import argparse
 import asyncio
 import json
 import sys
+import traceback
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from importlib import import_module
@@ -71,33 +73,58 @@ NAMES = (
     "continuity",
 )
 
+FORESEEN = (ModelsError, NotStarted, Unanswered)
+"""What says by itself what to do next."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(argv)
     names = NAMES if given.name == "all" else (given.name,)
     setup = Setup(paths.home(), given.model, given.full)
     try:
-        if set(names) & set(AGAINST_REFERENCE) and not build.is_built():
-            raise NotStarted(
-                "llama-server is not built. Run scripts/build_reference, about 10 minutes, then this again"
-            )
-        setup.model_file  # noqa: B018  # refuses early, in one sentence
-        reports = [_one(setup, name, write_page=given.page) for name in names]
-    except (ModelsError, NotStarted, Unanswered) as error:
-        sentence = f"{str(error).rstrip('.')}."
-        if given.json:
-            print(json.dumps({"status": "failed", "error": {"code": "bench_failed", "message": sentence}}))
-        print(sentence, file=sys.stderr)
-        return 1
+        reports, failed = _measured(setup, names, write_page=given.page)
     except KeyboardInterrupt:
         return 130
     if given.json:
-        print(json.dumps({"machine": machine.describe(), "full": given.full, "benches": [asdict(r) for r in reports]}))
-    else:
+        found = {"machine": machine.describe(), "full": given.full, "benches": [asdict(r) for r in reports]}
+        error = {"status": "failed", "error": {"code": "bench_failed", "message": " ".join(failed)}} if failed else {}
+        print(json.dumps({**error, **found}))
+    elif reports:
         print(*(as_text(report) for report in reports), sep="\n\n")
     missed = [sentence for report in reports for sentence in report.missed]
-    print(*missed, sep="\n", end="\n" if missed else "", file=sys.stderr)
-    return 1 if missed else 0
+    print(*failed, *missed, sep="\n", end="\n" if failed or missed else "", file=sys.stderr)
+    return 1 if failed or missed else 0
+
+
+def _measured(setup: Setup, names: Sequence[str], *, write_page: bool) -> tuple[list[Report], list[str]]:
+    """Run one bench after the other; return the reports, and a sentence for each that failed."""
+    if refusal := _refusal(setup, names):
+        return [], [refusal]
+    reports, failed = [], []
+    for name in names:
+        try:
+            reports.append(_one(setup, name, write_page=write_page))
+        except FORESEEN as error:
+            failed.append(f"{name}: {_sentence(error)}")
+        except Exception as error:  # the top of a bench: those behind it are run all the same
+            traceback.print_exc()
+            failed.append(f"{name} failed by a fault of its own: {type(error).__name__}: {_sentence(error)}")
+    return reports, failed
+
+
+def _refusal(setup: Setup, names: Sequence[str]) -> str:
+    """Return, before anything is run, why these can't be."""
+    if set(names) & set(AGAINST_REFERENCE) and not build.is_built():
+        return "llama-server is not built. Run scripts/build_reference, about 10 minutes, then this again."
+    try:
+        setup.model_file  # noqa: B018  # looks whether it is there
+    except ModelsError as error:
+        return _sentence(error)
+    return ""
+
+
+def _sentence(error: Exception) -> str:
+    return f"{str(error).rstrip('.')}."
 
 
 def _one(setup: Setup, name: str, *, write_page: bool) -> Report:

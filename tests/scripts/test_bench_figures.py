@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from scripts.benches import figures, page, run, texts
+from scripts.benches.client import Unanswered
 from scripts.benches.figures import (
     Better,
     Report,
@@ -110,6 +111,33 @@ def test_a_bench_with_a_missed_bar_shows_its_figures_and_fails(
     shown = capsys.readouterr()
     assert "≤ 1, missed" in shown.out
     assert shown.err == "labels: share: 2 s, and the bar is 1.\n"
+
+
+def test_a_bench_that_fails_is_named_and_those_behind_it_are_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def unanswered(setup: Setup) -> Report:
+        raise Unanswered("nobody answered")
+
+    async def broken(setup: Setup) -> Report:
+        raise AttributeError("no such thing")
+
+    async def measured(setup: Setup) -> Report:
+        return _report("third")
+
+    for name, ran in (("first", unanswered), ("second", broken), ("third", measured)):
+        monkeypatch.setitem(sys.modules, f"scripts.benches.{name}", SimpleNamespace(run=ran))
+    monkeypatch.setattr(run, "NAMES", ("first", "second", "third"))
+    monkeypatch.setattr(run, "_refusal", lambda setup, names: "")
+    assert run.main(["all", "--json"]) == 1
+    shown = capsys.readouterr()
+    said = json.loads(shown.out)
+    sentences = ("first: nobody answered.", "second failed by a fault of its own: AttributeError: no such thing.")
+    assert [one["name"] for one in said["benches"]] == ["third"]
+    assert said["status"] == "failed" and said["error"]["message"] == " ".join(sentences)
+    assert shown.err.splitlines()[-2:] == list(sentences)
+    assert run.main(["all"]) == 1
+    assert capsys.readouterr().out.startswith("third: a made-up bench")
 
 
 def test_a_run_replaces_its_own_section_of_the_page_and_no_other() -> None:
