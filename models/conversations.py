@@ -55,7 +55,8 @@ class ConversationFiles:
             return None
         body = content[_SEAL_BYTES:]
         if not hmac.compare_digest(content[:_SEAL_BYTES], self._seal(conversation, body)):
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink()
             return None
         with contextlib.suppress(OSError):
             os.utime(path)

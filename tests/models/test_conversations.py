@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import tracemalloc
@@ -53,6 +54,23 @@ def test_a_file_that_was_changed_is_not_believed(folder: Path, place: int) -> No
     file.write_bytes(content)
     assert files.read(folder / "a") is None
     assert not file.exists()
+
+
+def test_a_torn_file_on_a_disk_that_can_only_be_read_costs_only_the_time(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a loss of power; the test may run as a user whom no mode of a folder keeps from removing a file."""
+    files = ConversationFiles("model")
+    files.write(folder / "a", TOKENS, b"state")
+    (file,) = folder.glob("*.state")
+    file.write_bytes(file.read_bytes()[:-1] + b"\0")
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    assert files.tokens(folder / "a") == TOKENS
+    assert files.read(folder / "a") is None
 
 
 @pytest.mark.parametrize("size", [0, 10, 35, 200])
