@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -75,8 +75,8 @@ class _State:
     entries: dict[ModelId, _Entry] = field(default_factory=dict)
     moving: dict[ModelId, int] = field(default_factory=dict)
     """Bytes of the models that are just being loaded or put away."""
-    leaving: set[ModelId] = field(default_factory=set)
-    """Those of them that are put away."""
+    leaving: dict[ModelId, asyncio.Task[None]] = field(default_factory=dict)
+    """What ends those of them that are put away."""
     clock: int = 0
     taking: int = 0
     """Requests that wait for a model."""
@@ -170,9 +170,8 @@ class ModelPool:
         for model in [entry.model for entry in self._state.entries.values()]:
             if isinstance(model, Remembers):
                 await model.forget(conversation)
-        leaving = set(self._state.leaving)
-        while leaving & self._state.leaving:  # each may still write what was said
-            await self._changed.wait()
+        if leaving := tuple(self._state.leaving.values()):  # each may still write what was said
+            await asyncio.wait(leaving)
 
     async def close(self) -> None:
         while self._state.moving:
@@ -265,19 +264,32 @@ class ModelPool:
 
     async def _load(self, manifest: Manifest, need: int) -> _Entry:
         """Open a model; its room is taken from the start."""
-        with self._on_the_move(manifest.model_id, need):
+        self._state.moving[manifest.model_id] = need
+        try:
             entry = _Entry(await self._open(manifest), need)
             self._state.entries[manifest.model_id] = entry
             return entry
+        finally:
+            self._moved(manifest.model_id)
 
     async def _put_away(self, name: ModelId) -> None:
+        """End a model; it goes on when the one who waits for it leaves, and `close` and `forget` wait for it too."""
         entry = self._state.entries.pop(name)
-        with self._on_the_move(name, entry.bytes):
-            self._state.leaving.add(name)
-            try:
-                await entry.model.close()
-            finally:
-                self._state.leaving.discard(name)
+        self._state.moving[name] = entry.bytes
+        ending = self._state.leaving[name] = asyncio.create_task(entry.model.close())
+        try:
+            await asyncio.shield(ending)
+        finally:
+            if ending.done():  # the room is first theirs who made it
+                self._moved(name)
+            else:
+                ending.add_done_callback(lambda _: self._moved(name))
+
+    def _moved(self, name: ModelId) -> None:
+        """Count a model's memory no longer as that of one which is loaded or put away."""
+        del self._state.moving[name]
+        self._state.leaving.pop(name, None)
+        self._tell()
 
     def _has_room(self, manifest: Manifest, need: int) -> bool:
         """Return whether a model fits beside those that are here. Raises OutOfMemory where it never will."""
@@ -311,16 +323,6 @@ class ModelPool:
                 f"Model {manifest.id} does not fit beside those in use ({', '.join(self._state.entries)}). "
                 "Raise memory_budget_mb in the settings, or ask again later."
             ) from error
-
-    @contextlib.contextmanager
-    def _on_the_move(self, name: ModelId, size_bytes: int) -> Iterator[None]:
-        """Count a model's memory while it is loaded or put away."""
-        self._state.moving[name] = size_bytes
-        try:
-            yield
-        finally:
-            del self._state.moving[name]
-            self._tell()
 
     def _tell(self) -> None:
         """Wake those who wait for a change."""
