@@ -36,9 +36,13 @@ class TextPart(_Wire):
     text: str
 
 
+Parts = Annotated[list[TextPart], Field(fail_fast=True)]
+"""As all lists here that may be long, checked to the first error: a body has room for a million, each kept in full."""
+
+
 class ChatMessage(_Wire):
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[TextPart] | None = None
+    content: str | Parts | None = None
 
     def text(self) -> str:
         if isinstance(self.content, list):
@@ -76,7 +80,7 @@ class ChatBody(_Wire):
     """The fields of `POST /v1/chat/completions` that are read."""
 
     model: str
-    messages: Annotated[list[ChatMessage], Field(min_length=1)]
+    messages: Annotated[list[ChatMessage], Field(min_length=1, fail_fast=True)]
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
@@ -96,7 +100,7 @@ class ChatBody(_Wire):
     functions: list[Any] | None = None
     function_call: Any = None
     logit_bias: dict[str, Any] | None = None
-    modalities: list[str] | None = None
+    modalities: Annotated[list[str], Field(fail_fast=True)] | None = None
 
     @property
     def wanted_tokens(self) -> int | None:
