@@ -40,22 +40,25 @@ def constraint(schema: Mapping[str, Json], text: str) -> Constraint:
 
 
 def grammar_of(made: Constraint) -> str:
-    """Return a constraint in the form that llguidance compiles. Raises ConstraintError on an empty choice."""
+    """Return a constraint in the form that llguidance compiles. Raises ConstraintError."""
     from llguidance import LLMatcher  # heavy, first use only
 
-    match made.kind:
-        case "json_schema":
-            return str(LLMatcher.grammar_from_json_schema(json.dumps(made.value), overrides=_JSON_OPTIONS))
-        case "regex":
-            return str(LLMatcher.grammar_from_regex(str(made.value)))
-        case "grammar":
-            return str(LLMatcher.grammar_from_lark(str(made.value)))
-        case "choice":
-            choices = made.value if isinstance(made.value, list) else []
-            if not choices:
-                raise ConstraintError("The list of choices is empty; give at least one.")
-            lark = "start: " + " | ".join(json.dumps(str(choice), ensure_ascii=False) for choice in choices)
-            return str(LLMatcher.grammar_from_lark(lark))
+    try:
+        match made.kind:
+            case "json_schema":
+                return str(LLMatcher.grammar_from_json_schema(json.dumps(made.value), overrides=_JSON_OPTIONS))
+            case "regex":
+                return str(LLMatcher.grammar_from_regex(str(made.value)))
+            case "grammar":
+                return str(LLMatcher.grammar_from_lark(str(made.value)))
+            case "choice":
+                choices = made.value if isinstance(made.value, list) else []
+                if not choices:
+                    raise ConstraintError("The list of choices is empty; give at least one.")
+                lark = "start: " + " | ".join(json.dumps(str(choice), ensure_ascii=False) for choice in choices)
+                return str(LLMatcher.grammar_from_lark(lark))
+    except ValueError as error:  # a number that it does not take, or half a character
+        raise ConstraintError(f"This output can't be enforced: {error}. Correct the schema and ask again.") from error
 
 
 def unsatisfiable(made: Constraint) -> str:

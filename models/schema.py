@@ -86,7 +86,7 @@ def normalise(schema: Mapping[str, Any]) -> dict[str, Json]:
     Raises ConstraintError when it is too large, too deep or not valid.
     """
     try:
-        size = len(json.dumps(schema))
+        size = len(json.dumps(schema, allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
         raise ConstraintError(f"The schema is not JSON ({error}); correct it and ask again.") from error
     if size > MAX_SCHEMA_CHARS:

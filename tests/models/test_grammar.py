@@ -9,7 +9,7 @@ import pytest
 from models import schema
 from models.backend import Constraint
 from models.errors import ConstraintError
-from models.grammar import accepts, constraint, copy_rule
+from models.grammar import accepts, constraint, copy_rule, unsatisfiable
 from models.types import Json
 
 TEXT = 'He said "hi" to\nTom Jones \\ Søn, 5 km away'
@@ -105,3 +105,16 @@ def test_long_input_compiles_quickly() -> None:
 def test_copy_is_bounded_in_length() -> None:
     made = Constraint("grammar", f'start: "\\"" COPY "\\""\n{copy_rule("COPY", "one two three", most=7)}')
     assert accepts(made, '"one two"') and not accepts(made, '"one two three"')
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        Constraint("json_schema", {"type": "number", "maximum": float("nan")}),
+        Constraint("json_schema", {"type": "number", "maximum": 10**400}),
+        Constraint("choice", ["\ud800"]),
+    ],
+)
+def test_what_no_json_or_text_can_hold_is_refused_in_a_sentence(made: Constraint) -> None:
+    with pytest.raises(ConstraintError, match="can't be enforced"):
+        unsatisfiable(made)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from pydantic import BaseModel
 
@@ -56,6 +58,8 @@ def test_schema_comes_from_fields_a_model_class_or_a_schema() -> None:
         ({"enum": "x"}, "not valid"),
         ({"description": "x" * 70_000}, "characters"),
         ({"a": object()}, "not JSON"),
+        ({"type": "number", "maximum": math.nan}, "not JSON"),
+        ({"type": "number", "minimum": -math.inf}, "not JSON"),
     ],
 )
 def test_bad_schema_is_refused_in_a_sentence(bad: dict[str, object], says: str) -> None:

@@ -113,3 +113,14 @@ async def test_a_conversation_without_a_question_is_refused(tmp_path: Path) -> N
     async with door(tmp_path) as at, at.chat(model="covey", messages=TALK[:1]) as response:
         status, error = await fault(response)
     assert (status, error["param"]) == (400, "messages")
+
+
+async def test_a_schema_with_a_number_that_is_none_is_the_clients_to_correct(tmp_path: Path) -> None:
+    body = """{"model": "covey", "messages": [{"role": "user", "content": "The total is 5."}],
+    "response_format": {"type": "json_schema", "json_schema": {"schema":
+    {"type": "object", "properties": {"a": {"type": "number", "maximum": NUMBER}}}}}}"""
+    async with door(tmp_path, ScriptedText()) as at:
+        for number in ("NaN", "Infinity", "1e999", "1" + "0" * 400):
+            async with at.client.post("/v1/chat/completions", data=body.replace("NUMBER", number)) as response:
+                status, error = await fault(response)
+                assert (status, error["param"]) == (400, "response_format"), number
