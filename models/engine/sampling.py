@@ -113,8 +113,10 @@ def _margin(shifted: Row, best: int) -> float:
 
 
 def _draw(shifted: Row, sampling: Sampling, u: float) -> int:
-    scaled = shifted.astype(np.float64) / sampling.temperature
-    scaled -= scaled.max()
+    scaled = shifted.astype(np.float64)
+    scaled -= scaled.max()  # before dividing: the best one stays a number at the least of temperatures
+    with np.errstate(over="ignore"):
+        scaled /= sampling.temperature
     candidates = np.flatnonzero(scaled > np.log(NEGLIGIBLE))
     weights = np.exp(scaled[candidates])
     order = np.argsort(-weights, kind="stable")

@@ -45,6 +45,13 @@ def test_top_p_leaves_out_the_tail() -> None:
     assert drawn == {0, 1}
 
 
+@pytest.mark.parametrize("temperature", [1e-30, 1e-308, 5e-324])
+def test_the_least_of_temperatures_takes_the_best_that_is_left(temperature: float) -> None:
+    allowed = np.array([False, True, True, True])
+    assert choose(ROW, Sampling(temperature=temperature), [], allowed)[0] == 1
+    assert choose(ROW, Sampling(temperature=temperature, presence_penalty=2.0), [0, 1])[0] == 2
+
+
 def test_a_draw_depends_on_seed_and_place_alone() -> None:
     assert uniform(5, 17) == uniform(5, 17)
     assert len({uniform(5, place) for place in range(1000)}) == 1000
