@@ -8,11 +8,14 @@ import re
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from models.backend import Constraint, GenerateCall
 from models.backends.scripted import ScriptedText
 from runtime.api.answering import DEFAULT_TOKENS
+from runtime.api.errors import Refused
 from runtime.api.gate import Gate
+from runtime.api.openai import read_body
 from tests.runtime.api.serving import MODEL, DiesOnce, Door, door, events, fault
 
 TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
@@ -152,18 +155,28 @@ async def test_a_client_that_leaves_frees_the_model(tmp_path: Path) -> None:
 async def test_a_client_that_leaves_before_the_answer_is_whole_frees_the_model(tmp_path: Path) -> None:
     model = ScriptedText(["word " * 1000], fault="slow")
     async with door(tmp_path, model) as at:
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.3), at.chat():
-                pass
+        client = asyncio.create_task(_read_whole(at))
+        await _until_running(model, 1)
+        client.cancel()
+        await asyncio.wait({client})
         await _until_free(model)
 
 
+async def _read_whole(at: Door) -> None:
+    async with at.chat() as response:
+        await response.read()
+
+
 async def _until_free(model: ScriptedText) -> None:
+    await _until_running(model, 0)
+
+
+async def _until_running(model: ScriptedText, generations: int) -> None:
     for _ in range(300):
-        if not model.running:
+        if model.running == generations:
             return
         await asyncio.sleep(0.01)
-    raise AssertionError("the generation still runs")
+    raise AssertionError(f"{model.running} generations run, not {generations}")
 
 
 @pytest.mark.parametrize(
@@ -230,6 +243,25 @@ async def test_a_schema_that_nothing_satisfies_is_refused(tmp_path: Path) -> Non
     async with door(tmp_path, ScriptedText(["x"])) as at, at.chat(response_format=form) as response:
         status, error = await fault(response)
     assert (status, error["param"]) == (400, "response_format")
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ('"messages": [0{}]', "messages.0"),
+        ('"messages": [{{"role": "user", "content": [0{}]}}]', "messages.0.content"),
+        ('"messages": [{{"role": "user"}}], "modalities": [0{}]', "modalities.0"),
+        ('"messages": [{{"role": "user"}}], "stop": [0{}]', "stop"),
+    ],
+)
+def test_of_a_long_list_that_is_all_wrong_only_the_beginning_is_looked_at(fields: str, param: str) -> None:
+    """A body has room for a million errors, and each of them would be kept in full: a gigabyte, and seconds."""
+    body = '{"model": "x", ' + fields.format(",0" * 1000) + "}"
+    with pytest.raises(Refused) as caught:
+        read_body(body.encode())
+    assert caught.value.fault.param == param
+    assert isinstance(caught.value.__cause__, ValidationError)
+    assert caught.value.__cause__.error_count() < 5
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"null", b"\xff\xfe", b'"x"', b"[" * 100_000])

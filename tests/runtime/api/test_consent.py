@@ -7,7 +7,7 @@ import io
 import json
 import os
 from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -243,17 +243,6 @@ async def test_a_question_that_is_none_is_not_put_to_the_owner(field: str) -> No
 def test_bytes_that_answer_no_question_are_refused(data: bytes) -> None:
     with pytest.raises(UsageError, match="answers no question"):
         reply_from_json(data)
-
-
-async def test_hanging_up_in_mid_question_ends_the_stream(tmp_path: Path) -> None:
-    gate = Gate()
-    async with running() as hub, node_with(hub, tmp_path, gate):
-        with asked_by(says(Reply.ONCE)):
-            async with aclosing(RunningNode(tmp_path).stream(ASK)) as items:
-                await anext(items)
-        async with asyncio.timeout(5):
-            await gate.empty()
-        assert len(hub.bodies) <= 1
 
 
 @pytest.mark.parametrize(("typed", "sent"), [(b"y\n", 1), (b"\n", 0)])
