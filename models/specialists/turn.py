@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from models.backend import Constraint, Finish, GenerateCall, Message, Sampling, TextModel, whole
 from models.errors import DeadlineExceeded, InputError
+from models.lengths import tokens_of
 from models.specialist import SpecialistSpec
 from models.types import Evidence, Json, Refusal, RefusalCode, Request, Result, Signals, Usage
 
@@ -227,10 +228,7 @@ def certainty(signals: Signals) -> float:
 
 async def prompt_tokens(model: TextModel, messages: Sequence[Message]) -> int:
     """Return about how many tokens the messages have inside the chat template."""
-    total = 0
-    for message in messages:
-        total += await model.count_tokens(message.content) + MESSAGE_TOKENS
-    return total
+    return await tokens_of(model, [message.content for message in messages]) + MESSAGE_TOKENS * len(messages)
 
 
 def text_in(request: Request, field: str) -> str:

@@ -13,6 +13,7 @@ from typing import Literal
 
 from models.backend import Finish, GenerateCall, TextModel, TokenDetail
 from models.errors import ContextOverflow, WorkerDied
+from models.lengths import tokens_of
 from models.specialist import Pool
 from models.types import Chunk, Json, RefusalCode, Usage
 from runtime.api.openai import ChatBody, as_json_text, ask_of, call_of
@@ -93,7 +94,7 @@ async def _fitted(model: TextModel, body: ChatBody) -> GenerateCall:
     texts = [message.text() for message in body.messages]
     prompt = frame + sum(len(text.encode()) for text in texts)  # a token has at least one byte
     if prompt + wanted > model.context_tokens:
-        prompt = frame + sum([await model.count_tokens(text) for text in texts if text])
+        prompt = frame + await tokens_of(model, [text for text in texts if text])
     left = max(model.context_tokens - prompt, 1)
     return call_of(body, max_tokens=min(wanted, left), seed=secrets.randbits(31))
 

@@ -12,10 +12,11 @@ from pydantic import ValidationError
 
 from models.backend import Constraint, GenerateCall
 from models.backends.scripted import ScriptedText
-from runtime.api.answering import DEFAULT_TOKENS
+from runtime.api.answering import DEFAULT_TOKENS, TEMPLATE_START_TOKENS, TEMPLATE_TOKENS
 from runtime.api.errors import Refused
 from runtime.api.gate import Gate
 from runtime.api.openai import read_body
+from tests.models.test_lengths import Busy
 from tests.runtime.api.serving import MODEL, DiesOnce, Door, door, events, fault
 
 TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
@@ -133,6 +134,16 @@ async def test_a_prompt_beyond_the_context_is_refused_with_the_numbers(tmp_path:
             status, error = await fault(response)
     assert (status, error["code"], error["type"]) == (400, "context_length_exceeded", "invalid_request_error")
     assert "256" in error["message"]
+
+
+async def test_a_long_conversation_is_counted_in_few_steps_of_a_busy_model(tmp_path: Path) -> None:
+    model = Busy(["ok"])
+    messages = [{"role": "user", "content": "word " * 10}] * 100
+    async with door(tmp_path, model) as at, at.chat(messages=messages) as response:
+        assert response.status == 200
+    assert model.steps == 2
+    frame = TEMPLATE_START_TOKENS + 100 * TEMPLATE_TOKENS
+    assert model.calls[0].max_tokens == model.context_tokens - frame - 100 * 11
 
 
 async def test_more_messages_than_the_context_has_tokens_are_refused_with_the_numbers(tmp_path: Path) -> None:
