@@ -36,6 +36,8 @@ class Said:
     text: str
     details: tuple[TokenDetail, ...] | None = None
     """What the model thought of each token; None where that is not asked for, or not known."""
+    tokens: int = 0
+    """How many it has; several where they came at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ async def from_model(pool: Pool, body: ChatBody) -> Reply:
                             return
                         had.extend(item.token_ids)
                         details.extend(item.details)
-                        yield Said(item.text, item.details if call.details else None)
+                        yield Said(item.text, item.details if call.details else None, len(item.token_ids))
             except WorkerDied:
                 if attempt == ATTEMPTS:
                     raise
@@ -115,7 +117,7 @@ async def from_node(node: Node, body: ChatBody) -> Reply:
             match item:
                 case Chunk() if not as_object:
                     said += item.text
-                    yield Said(item.text)
+                    yield Said(item.text, tokens=len(item.token_ids))
                 case Restarted() if said:
                     said = ""
                     yield Said(f"\n\n[Withdrawn, it begins again: {item.reason}]\n\n")

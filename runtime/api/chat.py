@@ -20,6 +20,7 @@ from runtime.api.guard import body_of
 from runtime.api.listing import Offered
 from runtime.api.logprobs import logprobs_object
 from runtime.api.openai import ORCHESTRATOR, ChatBody, read_body, usage_object
+from runtime.history import estimate_tokens
 from runtime.node import Node
 
 WRITE_S = 30.0
@@ -36,7 +37,7 @@ class Way(Protocol):
         ...
 
     def used(self, tokens: int) -> None:
-        """Take note of the tokens that were read and written so far."""
+        """Take note of the tokens that were read and written so far. The last figure holds."""
         ...
 
 
@@ -76,7 +77,7 @@ class Chat:
             async with aclosing(self._reply(body)) as reply:
                 if body.stream:
                     return await _streamed(request, form, reply, way)
-                ended = await _last(reply, way)
+                ended = await _last(form, reply, way)
             return await _whole(request, await _encoded(form, ended), way)  # the model is free while the client reads
 
     def _reply(self, body: ChatBody) -> Reply:
@@ -93,6 +94,10 @@ class _Form:
         self.body = body
         self._id = f"chatcmpl-{secrets.token_hex(12)}"
         self._created = int(time.time())
+
+    def prompt_tokens(self) -> int:
+        """Return about how many tokens were read; the end of an answer says it, and not every client stays for it."""
+        return sum(estimate_tokens(message.text()) for message in self.body.messages)
 
     def whole(self, ended: Ended) -> dict[str, Json]:
         content = None if ended.refusal and not ended.text else ended.text
@@ -132,14 +137,14 @@ class _Form:
         return shape
 
 
-async def _last(reply: Reply, way: Way) -> Ended:
-    said = 0
+async def _last(form: _Form, reply: Reply, way: Way) -> Ended:
+    used = form.prompt_tokens()
     async for item in reply:
         if isinstance(item, Ended):
             way.used(_tokens(item))
             return item
-        said += 1
-        way.used(said)
+        used += item.tokens
+        way.used(used)
     raise AssertionError("an answer ended without its end")
 
 
@@ -167,12 +172,12 @@ async def _streamed(request: web.Request, form: _Form, reply: Reply, way: Way) -
     item = await anext(reply)  # an error before the first word still has a status of its own
     response = web.StreamResponse(headers=sse.HEADERS)
     await response.prepare(request)
-    said = 0
+    used = form.prompt_tokens()
     try:
         await _send(response, form.delta({"role": "assistant", "content": ""}), way)
         while isinstance(item, Said):
-            said += 1
-            way.used(said)
+            used += item.tokens
+            way.used(used)
             if item.text:
                 await _send(response, form.said(item), way)
             item = await anext(reply)

@@ -111,7 +111,7 @@ class _Counted:
         await response.write(piece.value_for(piece.recipient.id))
 
     def used(self, tokens: int) -> None:
-        self._used = max(self._used, tokens)
+        self._used = tokens
 
     def end(self) -> None:
         """Write down what went and what it took, once; blocks for the disk."""

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pytest
 
 from hub.book import Hub
 from hub.tokens import Tokens
+from models.backend import Delta, GenerateCall
 from models.backends.scripted import ScriptedPool, ScriptedText
 from models.types import Label, last
 from peers.state import NodeState, open_state
@@ -22,7 +23,7 @@ from runtime import paths
 from runtime.api.household import Household, HubPortInUse, household
 from runtime.node import Node, open_node
 from tests.hub import household as asking
-from tests.runtime.api.serving import MODEL, fault
+from tests.runtime.api.serving import MODEL, events, fault
 from tests.socket_guard import SocketGuard
 
 PROMPT = "Nobody else may ever read this question."
@@ -129,6 +130,33 @@ async def test_a_used_up_day_and_a_rate_are_said_with_429(tmp_path: Path) -> Non
             assert response.headers["Retry-After"]
         async with hub.chat() as response:
             assert (await fault(response))[1]["code"] == "rate_limit_exceeded"
+
+
+class InThrees(ScriptedText):
+    """Tells three tokens at once, as a fast model does to a slow reader."""
+
+    async def generate(self, call: GenerateCall):  # type: ignore[no-untyped-def,override]
+        async for item in super().generate(call):
+            yield replace(item, token_ids=item.token_ids * 3) if isinstance(item, Delta) else item
+
+
+async def test_a_client_that_leaves_early_has_used_what_was_read_and_written(tmp_path: Path) -> None:
+    messages = [{"role": "user", "content": "word " * 300}]
+    async with box(tmp_path, InThrees(["word " * 400], fault="slow")) as hub:
+        async with hub.chat(stream=True, messages=messages) as response:
+            for _ in range(5):  # its role, and four pieces
+                await response.content.readuntil(b"\n\n")
+        async with asyncio.timeout(10):
+            await hub.hub.gate.empty()
+        assert 300 + 4 * 3 <= hub.tokens.all()[0].used < 800
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_that_ended_has_used_exactly_what_it_says(tmp_path: Path, stream: bool) -> None:
+    async with box(tmp_path) as hub:
+        async with hub.chat(stream=stream, stream_options={"include_usage": True}) as response:
+            said = events(await response.read())[-1] if stream else await response.json()
+        assert hub.tokens.all()[0].used == said["usage"]["total_tokens"]
 
 
 async def test_a_revoked_token_ends_at_once(tmp_path: Path) -> None:
