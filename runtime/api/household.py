@@ -12,7 +12,7 @@ import hashlib
 import os
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -21,6 +21,7 @@ from aiolimiter import AsyncLimiter
 from hub.book import is_loopback
 from hub.tokens import Device, Tokens
 from models.types import Label
+from peers.errors import PeersError
 from peers.identity import Identity
 from peers.quiet_log import log_no_nonsense
 from peers.release import Releaser, Stream, sending
@@ -76,13 +77,22 @@ class _Ways:
             message = "This hub answers with its models by name; they are at /v1/models."
             raise Refused(Fault(404, WRONG, "model_not_found", message, "model"))
         device = request[DEVICE]
-        stream = await asyncio.to_thread(self._opened, device)
+        stream = await self._begun(device)
         way = _Counted(stream, device, self._tokens)
         try:
             with sending(stream.piece(b"")):
                 yield way
         finally:
             await asyncio.shield(asyncio.to_thread(way.end))
+
+    async def _begun(self, device: Device) -> Stream:
+        """Write down that an answer begins."""
+        opening = asyncio.ensure_future(asyncio.to_thread(self._opened, device))
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:  # what was begun in the ledger is ended there, too
+            await asyncio.shield(_closed(opening))
+            raise
 
     def _opened(self, device: Device) -> Stream:
         return self._releaser.open_stream(
@@ -92,6 +102,12 @@ class _Ways:
             reason="the answer to what it asked this hub",
             bytes_kept=False,
         )
+
+
+async def _closed(opening: asyncio.Future[Stream]) -> None:
+    with suppress(PeersError):  # then nothing was begun, and nobody is left to be told
+        stream = await opening
+        await asyncio.to_thread(stream.close)
 
 
 class _Counted:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -157,6 +158,36 @@ async def test_an_answer_that_ended_has_used_exactly_what_it_says(tmp_path: Path
         async with hub.chat(stream=stream, stream_options={"include_usage": True}) as response:
             said = events(await response.read())[-1] if stream else await response.json()
         assert hub.tokens.all()[0].used == said["usage"]["total_tokens"]
+
+
+async def test_a_client_that_leaves_while_its_answer_is_entered_leaves_no_entry_open(tmp_path: Path) -> None:
+    begun, disk = threading.Event(), threading.Event()
+    async with box(tmp_path) as hub:
+        clock = hub.state.ledger._clock_ns
+
+        def slow() -> int:
+            begun.set()
+            disk.wait(10)
+            return clock()
+
+        hub.state.ledger._clock_ns = slow
+        client = asyncio.create_task(_read_whole(hub))
+        assert await asyncio.to_thread(begun.wait, 10)
+        client.cancel()
+        await asyncio.wait({client})
+        for _ in range(500):  # until the server has heard of it
+            if not hub.hub.gate.inside or any(task.cancelling() for task in asyncio.all_tasks()):
+                break
+            await asyncio.sleep(0.01)
+        disk.set()
+        async with asyncio.timeout(10):
+            await hub.hub.gate.empty()
+        assert [entry.act for entry in hub.state.ledger.entries()] == ["release", "opened"]
+
+
+async def _read_whole(hub: Box) -> None:
+    async with hub.chat() as response:
+        await response.read()
 
 
 async def test_a_revoked_token_ends_at_once(tmp_path: Path) -> None:
