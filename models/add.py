@@ -181,7 +181,7 @@ def _add_own(path: Path, digest: str, store: Store, name: str) -> Manifest:
         if model_id in catalog():
             raise InputError(f"The catalog has a model {model_id!r} with other bytes; choose another name with --name.")
         manifest = _own_manifest(model_id, path, header)
-    before = store.recorded(manifest.id)
+    before = store.sound_record(manifest.id)
     if before is not None and Digest(digest) not in before.digests and manifest.id not in catalog():
         raise InputError(f"A model {manifest.id!r} is here already; choose another name with --name.")
     store.add_blob(path, digest)

@@ -90,7 +90,7 @@ def add_checkpoint(
 def _free_id(model_id: str, store: Store) -> str:
     if slug(model_id) != model_id:
         raise InputError(f"{model_id!r} can't be a model's name; use a-z, 0-9, '.' and '-', at most 64 of them.")
-    before = store.recorded(model_id)
+    before = store.sound_record(model_id)
     if model_id in catalog() or (before is not None and store.has(before)):
         raise InputError(f"A model {model_id!r} is known already; choose another name with --name.")
     return model_id

@@ -115,7 +115,7 @@ def _pull_all(
     manifests: Sequence[Manifest], store: Store, report: Progress, fetchers: Mapping[str, Fetch] | None
 ) -> list[Manifest]:
     wanted = [_pinned_before(manifest, store) for manifest in manifests]
-    if all(store.has(manifest) and store.recorded(manifest.id) == manifest for manifest in wanted):
+    if all(store.has(manifest) and store.sound_record(manifest.id) == manifest for manifest in wanted):
         return wanted
     with store.guard():
         store.partial.mkdir(parents=True, exist_ok=True)
@@ -130,7 +130,7 @@ def _pinned_before(manifest: Manifest, store: Store) -> Manifest:
     """Return the manifest with the digests that an earlier pull pinned for files the catalog has no digest of."""
     if all(artifact.sha256 for artifact in manifest.artifacts):
         return manifest
-    recorded = store.recorded(manifest.id)
+    recorded = store.sound_record(manifest.id)
     before = {(artifact.role, artifact.file): artifact for artifact in recorded.artifacts} if recorded else {}
     artifacts = (a if a.sha256 else before.get((a.role, a.file), a) for a in manifest.artifacts)
     return replace(manifest, artifacts=tuple(artifacts))

@@ -75,6 +75,13 @@ class Store:
             return None
         return self._read(path)
 
+    def sound_record(self, model_id: str) -> Manifest | None:
+        """Return the stored manifest of a model; None also where it is damaged: a new one takes its place."""
+        try:
+            return self.recorded(model_id)
+        except ManifestError:
+            return None
+
     def recorded_ids(self) -> list[str]:
         """Return the ids of all stored manifests, also of models whose files are missing."""
         return sorted(path.stem for path in self.manifests.glob("*.json"))
@@ -199,7 +206,7 @@ class Store:
 
     def discard_damaged(self, model_id: str) -> None:
         """Delete those files of a model whose bytes are not the promised ones, so that a pull fetches them again."""
-        manifest = self.recorded(model_id)
+        manifest = self.sound_record(model_id) or catalog().get(model_id)
         with self.guard():
             for artifact in manifest.artifacts if manifest else ():
                 if artifact.sha256 and self.problem(artifact):

@@ -61,7 +61,7 @@ def pull(
     store = _store()
     wanted = [_known(store, name) for name in names] if names else list(starter_set())
     for manifest in wanted:
-        if names and store.recorded(manifest.id) is not None:
+        if names:
             store.discard_damaged(manifest.id)  # naming a model asks for whole files, not only for present ones
         print(f"{manifest.id}: {_mb(manifest.size_bytes)}, licence {manifest.licence}", file=sys.stderr)
     paths.ensure_home(paths.home())
@@ -121,7 +121,7 @@ def add(
 def show(name: Annotated[str, typer.Argument(help="A model's name.")], as_json: AsJson = False) -> None:
     """Show a model's licence, files, digests and sources."""
     store = _store()
-    known, recorded = _known(store, name), store.recorded(name)
+    known, recorded = _known(store, name), store.sound_record(name)
     manifest = recorded if recorded is not None and store.has(recorded) else known  # the store's has every digest
     detail = _detail(manifest, store)
     if as_json:

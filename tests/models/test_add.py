@@ -185,3 +185,13 @@ def test_who_waits_for_another_program_is_told_once(tmp_path: Path, packages: di
 
     add_files([packages["both"]], store, waiting=waiting)
     assert len(looks) >= 2 and told == ["waiting"]
+
+
+def test_a_damaged_manifest_is_mended_by_adding_again(store: Store, tmp_path: Path, packages: dict[str, Path]) -> None:
+    (tmp_path / "x.gguf").write_bytes(tiny_gguf.gguf())
+    files = [tmp_path / "x.gguf", packages["both"]]
+    add_files(files, store)
+    for path in store.manifests.iterdir():
+        path.write_bytes(path.read_bytes()[:40])
+    assert installed(add_files(files, store)) == ["x", "both"]
+    assert sorted(store.installed()) == ["both", "x"]

@@ -233,3 +233,14 @@ def test_a_file_source_needs_no_network(tmp_path: Path) -> None:
     wanted = manifest("tiny", artifact(WEIGHTS, FileSource("file", str(tmp_path / "weights"))))
     run(wanted, Store(tmp_path / "models"))
     assert Store(tmp_path / "models").verify("tiny") == []
+
+
+@pytest.mark.parametrize("content", [b"", b'{"id": "ti', b"\xff\x00", b'{"id": "tiny"}'])
+@pytest.mark.parametrize("known", [artifact(WEIGHTS, WEB), Artifact("model", "model.bin", sources=(WEB,))])
+def test_a_damaged_manifest_is_mended_by_a_pull(tmp_path: Path, known: Artifact, content: bytes) -> None:
+    store, wanted = Store(tmp_path), manifest("tiny", known)
+    pulled = run(wanted, store, https=Fake())
+    (store.manifests / "tiny.json").write_bytes(content)
+    web = Fake()
+    assert run(wanted, store, https=web) == pulled and store.installed() == {"tiny": pulled}
+    assert web.calls == (0 if known.sha256 else 1)  # which bytes it had taken without a digest is forgotten

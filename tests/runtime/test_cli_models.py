@@ -5,8 +5,12 @@ from typing import Any
 
 import pytest
 
+from models import catalog
+from models.store import Store
+from runtime import paths
 from runtime.cli.main import main
 from tests.models import tiny_gguf
+from tests.models.tiny_wheel import sha256
 
 
 @pytest.fixture
@@ -126,3 +130,30 @@ def test_every_command_has_an_example_in_its_help(command: str, capsys: pytest.C
     assert main(["models", command, "--help"]) == 0
     shown = capsys.readouterr().out
     assert f"Example: covey models {command}" in shown and "--json" in shown
+
+
+def test_a_damaged_manifest_is_mended_by_the_command_that_verify_names(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights, folder = tiny_gguf.gguf(), tmp_path / "catalog"
+    (tmp_path / "weights").write_bytes(weights)
+    folder.mkdir()
+    (folder / "tiny.toml").write_text(
+        'id = "tiny"\nsummary = "x"\nkind = "text"\nbackend = "llama"\nlicence = "MIT"\n[[artifacts]]\n'
+        f'role = "model"\nfile = "m.gguf"\nsize_bytes = {len(weights)}\nsha256 = "{sha256(weights)}"\n'
+        f'sources = [{{kind = "file", path = "{tmp_path / "weights"}"}}]\n'
+    )
+    monkeypatch.setattr(catalog, "FOLDER", folder)
+    catalog.catalog.cache_clear()
+    try:
+        assert run_json(capsys, "pull", "tiny")[0] == 0
+        store = Store(paths.models_dir(home))
+        (store.manifests / "tiny.json").write_text('{"id": "ti')
+        (store.blobs / sha256(weights)).write_bytes(bytes(len(weights)))  # damaged too, and whole by its length
+        assert main(["models", "verify"]) == 1
+        assert "tiny: its manifest is damaged; run `covey models pull tiny`." in capsys.readouterr().out
+        assert run_json(capsys, "show", "tiny")[0] == 0
+        assert run_json(capsys, "pull", "tiny")[0] == 0
+        assert run_json(capsys, "verify") == (0, {"ok": True, "problems": {"tiny": []}})
+    finally:
+        catalog.catalog.cache_clear()
