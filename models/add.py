@@ -49,6 +49,7 @@ def add_files(
     with store.guard():
         store.partial.mkdir(parents=True, exist_ok=True)
         with exclusive(store.root, waiting):
+            store.clear_unfinished()
             for path in paths:
                 digest = _digest(path)
                 if known := _add_known(path, digest, store):

@@ -120,6 +120,7 @@ def _pull_all(
     with store.guard():
         store.partial.mkdir(parents=True, exist_ok=True)
         with exclusive(store.root, lambda: report("waiting for another pull", 0, None)):
+            store.clear_unfinished()
             _check_room(wanted, store)
             pulled = [_pull_one(manifest, store, report, fetchers) for manifest in wanted]
             _drop_wheels(pulled, store)

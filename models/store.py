@@ -215,6 +215,13 @@ class Store:
         if tuned is not None and tuned.artifact is not None and self.problem(tuned.artifact):
             self.forget_tuned(model_id)
 
+    def clear_unfinished(self) -> None:
+        """Delete the copies that killed processes have begun. For who holds the store's lock."""
+        with self.guard():
+            for left in (*self.partial.glob("blob-*"), *self.partial.glob("wheels/*.copy")):
+                if left.is_file():
+                    left.unlink(missing_ok=True)
+
     def free_bytes(self) -> int:
         """Return the room on the disk that holds the store."""
         folder = next(path for path in (self.root, *self.root.parents) if path.exists())

@@ -19,6 +19,7 @@ from models.tune import settings_said
 from models.tuned import Tuned, as_run
 from models.types import Json
 from runtime import paths
+from runtime.cli.running import cleared_away
 from runtime.cli.tuning import tune
 
 app = typer.Typer(help="The models on this device: what they are, where they come from, and their files.")
@@ -106,7 +107,8 @@ def add(
         raise InputError("--rows measures a checkpoint folder; files are added without it.")
     from models.lock import WAITING, once  # heavy, first use only: the file lock
 
-    added = add_files(files, store, name=name, waiting=once(lambda: print(WAITING, file=sys.stderr, flush=True)))
+    with cleared_away():
+        added = add_files(files, store, name=name, waiting=once(lambda: print(WAITING, file=sys.stderr, flush=True)))
     if as_json:
         waiting: list[Json] = [{"id": model_id, "lacks": lacks} for model_id, lacks in added.waiting]
         _print_json({"installed": [_detail(m, store) for m in added.installed], "waiting": waiting})

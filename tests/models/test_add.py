@@ -195,3 +195,11 @@ def test_a_damaged_manifest_is_mended_by_adding_again(store: Store, tmp_path: Pa
         path.write_bytes(path.read_bytes()[:40])
     assert installed(add_files(files, store)) == ["x", "both"]
     assert sorted(store.installed()) == ["both", "x"]
+
+
+def test_what_a_killed_program_had_begun_to_copy_is_cleared_away(store: Store, packages: dict[str, Path]) -> None:
+    for name in ("blob-x1", "wheels/abc.copy"):
+        (store.partial / name).parent.mkdir(parents=True, exist_ok=True)
+        (store.partial / name).write_bytes(MODEL)
+    add_files([packages["both"]], store)
+    assert [path for path in store.partial.rglob("*") if path.is_file()] == []

@@ -244,3 +244,11 @@ def test_a_damaged_manifest_is_mended_by_a_pull(tmp_path: Path, known: Artifact,
     web = Fake()
     assert run(wanted, store, https=web) == pulled and store.installed() == {"tiny": pulled}
     assert web.calls == (0 if known.sha256 else 1)  # which bytes it had taken without a digest is forgotten
+
+
+def test_what_a_killed_program_had_begun_to_copy_is_cleared_away_by_a_pull(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.partial.mkdir()
+    (store.partial / "blob-x1").write_bytes(WEIGHTS)
+    run(manifest("tiny", artifact(WEIGHTS, WEB)), store, https=Fake())
+    assert set(left(store)) == {sha256(WEIGHTS), "tiny.json"}

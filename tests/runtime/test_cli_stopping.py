@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from runtime import paths
+from tests.models import tiny_gguf
 
 ROOT = Path(__file__).parents[2]
 UP = ("up", "--port", "0", "--peer-port", "0")
@@ -92,3 +93,21 @@ def _ended(pid: int) -> int:
         time.sleep(0.05)
     os.kill(pid, signal.SIGKILL)
     return os.waitpid(pid, 0)[1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_adding_a_model_that_is_told_to_end_leaves_no_part_of_it(tmp_path: Path, number: signal.Signals) -> None:
+    file, partial = tmp_path / "large.gguf", paths.models_dir(tmp_path / "home") / "partial"
+    file.write_bytes(tiny_gguf.gguf())
+    os.truncate(file, 512 * 1024 * 1024)  # takes no room here, and a second to copy
+    line = [sys.executable, "-m", "runtime.cli.main", "models", "add", str(file)]
+    process = subprocess.Popen(line, env={**os.environ, "COVEY_HOME": str(tmp_path / "home")}, cwd=ROOT)
+    try:
+        while not list(partial.glob("blob-*")):
+            assert process.poll() is None
+            time.sleep(0.002)
+        process.send_signal(number)
+        assert process.wait(30) not in (0, None)
+    finally:
+        process.kill()
+    assert list(partial.iterdir()) == []
