@@ -198,7 +198,7 @@ def _own_manifest(model_id: str, path: Path, header: gguf.GgufHeader) -> Manifes
     longest = header.context_tokens or DEFAULT_CONTEXT_TOKENS
     return Manifest(
         id=model_id,
-        summary=f"{plain(header.name) or path.stem} ({header.architecture}), added by hand.",
+        summary=f"{plain(header.name) or plain(path.stem)} ({header.architecture}), added by hand.",
         kind="text",
         backend="llama",
         artifacts=(Artifact(role="model", file=f"{model_id}.gguf"),),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from models import safetensors
+from models.add import plain
 from models.errors import BadArtifact, InputError
 
 Kind = Literal["encoder", "reranker", "classifier", "tagger"]
@@ -99,7 +100,7 @@ def read(folder: Path) -> Checkpoint:
 
 def _kind(config: dict[str, Any], folder: Path) -> tuple[Kind, str]:
     named, labels = config.get("architectures"), config.get("id2label")
-    architecture = str(named[0]) if isinstance(named, list) and named else ""
+    architecture = plain(str(named[0])) if isinstance(named, list) and named else ""
     if config.get("model_type") not in MODEL_TYPES:
         raise BadArtifact(
             f"{folder.name} is a {str(config.get('model_type'))[:40]!r} model ({architecture[:60] or 'nameless'}), "
@@ -181,7 +182,7 @@ def _licence(folder: Path) -> str:
         if line == "---":
             break
         if key == "license" and value.strip():
-            return "".join(letter for letter in value.strip() if letter.isprintable())[:40]
+            return plain(value.strip())[:40]
     return "unknown"
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -203,3 +204,11 @@ def test_what_a_killed_program_had_begun_to_copy_is_cleared_away(store: Store, p
         (store.partial / name).write_bytes(MODEL)
     add_files([packages["both"]], store)
     assert [path for path in store.partial.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere such file names can't be made")
+def test_a_file_name_is_shown_as_plain_text(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "tiny\x1b[31m\udcff.gguf"
+    path.write_bytes(tiny_gguf.gguf({key: value for key, value in tiny_gguf.KEYS.items() if key != "general.name"}))
+    (model,) = add_files([path], store).installed
+    assert model.summary == "tiny[31m (llama), added by hand."

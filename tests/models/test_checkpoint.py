@@ -169,3 +169,9 @@ def test_further_layers_and_other_poolings_are_refused(tmp_path: Path) -> None:
     (folder / "2_Dense").mkdir()
     with pytest.raises(BadArtifact, match="further layer"):
         checkpoint.read(folder)
+
+
+def test_the_name_of_an_architecture_is_kept_as_plain_text(tmp_path: Path) -> None:
+    folder = write(tmp_path / "m", architectures=["Bert\x1b[31m\n\ud800" + "x" * 500 + "Model"])
+    (folder / "modules.json").write_text("[]")
+    assert checkpoint.read(folder).architecture == "Bert[31m" + "x" * 72
