@@ -53,7 +53,7 @@ def _numbers(path: Path) -> int:
         if path.stat().st_size < 8 + length + end:
             raise damaged
         return sum(math.prod(entry["shape"]) for entry in tensors)
-    except (struct.error, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         raise damaged from error
     except OSError as error:
         raise BadArtifact(f"{path} can't be read ({error.strerror}); check its permissions.") from error

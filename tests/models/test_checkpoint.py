@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -175,3 +176,11 @@ def test_the_name_of_an_architecture_is_kept_as_plain_text(tmp_path: Path) -> No
     folder = write(tmp_path / "m", architectures=["Bert\x1b[31m\n\ud800" + "x" * 500 + "Model"])
     (folder / "modules.json").write_text("[]")
     assert checkpoint.read(folder).architecture == "Bert[31m" + "x" * 72
+
+
+@pytest.mark.parametrize("opening", [b"[", b'{"w":'])
+def test_header_that_is_nested_without_end_is_damaged(tmp_path: Path, opening: bytes) -> None:
+    folder, header = write(tmp_path / "m"), opening * 100_000
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
+    with pytest.raises(BadArtifact, match=r"model\.safetensors is damaged"):
+        checkpoint.read(folder)
