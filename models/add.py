@@ -231,7 +231,7 @@ def plain(text: str) -> str:
 
 def slug(text: str) -> str:
     """Return text as a model id: `My Model_Q4` → `my-model-q4`."""
-    return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")[:MAX_NAME] or "model"
+    return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")[:MAX_NAME].rstrip("-.") or "model"
 
 
 def _artifacts() -> Iterator[tuple[Manifest, Artifact]]:

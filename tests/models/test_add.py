@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from models import catalog as catalog_module
-from models.add import add_files
+from models.add import add_files, slug
 from models.errors import BadArtifact, InputError
 from models.lock import exclusive, once
 from models.manifest import HuggingFaceSource, Manifest, to_json
@@ -232,6 +232,15 @@ def test_a_package_with_damaged_content_says_so(store: Store, tmp_path: Path) ->
     path.write_bytes(whole[:start] + b"\xff" * 8 + whole[start + 8 :])
     with pytest.raises(BadArtifact, match=r"^tiny\.whl is damaged .*get it again\.$"):
         add_files([path], store)
+
+
+@pytest.mark.parametrize("stem", ["a" * 63 + " b", "A" * 62 + "_.x", "é" * 40 + "x"])
+def test_a_long_file_name_makes_a_name_that_is_taken(store: Store, tmp_path: Path, stem: str) -> None:
+    assert slug(slug(stem)) == slug(stem) and len(slug(stem)) <= 64
+    (tmp_path / f"{stem}.gguf").write_bytes(tiny_gguf.gguf())
+    assert installed(add_files([tmp_path / f"{stem}.gguf"], store)) == [slug(stem)]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere such file names can't be made")
 def test_a_file_name_is_shown_as_plain_text(store: Store, tmp_path: Path) -> None:
     path = tmp_path / "tiny\x1b[31m\udcff.gguf"
