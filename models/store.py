@@ -122,15 +122,20 @@ class Store:
         return self._keep(path, digest, expected)
 
     def install(self, manifest: Manifest) -> None:
-        """Record a model whose files are all in the store. Raises StoreError."""
+        """Record a model whose files are all in the store, and delete those that only its former version had.
+
+        For who holds the store's lock. Raises StoreError.
+        """
         for artifact in manifest.artifacts:
             if self._blob(artifact) is None:
                 raise NotInstalled(
                     f"{artifact.file} of {manifest.id!r} is not in the store; run `covey models pull {manifest.id}`."
                 )
+        former = self.sound_record(manifest.id)
         with self.guard():
             self.manifests.mkdir(parents=True, exist_ok=True)
             _write_atomically(self.manifests / f"{manifest.id}.json", to_json(manifest))
+        self._delete_former(set(former.digests).difference(manifest.digests) if former else set())
 
     def tuned(self, manifest: Manifest) -> Tuned | None:
         """Return what `covey models tune` keeps for these very weights; None where it keeps nothing usable."""
@@ -153,10 +158,13 @@ class Store:
         return found if found.source_sha256 == manifest.artifact("model").sha256 else None
 
     def keep_tuned(self, tuned: Tuned) -> None:
-        """Record a tuning whose weights are in the store. Raises StoreError."""
+        """Record a tuning whose weights are in the store, and delete those of the one before. Raises StoreError."""
+        path = self.tunings / f"{tuned.id}.json"
+        former = self._tuned_digests(path)
         with self.guard():
             self.tunings.mkdir(parents=True, exist_ok=True)
-            _write_atomically(self.tunings / f"{tuned.id}.json", tuning.to_json(tuned))
+            _write_atomically(path, tuning.to_json(tuned))
+        self._delete_former(former.difference({tuned.sha256}))
 
     def forget_tuned(self, model_id: str) -> int:
         """Forget a model's tuning, usable or not, delete its weights, and return the bytes freed."""
@@ -282,6 +290,14 @@ class Store:
                 freed += blob.stat().st_size if blob.exists() else 0
                 blob.unlink(missing_ok=True)
         return freed
+
+    def _delete_former(self, digests: set[Digest]) -> None:
+        """Delete what no model uses any more; what is in the way of that does no harm to the new version."""
+        try:
+            if digests:
+                self._delete(digests)
+        except StoreError as error:
+            logger.warning("Files of a former version could not be deleted: %s", error)
 
     def _copy_in(self, reader: IO[bytes], expected: str | None) -> Digest:
         handle, name = tempfile.mkstemp(dir=self.partial, prefix="blob-")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from models import gguf, tune
 from models.engine.measurer import Measurer, Measures
-from models.errors import BackendError, BadArtifact, InputError, StoreError, StoreFull
+from models.errors import BackendError, BadArtifact, InputError, NotInstalled, StoreError, StoreFull
 from models.manifest import Manifest
 from models.store import SPARE_BYTES, Store
 from models.tuned import AS_SHIPPED, Speed, Trial, Tuned
@@ -161,6 +161,9 @@ def _keep(manifest: Manifest, store: Store, wish: Wish, trials: list[Trial], aft
     assert after.speed is not None
     shipped = manifest.artifact("model").sha256
     assert shipped is not None, "an installed model has a digest"
+    now = store.sound_record(manifest.id)
+    if now is None or now.artifact("model").sha256 != shipped:  # the record would belong to no model
+        raise NotInstalled(f"{manifest.id!r} was removed or replaced while it was tuned; pull it or tune it again.")
     size = path.stat().st_size
     record = Tuned(
         id=manifest.id,

@@ -252,3 +252,24 @@ def test_what_a_killed_program_had_begun_to_copy_is_cleared_away_by_a_pull(tmp_p
     (store.partial / "blob-x1").write_bytes(WEIGHTS)
     run(manifest("tiny", artifact(WEIGHTS, WEB)), store, https=Fake())
     assert set(left(store)) == {sha256(WEIGHTS), "tiny.json"}
+
+
+def test_the_files_of_an_older_version_go_when_a_newer_one_is_here(tmp_path: Path) -> None:
+    store, tokenizer = Store(tmp_path), artifact(b"{}", HUB, role="tokenizer", file="tokenizer.json")
+    fetchers = {"https": Fake(), "hf": Fake(b"{}")}
+    run(manifest("tiny", artifact(WEIGHTS, WEB), tokenizer), store, **fetchers)
+    newer = manifest("tiny", artifact(b"newer", WEB), tokenizer)
+    with pytest.raises(errors.DigestMismatch):
+        run(newer, store, https=Fake(b"neither"), hf=Fake(b"{}"))
+    assert (store.blobs / sha256(WEIGHTS)).exists()
+    run(newer, store, https=Fake(b"newer"), hf=Fake(b"{}"))
+    assert set(left(store)) == {sha256(b"newer"), sha256(b"{}"), "tiny.json"}
+    assert store.verify("tiny") == []
+
+
+def test_the_files_of_an_older_version_stay_for_another_model(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    run(manifest("tiny", artifact(WEIGHTS, WEB)), store, https=Fake())
+    run(manifest("twin", artifact(WEIGHTS, WEB)), store, https=Fake())
+    run(manifest("tiny", artifact(b"newer", WEB)), store, https=Fake(b"newer"))
+    assert store.verify("tiny") == store.verify("twin") == []

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from models.add import add_files
 from models.backends.llama_settings import chosen, footprint
 from models.backends.scripted import ScriptedText
 from models.catalog import catalog
-from models.errors import BackendError, BadArtifact, InputError, StoreError, StoreFull, WorkerDied
+from models.errors import BackendError, BadArtifact, InputError, NotInstalled, StoreError, StoreFull, WorkerDied
 from models.lock import exclusive
 from models.manifest import Manifest
 from models.pool import ModelPool
@@ -309,3 +310,39 @@ async def test_pool_counts_the_memory_of_the_weights_made_here(store: Store) -> 
     async with pool.text(["mine"]):
         assert pool.loaded() == {"mine": footprint(as_run(manifest, tuned), made_here, chosen(manifest))}
     await pool.close()
+
+
+@dataclass
+class WhileMeasured(ScriptedMeasures):
+    """Lets something else happen while it measures the last time."""
+
+    happens: Callable[[], object] = lambda: None
+
+    def measure(
+        self, path: Path, settings: Sequence[tuple[int, int]], *, perplexity: bool
+    ) -> tuple[float | None, list[Speed]]:
+        if path.suffix == ".gguf" and not perplexity:
+            self.happens()
+        return super().measure(path, settings, perplexity=perplexity)
+
+
+def test_a_model_that_is_removed_while_it_is_tuned_leaves_nothing(store: Store) -> None:
+    with pytest.raises(NotInstalled, match="'mine' was removed or replaced while it was tuned"):
+        run(store, WhileMeasured(happens=lambda: store.remove("mine")))
+    assert [path for path in store.root.rglob("*") if path.is_file() and path.suffix != ".lock"] == []
+
+
+def test_a_tuning_of_newer_weights_takes_the_place_of_the_older_one(store: Store, tmp_path: Path) -> None:
+    first = run(store, ScriptedMeasures())
+    newer = tiny_gguf.gguf({**tiny_gguf.KEYS, "general.name": "newer"})
+    artifact = replace(
+        store.get("mine").artifact("model"), sha256=store.add_blob(BytesIO(newer)), size_bytes=len(newer)
+    )
+    with pytest.raises(NotInstalled, match="removed or replaced"):
+        update = replace(store.get("mine"), artifacts=(artifact,))
+        run(store, WhileMeasured(happens=lambda: store.install(update)))
+    fast_now = {**LAYOUTS, "q4_0": (36.9, 573.0, 186.0)}
+    second = run(store, ScriptedMeasures(fast_now))
+    assert (first.layout, second.layout) == ("q6_k", "q4_0")
+    assert {path.name for path in store.blobs.iterdir()} == {artifact.sha256, second.sha256}
+    assert store.verify("mine") == []
