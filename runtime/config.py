@@ -50,7 +50,7 @@ class Settings:
     memory_budget_mb: Annotated[int, Field(strict=True, ge=LEAST_MEMORY_MB)] | None = None
     """Memory that loaded models may use together, in MB (10^6 bytes); None takes 60 % of the device's."""
     threads: Annotated[int, Field(strict=True, ge=1, le=1024)] | None = None
-    """Processor threads that models may use; None takes the physical cores."""
+    """Processor threads that models may use; None takes the physical cores that Covey may use."""
     reproducible: Annotated[bool, Field(strict=True)] = False
     """Whether answers are to be the same whatever else runs here: an answer that another device goes on with then
     reads as if nothing had happened. Takes more memory, and prompts are read more slowly."""

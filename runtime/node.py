@@ -19,6 +19,7 @@ import psutil
 
 from models import conversations
 from models.backend import Remembers
+from models.engine.environment import cores
 from models.pool import ModelPool
 from models.specialist import Pool
 from models.store import Store
@@ -279,7 +280,7 @@ def _make_pool(root: Path, settings: Settings) -> ModelPool:
     return ModelPool(
         Store(paths.models_dir(root)),
         budget_bytes=settings.memory_budget_bytes(psutil.virtual_memory().total),
-        threads=settings.threads or psutil.cpu_count(logical=False) or 1,
+        threads=settings.threads or cores(),
         choice=settings.language_models(),
     )
 

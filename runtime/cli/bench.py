@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from models.engine.environment import cores
 from models.errors import InputError, ModelsError, NotInstalled
 from models.pool import ModelPool
 from models.store import Store
@@ -68,7 +69,7 @@ async def _measured(names: Sequence[str]) -> tuple[list[Measured], dict[str, str
         pool = ModelPool(
             store,
             budget_bytes=settings.memory_budget_bytes(psutil.virtual_memory().total),
-            threads=settings.threads or psutil.cpu_count(logical=False) or 1,
+            threads=settings.threads or cores(),
             choice=settings.language_models(),
         )
         try:

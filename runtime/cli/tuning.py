@@ -11,6 +11,7 @@ from typing import Annotated
 import psutil
 import typer
 
+from models.engine.environment import cores
 from models.errors import InputError
 from models.manifest import Manifest
 from models.store import Store
@@ -69,7 +70,7 @@ def _tune(manifest: Manifest, store: Store, bound: float) -> dict[str, Json]:
 
     _warn_if_busy()
     settings = config.load(paths.settings_file(paths.home()))
-    threads = settings.threads or psutil.cpu_count(logical=False) or 1
+    threads = settings.threads or cores()
     budget = settings.memory_budget_bytes(psutil.virtual_memory().total)
     wish = Wish(threads=threads, bound=bound, most_bytes=int(budget * MEMORY_SHARE))
     with cleared_away():

@@ -14,6 +14,7 @@ from functools import partial
 import psutil
 
 from models.backends.llama import open_model
+from models.engine.environment import cores
 from models.pool import ModelPool
 from models.store import Store
 from runtime import paths
@@ -31,7 +32,7 @@ async def serve() -> None:
     pool = ModelPool(
         Store(paths.models_dir(home)),
         budget_bytes=settings.memory_budget_bytes(psutil.virtual_memory().total),
-        threads=settings.threads or psutil.cpu_count(logical=False) or 1,
+        threads=settings.threads or cores(),
         choice=choice,
         openers={"llama": partial(open_model, choice=choice, show_s=0.0)},
     )

@@ -10,10 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from models.backends.llama import LlamaModel
 from models.backends.llama_settings import LlamaSettings
+from models.engine.environment import cores
 from models.store import Store
 from models.tuned import as_run
 from models.types import ModelId
@@ -59,8 +58,8 @@ class Setup:
 
     @property
     def threads(self) -> int:
-        """The physical cores: what a node uses by default, and what the reference is given."""
-        return psutil.cpu_count(logical=False) or 1
+        """The physical cores that may be used: what a node takes by default, and what the reference is given."""
+        return cores()
 
     @asynccontextmanager
     async def loaded(self, **settings: Any) -> AsyncIterator[LlamaModel]:
