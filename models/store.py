@@ -184,10 +184,7 @@ class Store:
         path = self.manifests / f"{model_id}.json"
         if not _ID.fullmatch(model_id) or not path.exists():
             raise missing(model_id)
-        try:
-            own = set(self._read(path).digests)
-        except ManifestError:
-            own = set()
+        own = self._digests(model_id)
         with self.guard():
             path.unlink()
         return self.forget_tuned(model_id) + self._delete(own)
@@ -267,12 +264,16 @@ class Store:
 
     def _in_use(self) -> set[Digest]:
         digests: set[Digest] = set()
-        for path in self.manifests.glob("*.json"):
-            with contextlib.suppress(ManifestError):
-                digests.update(self._read(path).digests)
+        for model_id in self.recorded_ids():
+            digests |= self._digests(model_id)
         for path in self.tunings.glob("*.json"):
             digests |= self._tuned_digests(path)
         return digests
+
+    def _digests(self, model_id: str) -> set[Digest]:
+        """Return a recorded model's files; where its manifest is damaged, those that the catalog says it has."""
+        manifest = self.sound_record(model_id) or catalog().get(model_id)
+        return set(manifest.digests) if manifest else set()
 
     def _tuned_digests(self, path: Path) -> set[Digest]:
         try:

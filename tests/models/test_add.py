@@ -247,3 +247,12 @@ def test_a_file_name_is_shown_as_plain_text(store: Store, tmp_path: Path) -> Non
     path.write_bytes(tiny_gguf.gguf({key: value for key, value in tiny_gguf.KEYS.items() if key != "general.name"}))
     (model,) = add_files([path], store).installed
     assert model.summary == "tiny[31m (llama), added by hand."
+
+
+def test_a_damaged_manifest_keeps_its_files_until_it_is_removed(store: Store, packages: dict[str, Path]) -> None:
+    added = add_files([packages["both"], packages["other"]], store)
+    both = next(manifest for manifest in added.installed if manifest.id == "both")
+    (store.manifests / "both.json").write_text("{")
+    store.remove("other")
+    assert store.has(both), "the tokenizer was shared"
+    assert store.remove("both") == both.size_bytes and list(store.blobs.iterdir()) == []
