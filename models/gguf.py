@@ -6,12 +6,13 @@ architecture, and that each tensor lies where it must. It never reads the weight
 
 from __future__ import annotations
 
-import mmap
+import os
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from models.errors import BadArtifact, StoreError
 from models.ggml import TENSOR_TYPES, TEXT_ARCHITECTURES
@@ -28,6 +29,8 @@ MAX_KEY_BYTES = 1024
 MAX_TEXT_BYTES = 4_194_304
 """Bytes of one string; chat templates reach 30 KB."""
 MAX_HEADER_BYTES = 256 * 1024 * 1024
+READ_BYTES = 256 * 1024
+"""Read at a time: headers have 2 to 20 MB, and what comes before the vocabulary a few KB."""
 MAX_DIMENSIONS = 4
 MAX_LAYERS = 1024
 """Elements of an array that says something for each layer; the largest public models have 126."""
@@ -98,19 +101,23 @@ def _opened(path: Path) -> Iterator[_Cursor]:
         with path.open("rb") as file:
             if file.read(len(MAGIC)) != MAGIC:
                 raise BadArtifact(f"{path.name} is not a GGUF file; give a model file in GGUF format.")
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
-                yield _Cursor(view, path.name)
+            yield _Cursor(file, path.name)
     except OSError as error:
         raise StoreError(f"{path} can't be read ({error.strerror}); check the path and its permissions.") from error
 
 
 class _Cursor:
-    """A position in the file; every read is checked against its end first."""
+    """A position in the file; every read is checked against its end first.
 
-    def __init__(self, view: mmap.mmap, name: str) -> None:
-        self.view = view
+    The file is read and not mapped: a medium that fails or is pulled out is then an error and not the process's end.
+    """
+
+    def __init__(self, file: BinaryIO, name: str) -> None:
+        self.file = file
         self.name = name
-        self.size = len(view)
+        self.size = os.fstat(file.fileno()).st_size
+        self.view = bytearray(MAGIC)
+        """What has been read: the file's first bytes."""
         self.at = len(MAGIC)
 
     def damaged(self, why: str) -> BadArtifact:
@@ -119,10 +126,18 @@ class _Cursor:
     def skip(self, count: int) -> int:
         """Move on by `count` bytes and return where they began."""
         start, end = self.at, self.at + count
-        if end > min(self.size, MAX_HEADER_BYTES):
-            raise self.damaged("its header runs past the end")
+        if end > len(self.view):
+            self._read_on(end)
         self.at = end
         return start
+
+    def _read_on(self, end: int) -> None:
+        """Read up to `end` at least; a file may have become shorter since it was opened."""
+        here, most = len(self.view), min(self.size, MAX_HEADER_BYTES)
+        if end <= most:
+            self.view += self.file.read(min(max(end - here, READ_BYTES), most - here))
+        if end > len(self.view):
+            raise self.damaged("its header runs past the end")
 
     def scalar(self, code: str) -> int | float | bool:
         start = self.skip(struct.calcsize("<" + code))

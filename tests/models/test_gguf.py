@@ -1,5 +1,7 @@
 import ctypes
 import random
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -129,3 +131,21 @@ def test_a_damaged_file_has_no_state_to_speak_of(tmp_path: Path) -> None:
     path.write_bytes(tiny_gguf.gguf({**tiny_gguf.KEYS, **SHAPE})[:90])
     with pytest.raises(BadArtifact):
         gguf.state_token_bytes(path)
+
+
+def test_a_file_that_becomes_shorter_while_it_is_read_is_damaged(tmp_path: Path) -> None:
+    """Also a medium that is pulled out must not end the process, as reading memory that is mapped from it would."""
+    path = tmp_path / "x.gguf"
+    path.write_bytes(tiny_gguf.gguf({**tiny_gguf.KEYS, "general.name": "long " * 100_000}))
+    program = (
+        "import os, sys; from pathlib import Path; from models import gguf; from models.errors import BadArtifact\n"
+        "with gguf._opened(Path(sys.argv[1])) as cursor:\n"
+        "    os.truncate(sys.argv[1], 8)\n"
+        "    try: gguf._parse(cursor)\n"
+        "    except BadArtifact as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout) == (
+        0,
+        "x.gguf is damaged or cut short (its header runs past the end); fetch it again.\n",
+    )
