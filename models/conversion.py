@@ -25,6 +25,7 @@ from models.add import slug
 from models.backends import onnx
 from models.catalog import catalog
 from models.checkpoint import Checkpoint
+from models.engine.environment import program, search_path
 from models.errors import BackendError, BadArtifact, ExtraMissing, InputError, StoreFull
 from models.fidelity import Fidelity, compare
 from models.lock import WAITING, once
@@ -146,15 +147,13 @@ def _converted(found: Checkpoint, texts: Sequence[str], work: Path, store: Store
         "texts": list(texts),
     }
     (work / "job.json").write_text(json.dumps(job), encoding="utf-8")
-    root = str(Path(models.__file__).parents[1])
     offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     calm = {"OMP_WAIT_POLICY": "PASSIVE"}  # threads that spin take the processor from each other on a busy device
-    paths = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-    places = {"PYTHONPATH": paths, "TMPDIR": str(work)}  # the room was looked for where the store is
+    places = {"PYTHONPATH": search_path(), "TMPDIR": str(work)}  # the room was looked for where the store is
     ours, held = os.pipe()  # it ends when nobody holds the other end any more
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "models.convert", str(work)],
+            [*program("models.convert"), str(work)],
             env={**os.environ, **offline, **calm, **places},
             stdin=ours,
             capture_output=True,

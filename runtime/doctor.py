@@ -110,7 +110,7 @@ def check_library(name: str) -> Finding:
     cure = "Run scripts/covey: it repairs the set-up."
     try:
         done = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, timeout=IMPORT_TIMEOUT_S, check=False
+            [sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=IMPORT_TIMEOUT_S, check=False
         )
     except subprocess.TimeoutExpired:
         return Finding(name, "fail", f"{name} did not start within {IMPORT_TIMEOUT_S:.0f} s", cure)

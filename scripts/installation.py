@@ -30,7 +30,7 @@ COMPILED = "llama-cpp-python"
 TRIED = ("llama_cpp", "onnxruntime", "llguidance")
 """Libraries with machine code that depends on the processor and the system."""
 WAIT_S = 0.5
-PIP = ("-m", "pip", "--no-input", "--disable-pip-version-check")
+PIP = ("-P", "-m", "pip", "--no-input", "--disable-pip-version-check")
 
 
 class SetupError(Exception):
@@ -73,7 +73,7 @@ def _install(extras: tuple[str, ...], line: progress.Line, lock: int) -> None:
     os.makedirs(SCRATCH, exist_ok=True)
     open(LOG, "wb").close()
     if not os.path.exists(stamp.PYTHON):
-        run("making the Python environment", sys.executable, "-m", "venv", stamp.VENV)
+        run("making the Python environment", sys.executable, "-P", "-m", "venv", stamp.VENV)
     pip = (stamp.PYTHON, *PIP)
     pins = ("--constraint", stamp.CONSTRAINTS)
     run("bringing pip up to date", *pip, "install", "pip", *pins)
@@ -98,7 +98,7 @@ def _can_be_kept() -> bool:
         return False
     probe = f"import pip, sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) or sys.prefix != {stamp.VENV!r})"
     try:
-        return subprocess.run([stamp.PYTHON, "-c", probe], capture_output=True, check=False).returncode == 0
+        return subprocess.run([stamp.PYTHON, "-P", "-c", probe], capture_output=True, check=False).returncode == 0
     except OSError:
         return False
 
@@ -133,7 +133,7 @@ def _pip(environ: dict[str, str], *arguments: str) -> subprocess.CompletedProces
 
 def _try_libraries(environ: dict[str, str]) -> None:
     for name in TRIED:
-        command = [stamp.PYTHON, "-c", f"import {name}"]
+        command = [stamp.PYTHON, "-P", "-c", f"import {name}"]
         run = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
         if run.returncode:
             raise SetupError(reasons.why_import_failed(name, run.returncode, run.stderr))

@@ -10,20 +10,19 @@ import contextlib
 import logging
 import os
 import signal
-import sys
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from itertools import count
 from typing import Any
 
 from models.engine import framing
-from models.engine.environment import environment
+from models.engine.environment import environment, program
 from models.errors import WorkerDied
 from models.types import ModelId
 
 logger = logging.getLogger(__name__)
 
-COMMAND = (sys.executable, "-m", "models.engine.worker")
+COMMAND = program("models.engine.worker")
 CLOSE_S = 2.0
 """Seconds a worker has to end by itself before it is killed."""
 SILENT_S = 600.0

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from models.engine import framing
-from models.engine.environment import environment
+from models.engine.environment import environment, program
 from models.errors import BackendError, StoreFull, WorkerDied
 from models.tuned import Speed
 
@@ -20,7 +19,7 @@ JOB_S = 1800.0
 SAMPLE_TOKENS = 4096
 """Most tokens of the sample that are read: all of it with every vocabulary at hand; never fewer than 600."""
 
-_COMMAND = (sys.executable, "-m", "models.engine.measure")
+_COMMAND = program("models.engine.measure")
 
 
 class Measures(Protocol):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,6 +11,7 @@ from functools import partial
 from models.backend import GenerateCall, Message, whole
 from models.backends.llama import LlamaModel
 from models.backends.llama_settings import REPRODUCIBLE_SLOTS, LlamaSettings, OwnersChoice, chosen
+from models.engine.environment import program
 from models.store import Store
 from models.types import ModelId
 from runtime import paths
@@ -32,7 +32,7 @@ RESUMED_AT = 20
 
 CLOSE = 1.0
 """Logits by which a choice may be ahead alone, and fall otherwise in company: as far as rounding goes."""
-LED = (sys.executable, "-m", "scripts.benches.led_worker")
+LED = program("scripts.benches.led_worker")
 PLACES = "A full batch is 8 answers in fast mode, and {} in reproducible mode, which has a whole context for each."
 ALONG = (
     "Along the lone answer: 8 at once as before, but at each place the lone answer's token is taken whatever would "

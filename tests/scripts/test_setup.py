@@ -72,6 +72,16 @@ def test_files_in_the_current_folder_shadow_no_library(finished: Clone, tmp_path
     assert run.returncode == 0 and "Commands:" in run.stdout
 
 
+def test_set_up_runs_nothing_of_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    current = tmp_path / "current"
+    current.mkdir()
+    for name in ("venv.py", "pip.py", "onnxruntime.py"):
+        (current / name).write_text("raise SystemExit('taken from the current folder')")
+    monkeypatch.chdir(current)
+    ended = make(tmp_path).covey("--version")
+    assert (ended.code, ended.out) == (0, "covey 0.1.0\n"), ended.err
+
+
 def test_other_pins_are_noticed_and_installed_in_place(finished: Clone) -> None:
     (finished.root / "constraints" / "constraints.txt").write_text("llama-cpp-python==0.3.36\nnumpy==2.4.6\n")
     kept = finished.root / ".venv" / "kept"
