@@ -82,7 +82,7 @@ class LlamaModel:
     async def load(
         cls, model_id: ModelId, path: Path, artifacts: tuple[Digest, ...], settings: LlamaSettings | None = None
     ) -> LlamaModel:
-        """Start a worker and load the model. Raises BadArtifact, OutOfMemory, TemplateError, WorkerDied."""
+        """Start a worker and load the model. Raises BackendError, most often a more special one."""
         model = cls(model_id, path, artifacts, settings or LlamaSettings())
         await model._serving()
         return model

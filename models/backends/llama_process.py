@@ -17,7 +17,7 @@ from typing import Any
 
 from models.engine import framing
 from models.engine.environment import environment, program
-from models.errors import WorkerDied
+from models.errors import BackendError, WorkerDied
 from models.types import ModelId
 
 logger = logging.getLogger(__name__)
@@ -127,11 +127,20 @@ class WorkerProcess:
         return self._process.returncode
 
     async def load(self, settings: Frame, timeout_s: float) -> Frame | None:
-        """Have a model loaded; return the worker's word on it, None when there was none. Raises WorkerDied."""
+        """Have a model loaded; return the worker's word on it, None when there was none.
+
+        Raises WorkerDied, BackendError where it takes too long.
+        """
         await self._send(settings)
         try:
             first = await asyncio.wait_for(framing.receive(self._stdout), timeout_s)
-        except (TimeoutError, framing.BrokenFrame):
+        except TimeoutError as error:
+            raise BackendError(
+                f"Model {self._model} took more than {timeout_s:.0f} s to load, as from a slow disk or with little "
+                "free memory. Ask again, as what was read already is read faster; else close other programs, or use a "
+                "smaller model."
+            ) from error
+        except framing.BrokenFrame:
             return None
         match first:
             case {"op": "loaded"}:

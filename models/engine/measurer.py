@@ -69,7 +69,13 @@ def _run(job: dict[str, Any]) -> dict[str, Any]:
         env=environment(_threads(job)),
     )
     assert process.stdin is not None and process.stdout is not None
-    limit = threading.Timer(JOB_S, process.kill)
+    late = threading.Event()
+
+    def give_up() -> None:
+        late.set()
+        process.kill()
+
+    limit = threading.Timer(JOB_S, give_up)
     limit.start()
     try:
         process.stdin.write(framing.encode(job))
@@ -83,6 +89,11 @@ def _run(job: dict[str, Any]) -> dict[str, Any]:
         process.wait()
         process.stdout.close()
         process.stdin.close()
+    if reply is None and late.is_set():
+        raise BackendError(
+            f"One step of tuning took more than {JOB_S / 60:.0f} minutes, which is too long; close other programs and "
+            "tune the model again, or leave it as it is."
+        )
     if reply is None:
         raise WorkerDied("The process that measures ended unexpectedly; tune the model again.")
     if reply["op"] == "failed":

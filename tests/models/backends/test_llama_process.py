@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from models.backends import llama_process
+from models.backends import llama, llama_process
 from models.backends.llama import LlamaModel
 from models.backends.llama_process import Inbox
 from models.backends.llama_settings import LlamaSettings
-from models.errors import WorkerDied
+from models.errors import BackendError, WorkerDied
 from models.types import ModelId
 
 FOREWORD = """
@@ -49,10 +49,11 @@ while framing.read(requests): pass
 HAS_A_FAULT = """
 from models.engine import worker
 class Faulty(worker.Worker):
-    def __init__(self, replies, load, cancelled):
+    def __init__(self, inbox, replies, load, cancelled):
+        self.inbox = inbox
         worker._write(replies, {"op": "loaded"})
-    def serve(self, inbox):
-        inbox.get()
+    def serve(self):
+        self.inbox.get()
         raise KeyError("what was asked")
 worker.main(Faulty)
 """
@@ -144,6 +145,14 @@ while (message := framing.read(requests)):
     if message["op"] == "cancel":
         say(op="cancelled", id=message["id"])
 """
+
+
+async def test_load_that_takes_too_long_is_not_called_a_death(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(llama, "LOAD_S", 0.5)
+    model = stand_in(NEVER_LOADS)
+    with pytest.raises(BackendError, match=r"stand-in took more than 0 s to load, .* Ask again") as caught:
+        await asked(model)
+    assert not isinstance(caught.value, WorkerDied) and model.process_id is None
 
 
 async def test_worker_that_hangs_is_ended_and_the_next_request_starts_another(
