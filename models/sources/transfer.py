@@ -10,15 +10,16 @@ from models.errors import SourceError
 FileProgress = Callable[[int, int | None], None]
 """Called with (bytes done, bytes in all or None). It may raise to stop the transfer."""
 
-CHUNK_BYTES = 1024 * 1024
+CHUNK_BYTES = 64 * 1024
+"""Most that is taken at once."""
 MAX_FILE_BYTES = 64 * 1024**3
 """64 GiB: no model for a household's machine is larger; stops a source that never ends."""
 
 
 class Reader(Protocol):
-    """Anything bytes can be read from."""
+    """Anything that gives what has come, without waiting for as much as it is asked for."""
 
-    def read(self, size: int, /) -> bytes: ...
+    def read1(self, size: int, /) -> bytes: ...
 
 
 def copy(reader: Reader, writer: BinaryIO, progress: FileProgress, *, done: int, total: int | None, most: int) -> int:
@@ -26,7 +27,7 @@ def copy(reader: Reader, writer: BinaryIO, progress: FileProgress, *, done: int,
 
     Raises SourceError when there are more than `most`.
     """
-    while chunk := reader.read(CHUNK_BYTES):
+    while chunk := reader.read1(CHUNK_BYTES):
         done += len(chunk)
         if done > most:
             raise SourceError(f"it sent more than the {most:,} bytes expected")

@@ -210,6 +210,43 @@ def test_cancelling_stops_the_transfer_and_frees_the_lock(tmp_path: Path) -> Non
     run(wanted, store, https=Fake())
 
 
+class Stalls(Fake):
+    """Waits for a byte that does not come."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.started, self.comes, self.ended = threading.Event(), threading.Event(), threading.Event()
+
+    def __call__(
+        self, source: Source, target: Path, progress: FileProgress, *, size_bytes: int | None = None
+    ) -> Digest | None:
+        self.started.set()
+        self.comes.wait(20)
+        try:
+            progress(1, 2)
+        finally:
+            self.ended.set()
+        return None
+
+
+def test_cancelling_does_not_wait_for_a_line_that_stalls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.pull.STOP_WAIT_S", 0.1)
+    stalls, store = Stalls(), Store(tmp_path)
+
+    async def cancelled() -> None:
+        work = asyncio.create_task(pull(manifest("tiny", artifact(WEIGHTS, WEB)), store, fetchers={"https": stalls}))
+        await asyncio.to_thread(stalls.started.wait, 5)
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+
+    asyncio.run(cancelled())
+    assert not stalls.ended.is_set(), "the program could end"
+    stalls.comes.set()
+    assert stalls.ended.wait(5) and store.installed() == {}
+    run(manifest("tiny", artifact(WEIGHTS, WEB)), store, https=Fake())
+
+
 def test_two_pulls_of_one_model_fetch_it_once(tmp_path: Path) -> None:
     web = Fake()
     wanted = manifest("tiny", artifact(WEIGHTS, WEB))

@@ -30,6 +30,29 @@ def test_file_comes_whole_and_progress_is_told(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["f"]
 
 
+def test_progress_is_told_as_it_comes_and_not_when_much_has_come(tmp_path: Path) -> None:
+    told: list[int] = []
+
+    def stops(done: int, total: int | None) -> None:
+        told.append(done)
+        if done:
+            raise InterruptedError
+
+    with serving(Site({"/model.bin": CONTENT}, pause_s=0.01)) as site, pytest.raises(InterruptedError):
+        download(site.url + "/model.bin", tmp_path / "f", stops, schemes=SCHEMES)
+    assert told[0] == 0 and told[-1] < len(CONTENT)
+
+
+def test_who_went_away_makes_no_connection(tmp_path: Path) -> None:
+    def stops(done: int, total: int | None) -> None:
+        raise InterruptedError
+
+    with serving(Site({"/model.bin": CONTENT})) as site:
+        with pytest.raises(InterruptedError):
+            download(site.url + "/model.bin", tmp_path / "f", stops, schemes=SCHEMES)
+        assert site.asked == []
+
+
 def test_a_broken_download_goes_on_within_one_call(tmp_path: Path) -> None:
     site = Site({"/model.bin": CONTENT}, break_after=40_000, breaks_left=2)
     with serving(site):
