@@ -20,6 +20,8 @@ MAX_SCHEMA_CHARS = 60_000
 """Characters as JSON; a larger schema costs more to compile than the answer is worth, and may be an attack."""
 MAX_SCHEMA_DEPTH = 16
 """Levels; deeper nesting can't be filled by a small model and could exhaust the stack."""
+MAX_JSON_DEPTH = 4 * MAX_SCHEMA_DEPTH
+"""Lists and objects within each other, two or three of which make a level. Beyond 200 no message carries them."""
 MAX_FIELDS = 32
 """Named fields of one request; more should be asked in parts."""
 
@@ -93,14 +95,29 @@ def normalise(schema: Mapping[str, Any]) -> dict[str, Json]:
         raise ConstraintError(
             f"The schema has {size} characters, at most {MAX_SCHEMA_CHARS} are allowed; make it smaller."
         )
+    refuse_deep(schema)
     plain = _normalised(dict(schema), 0)
     check(plain)
     return plain
 
 
+def refuse_deep(value: object, left: int = MAX_JSON_DEPTH) -> None:
+    """Raise ConstraintError for what is nested so deep that it can't even be sent."""
+    if not isinstance(value, Mapping | list):
+        return
+    if not left:
+        raise _too_deep()
+    for part in value.values() if isinstance(value, Mapping) else value:
+        refuse_deep(part, left - 1)
+
+
+def _too_deep() -> ConstraintError:
+    return ConstraintError(f"The schema is nested more than {MAX_SCHEMA_DEPTH} levels deep; make it flatter.")
+
+
 def _normalised(schema: dict[str, Any], depth: int) -> dict[str, Json]:
     if depth > MAX_SCHEMA_DEPTH:
-        raise ConstraintError(f"The schema is nested more than {MAX_SCHEMA_DEPTH} levels deep; make it flatter.")
+        raise _too_deep()
     done: dict[str, Json] = {}
     for key, value in schema.items():
         if key == "type":

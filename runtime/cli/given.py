@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from models.schema import refuse_deep
 from models.types import Json, Label, Tier
 from runtime import documents, paths
 from runtime.asking import Ask, Source
@@ -64,7 +65,7 @@ def ask_from(
     schema: Path | None,
     capability: str,
 ) -> Ask:
-    """Return the request. Raises UsageError, DocumentError, ConfigError."""
+    """Return the request. Raises UsageError, DocumentError, ConfigError, ConstraintError."""
     chosen = label_of(label)
     named = tuple(files or ())
     _must_exist(named)
@@ -110,7 +111,7 @@ def _next_line() -> str:
 
 
 def read_schema(path: Path) -> Mapping[str, Json]:
-    """Return the JSON Schema in a file. Raises UsageError, DocumentMissing."""
+    """Return the JSON Schema in a file. Raises UsageError, DocumentMissing, ConstraintError."""
     _must_exist((path,))
     place = path.expanduser()
     if not place.is_file():
@@ -125,6 +126,7 @@ def read_schema(path: Path) -> Mapping[str, Json]:
         raise UsageError(f"{path} is not a JSON file ({error}). Give a file with a JSON Schema.") from error
     if not isinstance(schema, dict):
         raise UsageError(f'{path} holds no JSON object. A schema begins with {{, for example {{"type": "object"}}.')
+    refuse_deep(schema)  # before a node is asked: no message carries it
     return schema
 
 

@@ -75,6 +75,14 @@ def test_deep_nesting_is_refused() -> None:
         schema.normalise(deep)
 
 
+def test_values_nested_deeper_than_a_message_carries_are_refused() -> None:
+    deep: list[object] = []
+    for _ in range(100):
+        deep = [deep]
+    with pytest.raises(ConstraintError, match="levels"):
+        schema.normalise({"enum": [deep]})
+
+
 def test_free_strings_are_marked_as_copied_and_closed_ones_are_not() -> None:
     marked = schema.mark_copied(
         {

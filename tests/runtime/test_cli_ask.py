@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from models.errors import ConstraintError
+from runtime.cli.given import read_schema
 from runtime.cli.main import main
 
 SUM = "What is 17.5% of 2,340 plus 12?"
@@ -189,6 +191,16 @@ def test_a_schema_that_is_none_is_wrong_use(content: bytes, tmp_path: Path, caps
     (tmp_path / "s.json").write_bytes(content)
     assert main(["ask", "x", "--schema", str(tmp_path / "s.json")]) == 2
     assert "schema" in capsys.readouterr().err.lower()
+
+
+@pytest.mark.parametrize("levels", [40, 120, 240])
+def test_a_deep_schema_is_refused_in_a_sentence_before_a_node_is_asked(levels: int, tmp_path: Path) -> None:
+    deep: dict[str, object] = {"type": "string"}
+    for _ in range(levels):
+        deep = {"type": "object", "properties": {"a": deep}}
+    (tmp_path / "s.json").write_text(json.dumps(deep), encoding="utf-8")
+    with pytest.raises(ConstraintError, match="nested more than 16 levels deep; make it flatter"):
+        read_schema(tmp_path / "s.json")
 
 
 @pytest.mark.parametrize(
