@@ -11,6 +11,7 @@ import logging
 import os
 import socket
 import struct
+from collections.abc import Awaitable
 from contextlib import aclosing
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
     from runtime.api.consent import Questions
 
 logger = logging.getLogger(__name__)
+
+READ_S = 600.0
+"""Seconds for the asker to take one line. A pager may stand still for some minutes; a `covey ask` that was suspended
+and forgotten would keep its place and its model for ever."""
 
 _CREDENTIALS = struct.Struct("3i")
 """Linux: process, user and group of the other end."""
@@ -82,7 +87,7 @@ class Owner:
 
         async def send(line: bytes) -> None:
             async with whole:  # a question comes from another task than the answer does
-                await response.write(line)
+                await _written(response.write(line))
 
         attended = ATTENDED in request.headers and may_reach_hubs(self._node.home)
         asker = self.questions.asker(send) if attended else None
@@ -92,17 +97,15 @@ class Owner:
                     async for item in items:
                         await send(to_line(item))
         except (CoveyError, ModelsError) as error:
-            await response.write(to_line(error))
+            await send(to_line(error))
         except (PeersError, HubError) as error:  # what is known of other devices, or of hubs, can't be read
-            await response.write(to_line(NodeError(str(error))))
+            await send(to_line(NodeError(str(error))))
         except ConnectionError:
             raise
         except Exception:  # the asker reads one sentence, the log has the rest
             logger.exception("an answer failed")
-            await response.write(
-                to_line(NodeError("Covey failed in a way that it should not; the node's log says where."))
-            )
-        await response.write_eof()
+            await send(to_line(NodeError("Covey failed in a way that it should not; the node's log says where.")))
+        await _written(response.write_eof())  # waits for the asker, too
         return response
 
     async def consent(self, request: web.Request) -> web.Response:
@@ -135,6 +138,15 @@ class Owner:
         links = self._node.links
         around = links.around.neighbours if links is not None else {}
         return web.json_response({"linked": {node: linked_json(one) for node, one in around.items()}})
+
+
+async def _written(writing: Awaitable[None]) -> None:
+    """Wait until the asker has taken it. Raises ConnectionError."""
+    try:
+        async with asyncio.timeout(READ_S):
+            await writing
+    except TimeoutError as error:
+        raise ConnectionAbortedError("the asker has stopped reading") from error
 
 
 def linked_json(one: Neighbour) -> dict[str, Json]:

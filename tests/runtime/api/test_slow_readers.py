@@ -20,6 +20,7 @@ from runtime.api.gate import Gate
 from runtime.api.listing import Offered
 from runtime.api.openai import ChatBody
 from runtime.node import open_node
+from runtime.running import SOCKET
 from tests.runtime.api.serving import MODEL, door
 
 BODY = {"model": MODEL, "messages": [{"role": "user", "content": "Hello there"}]}
@@ -27,14 +28,16 @@ LARGE = " " * 6_000_000 + "end"
 """One token of the scripted model, and more than the buffers of two sockets hold."""
 
 
-async def _never_reads(port: int, body: dict[str, object]) -> socket.socket:
-    """Send a request and leave the answer where it is."""
+async def _never_reads(at: int | Path, body: dict[str, object]) -> socket.socket:
+    """Send a request, to a port or to the owner's socket, and leave the answer where it is."""
     loop = asyncio.get_running_loop()
-    client = socket.socket()
+    owners = isinstance(at, Path)
+    client = socket.socket(socket.AF_UNIX if owners else socket.AF_INET)
     client.setblocking(False)
-    await loop.sock_connect(client, ("127.0.0.1", port))
+    await loop.sock_connect(client, str(at) if owners else ("127.0.0.1", at))
     data = json.dumps(body).encode()
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(data)}\r\n\r\n"
+    path = "/covey/ask" if owners else "/v1/chat/completions"
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(data)}\r\n\r\n"
     await loop.sock_sendall(client, head.encode() + data)
     return client
 
@@ -58,6 +61,19 @@ async def test_an_answer_that_nobody_reads_frees_its_place_in_time(
             await _until(lambda: model.calls != [])
             async with asyncio.timeout(10):
                 await gate.empty()
+
+
+async def test_an_asker_that_stands_still_keeps_its_place_for_a_time_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.api.owner.READ_S", 0.2)
+    gate, model = Gate(1), ScriptedText([LARGE])
+    async with door(tmp_path, model, gate=gate) as at:
+        with await _never_reads(tmp_path / SOCKET, {"text": "Hello there", "capability": "generate"}):
+            await _until(lambda: model.calls != [])
+            async with asyncio.timeout(10):
+                await gate.empty()
+            assert at.node.pool.leased == 0  # type: ignore[attr-defined]
 
 
 async def test_a_model_is_free_as_soon_as_a_whole_answer_is_written(tmp_path: Path) -> None:
