@@ -74,6 +74,11 @@ class LlamaModel:
         return self._settings.slots
 
     @property
+    def unended(self) -> int:
+        """Requests that its process has not ended yet; a cancelled one counts until its place is free."""
+        return self._worker.unended if self._worker is not None else 0
+
+    @property
     def lost(self) -> bool:
         """See `models.backend.Loseable`: its weights were removed, as by an undone tuning, and then its worker died."""
         return (self._worker is None or not self._worker.serves) and not self._path.exists()

@@ -118,6 +118,11 @@ class WorkerProcess:
         return bool(self._owed) and now - max(self._heard, min(self._owed.values())) >= SILENT_S
 
     @property
+    def unended(self) -> int:
+        """How many requests the process has not said the end of, cancelled ones among them."""
+        return len(self._owed)
+
+    @property
     def pid(self) -> int:
         return self._process.pid
 
