@@ -4,76 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from models import manifest as manifests
 from models import pool as pools
 from models.errors import BadArtifact, ManifestError, NotInstalled, OutOfMemory, UnknownModel
-from models.manifest import Manifest
 from models.pool import ModelPool
-from models.store import Store
-from models.types import Digest, ModelId
-
-MB = 2**20
-
-
-class Weight:
-    """A loaded model that only counts."""
-
-    def __init__(self, name: str, log: list[str]) -> None:
-        self.id = ModelId(name)
-        self.artifacts: tuple[Digest, ...] = ()
-        self.memory_bytes = 0
-        self._log = log
-
-    async def close(self) -> None:
-        self._log.append(f"-{self.id}")
-
-
-class Bench:
-    """A store with three models of 100 MB each, and a log of loads (+) and unloads (-)."""
-
-    def __init__(self, folder: Path, budget_mb: int) -> None:
-        self.log: list[str] = []
-        self.broken: set[str] = set()
-        self.gates: dict[str, asyncio.Event] = {}
-        """A model with a gate loads only once that is open."""
-        self.at_gate: list[str] = []
-        self.store = Store(folder)
-        for name in ("one", "two", "three"):
-            digest = self.store.add_blob(_file(folder, name))
-            self.store.install(
-                manifests.parse(
-                    {
-                        "id": name,
-                        "summary": name,
-                        "kind": "text",
-                        "backend": "scripted",
-                        "licence": "MIT",
-                        "memory_bytes": 100 * MB,
-                        "artifacts": [{"role": "model", "file": "m.gguf", "sha256": digest}],
-                    },
-                    "test",
-                )
-            )
-        self.pool = ModelPool(self.store, budget_bytes=budget_mb * MB, threads=1, openers={"scripted": self._open})
-
-    async def _open(self, manifest: Manifest, store: Store, threads: int) -> Weight:
-        await asyncio.sleep(0)
-        if manifest.id in self.gates:
-            self.at_gate.append(manifest.id)
-            await self.gates[manifest.id].wait()
-        if manifest.id in self.broken:
-            raise BadArtifact(f"{manifest.id} is damaged")
-        self.log.append(f"+{manifest.id}")
-        return Weight(manifest.id, self.log)
-
-    async def use(self, *names: str) -> str:
-        async with self.pool.text(names) as model:
-            return model.id
+from tests.models.pool_bench import MB, Bench, Weight, made, until
 
 
 async def test_model_that_can_not_be_started_again_is_opened_anew(tmp_path: Path) -> None:
@@ -92,19 +30,6 @@ async def test_model_of_another_kind_is_not_said_to_be_missing(tmp_path: Path) -
     with pytest.raises(ManifestError, match="one is a model of kind 'text', and kind 'encoder' is needed"):
         async with bench.pool.encoder(("one",)):
             pass
-
-
-async def until(true: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
-        while not true():  # noqa: ASYNC110  # what is waited for has no event
-            await asyncio.sleep(0)
-
-
-def _file(folder: Path, name: str) -> Path:
-    folder.mkdir(exist_ok=True)
-    path = folder / f"{name}.bin"
-    path.write_text(name)
-    return path
 
 
 async def test_a_model_is_loaded_once_for_all_who_ask(tmp_path: Path) -> None:
@@ -269,7 +194,7 @@ async def test_those_who_wait_for_a_model_or_a_place_in_it_are_counted(tmp_path:
     assert bench.pool.waiting() == 0
     bench.log.clear()
     pool = ModelPool(
-        bench.store, budget_bytes=250 * MB, threads=1, openers={"scripted": lambda *_: _made(Narrow("two", bench.log))}
+        bench.store, budget_bytes=250 * MB, threads=1, openers={"scripted": lambda *_: made(Narrow("two", bench.log))}
     )
     async with pool.text(["two"]), pool.text(["two"]), pool.text(["two"]):
         assert pool.waiting() == 2
@@ -278,10 +203,6 @@ async def test_those_who_wait_for_a_model_or_a_place_in_it_are_counted(tmp_path:
     with pytest.raises((NotInstalled, UnknownModel)):
         await cancelled
     assert bench.pool.waiting() == 0
-
-
-async def _made(model: Weight) -> Weight:
-    return model
 
 
 async def test_who_waits_for_room_is_told_however_often_the_others_come_and_go(
@@ -336,76 +257,3 @@ async def test_a_long_answer_does_not_keep_others_waiting_for_another_models_tur
         assert await bench.use("one") == "one"
         assert not waiting.done()
     assert await waiting == "two"
-
-
-class Forgetful(Weight):
-    """A model that still writes when it is put away, until `gate` opens."""
-
-    def __init__(self, name: str, log: list[str], gate: asyncio.Event) -> None:
-        super().__init__(name, log)
-        self._gate = gate
-
-    async def forget(self, conversation: Path | None = None) -> None:
-        self._log.append("forgot")
-
-    async def close(self) -> None:
-        await self._gate.wait()
-        await super().close()
-
-
-async def test_forgetting_waits_for_a_model_that_is_being_put_away(tmp_path: Path) -> None:
-    """It may just be writing what is to be forgotten."""
-    bench, gate = Bench(tmp_path, 150), asyncio.Event()
-    pool = ModelPool(
-        bench.store,
-        budget_bytes=150 * MB,
-        threads=1,
-        openers={"scripted": lambda manifest, *_: _made(Forgetful(manifest.id, bench.log, gate))},
-    )
-    async with pool.text(["one"]):
-        pass
-
-    async def use_another() -> None:
-        async with pool.text(["two"]):
-            pass
-
-    using = asyncio.create_task(use_another())
-    await until(lambda: not pool.loaded())
-    forgetting = asyncio.create_task(pool.forget())
-    for _ in range(5):
-        await asyncio.sleep(0)
-    assert not forgetting.done()
-    gate.set()
-    await asyncio.gather(using, forgetting)
-    assert bench.log[0] == "-one"
-    await pool.close()
-
-
-async def test_who_leaves_while_a_model_is_put_away_for_them_does_not_stop_it(tmp_path: Path) -> None:
-    """Until its process has ended, its memory is taken and it may write what is to be forgotten."""
-    bench, gate = Bench(tmp_path, 150), asyncio.Event()
-    pool = ModelPool(
-        bench.store,
-        budget_bytes=150 * MB,
-        threads=1,
-        openers={"scripted": lambda manifest, *_: _made(Forgetful(manifest.id, bench.log, gate))},
-    )
-
-    async def use(name: str) -> None:
-        async with pool.text([name]):
-            bench.log.append(f"+{name}")
-
-    await use("one")
-    leaving = asyncio.create_task(use("two"))
-    await until(lambda: not pool.loaded())
-    leaving.cancel()
-    await asyncio.gather(leaving, return_exceptions=True)
-    assert leaving.cancelled()
-    others = [asyncio.create_task(use("three")), asyncio.create_task(pool.forget()), asyncio.create_task(use("one"))]
-    for _ in range(5):
-        await asyncio.sleep(0)
-    assert bench.log == ["+one"] and not any(task.done() for task in others)
-    gate.set()
-    await asyncio.gather(*others)
-    assert bench.log[:2] == ["+one", "-one"] and {"+one", "+three"} <= set(bench.log[2:])
-    await pool.close()
