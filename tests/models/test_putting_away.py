@@ -24,23 +24,27 @@ class Forgetful(Weight):
         await super().close()
 
 
-async def test_forgetting_waits_for_a_model_that_is_being_put_away(tmp_path: Path) -> None:
-    """It may just be writing what is to be forgotten."""
-    bench, gate = Bench(tmp_path, 150), asyncio.Event()
-    pool = ModelPool(
+def narrow(bench: Bench, gate: asyncio.Event) -> ModelPool:
+    """Return a pool with room for one model, that ends when `gate` opens."""
+    return ModelPool(
         bench.store,
         budget_bytes=150 * MB,
         threads=1,
         openers={"scripted": lambda manifest, *_: made(Forgetful(manifest.id, bench.log, gate))},
     )
-    async with pool.text(["one"]):
-        pass
 
-    async def use_another() -> None:
-        async with pool.text(["two"]):
-            pass
 
-    using = asyncio.create_task(use_another())
+async def use(pool: ModelPool, name: str, log: list[str]) -> None:
+    async with pool.text([name]):
+        log.append(f"+{name}")
+
+
+async def test_forgetting_waits_for_a_model_that_is_being_put_away(tmp_path: Path) -> None:
+    """It may just be writing what is to be forgotten."""
+    bench, gate = Bench(tmp_path, 150), asyncio.Event()
+    pool = narrow(bench, gate)
+    await use(pool, "one", bench.log)
+    using = asyncio.create_task(use(pool, "two", bench.log))
     await until(lambda: not pool.loaded())
     forgetting = asyncio.create_task(pool.forget())
     for _ in range(5):
@@ -48,31 +52,22 @@ async def test_forgetting_waits_for_a_model_that_is_being_put_away(tmp_path: Pat
     assert not forgetting.done()
     gate.set()
     await asyncio.gather(using, forgetting)
-    assert bench.log[0] == "-one"
+    assert bench.log[:2] == ["+one", "-one"]
     await pool.close()
 
 
 async def test_who_leaves_while_a_model_is_put_away_for_them_does_not_stop_it(tmp_path: Path) -> None:
     """Until its process has ended, its memory is taken and it may write what is to be forgotten."""
     bench, gate = Bench(tmp_path, 150), asyncio.Event()
-    pool = ModelPool(
-        bench.store,
-        budget_bytes=150 * MB,
-        threads=1,
-        openers={"scripted": lambda manifest, *_: made(Forgetful(manifest.id, bench.log, gate))},
-    )
-
-    async def use(name: str) -> None:
-        async with pool.text([name]):
-            bench.log.append(f"+{name}")
-
-    await use("one")
-    leaving = asyncio.create_task(use("two"))
+    pool = narrow(bench, gate)
+    await use(pool, "one", bench.log)
+    leaving = asyncio.create_task(use(pool, "two", bench.log))
     await until(lambda: not pool.loaded())
     leaving.cancel()
     await asyncio.gather(leaving, return_exceptions=True)
     assert leaving.cancelled()
-    others = [asyncio.create_task(use("three")), asyncio.create_task(pool.forget()), asyncio.create_task(use("one"))]
+    forgetting = asyncio.create_task(pool.forget())
+    others = [forgetting, *(asyncio.create_task(use(pool, name, bench.log)) for name in ("three", "one"))]
     for _ in range(5):
         await asyncio.sleep(0)
     assert bench.log == ["+one"] and not any(task.done() for task in others)
