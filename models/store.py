@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import hashlib
 import logging
 import os
@@ -53,7 +54,7 @@ class Store:
             try:
                 manifest = self._read(path)
             except (ManifestError, StoreError) as error:
-                logger.warning("%s", error)
+                _warn_once(str(error))
                 continue
             if manifest.id == path.stem and self.has(manifest):
                 found[manifest.id] = manifest
@@ -153,7 +154,7 @@ class Store:
             with self.guard():
                 found = tuning.from_json(path.read_bytes(), str(path))
         except (ManifestError, StoreError) as error:
-            logger.warning("%s", error)
+            _warn_once(str(error))
             return None
         return found if found.source_sha256 == manifest.artifact("model").sha256 else None
 
@@ -332,6 +333,12 @@ def missing(model_id: str) -> NotInstalled | UnknownModel:
     if model_id in catalog():
         return NotInstalled(f"Model {model_id!r} is not on this device; run `covey models pull {model_id}`.")
     return UnknownModel(f"There is no model {model_id!r}; run `covey models list` to see the names.")
+
+
+@functools.lru_cache(maxsize=64)
+def _warn_once(text: str) -> None:
+    """Log what is damaged: a command looks at the store several times, and a node again and again."""
+    logger.warning("%s", text)
 
 
 def _write_atomically(path: Path, content: bytes) -> None:

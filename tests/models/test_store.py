@@ -223,3 +223,12 @@ def test_a_folder_of_someone_else_says_that_it_cannot_be_written(tmp_path: Path)
     with pytest.raises(StoreError, match="can't be written"):
         Store(tmp_path).add_blob(io.BytesIO(b"x"))
     tmp_path.chmod(0o700)
+
+
+def test_what_is_damaged_is_said_once_and_not_at_every_look(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store = Store(tmp_path)
+    store.manifests.mkdir(parents=True)
+    (store.manifests / "one.json").write_text('{"id": ')
+    for _ in range(3):
+        assert Store(tmp_path).installed() == {}
+    assert [record.message.count("one.json") for record in caplog.records] == [1]
